@@ -1,0 +1,93 @@
+// Writes the digits model's folder from a trained network: two graphs, the calibration, the manifest that vouches for them.
+//
+// Owns: the digits manifest's content. Does not own: graphs (models/graph.ts), measurements (models/digits/calibrate.ts).
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeCalibration } from "../calibration.js";
+import { type Network, servingGraph, sourceGraph } from "../graph.js";
+import { type FileRef, parseManifest, sha256 } from "../manifest.js";
+import { openSession } from "../onnx-session.js";
+import { calibrate } from "./calibrate.js";
+import { type DigitSet, pictureOf, pictureSize } from "./idx.js";
+import { inputName, labels, width } from "./network.js";
+
+const rowsPerRun = 100;
+
+export interface Published {
+  /** Of the source graph on the test digits, 0..1. */
+  readonly accuracy: number;
+  /** Of the whole folder. */
+  readonly bytes: number;
+}
+
+/** Deterministic for a network, digits and a seed. */
+export async function publish(
+  network: Network,
+  digits: { readonly training: DigitSet; readonly test: DigitSet },
+  seed: number,
+  folder: string,
+): Promise<Published> {
+  const calibration = await calibrate(network, digits.training, seed);
+  const source = sourceGraph(network);
+  const accuracy = await sourceAccuracyOf(source, digits.test);
+  const files = {
+    model: ["model.onnx", servingGraph(network, calibration.anchors)],
+    source: ["source.onnx", source],
+    calibration: ["calibration.bin", writeCalibration(calibration)],
+  } as const;
+  const refs = {
+    model: refOf(...files.model),
+    source: refOf(...files.source),
+    calibration: refOf(...files.calibration),
+  };
+  const text = `${JSON.stringify(manifestOf(network, refs, accuracy), null, 2)}\n`;
+  parseManifest(text);
+  await mkdir(folder, { recursive: true });
+  for (const [file, bytes] of Object.values(files)) await writeFile(join(folder, file), bytes);
+  await writeFile(join(folder, "manifest.json"), text);
+  return { accuracy, bytes: Object.values(refs).reduce((sum, ref) => sum + ref.bytes, text.length) };
+}
+
+/** What differs from the learning defaults would stand under `learning`; nothing does. */
+function manifestOf(network: Network, files: Readonly<Record<string, FileRef>>, sourceAccuracy: number) {
+  const convolutions = network.convolutions.map(({ channels }, i) => ({ name: `convolution${i + 1}`, channels }));
+  return {
+    v: 1,
+    name: "digits",
+    labels,
+    input: {
+      name: inputName,
+      shape: network.shape,
+      accepts: [
+        { dt: "<f4", scale: 1 },
+        { dt: "|u1", scale: 1 / 255 },
+      ],
+      range: [0, 1],
+    },
+    embeddingWidth: width,
+    layers: [...convolutions, { name: "embedding", channels: width }],
+    files,
+    sourceAccuracy,
+  };
+}
+
+async function sourceAccuracyOf(source: Uint8Array, digits: DigitSet): Promise<number> {
+  const session = await openSession(source);
+  let right = 0;
+  for (let start = 0; start < digits.count; start += rowsPerRun) {
+    const rows = Math.min(rowsPerRun, digits.count - start);
+    const input = new Float32Array(rows * pictureSize);
+    for (let row = 0; row < rows; row++) input.set(pictureOf(digits, start + row), row * pictureSize);
+    const logits = await session.run(input, rows);
+    for (let row = 0; row < rows; row++) {
+      const own = logits.subarray(row * labels.length, (row + 1) * labels.length);
+      if (own.indexOf(Math.max(...own)) === digits.labels[start + row]) right++;
+    }
+  }
+  await session.close();
+  return right / digits.count;
+}
+
+function refOf(file: string, bytes: Uint8Array): FileRef {
+  return { file, sha256: sha256(bytes), bytes: bytes.length };
+}

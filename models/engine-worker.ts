@@ -1,0 +1,42 @@
+// The engine's thread: opens the serving graph, answers run after run.
+//
+// Owns: the session and the parameters last sent. Does not own: anything that outlives the thread.
+//
+// W1. A run that fails is answered with its message; only what makes every later run fail ends the thread.
+import { parentPort, workerData } from "node:worker_threads";
+import type { EngineReply, EngineRequest, EngineSetup, Parameters } from "./engine.js";
+import { openAdaptableSession } from "./onnx-session.js";
+
+if (parentPort === null) throw new Error("engine-worker runs in a worker thread only");
+await serve(parentPort, workerData);
+
+async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): Promise<void> {
+  const session = await openAdaptableSession(setup.model, setup);
+  // The first run allocates and plans; nobody's request should pay for it.
+  await session.warmUp();
+  let parameters: Parameters | null = null;
+  port.on("message", (request: EngineRequest) => {
+    parameters = request.parameters ?? parameters;
+    if (parameters === null) throw new Error("the first run brought no parameters");
+    session.run(request.input, request.rows, parameters).then(
+      (embedded) => {
+        const { logits, embeddings, moments, density } = embedded;
+        const reply: EngineReply = { kind: "embedded", embedded };
+        port.postMessage(
+          reply,
+          [...new Set([logits, embeddings, moments, density].map(({ buffer }) => buffer))].filter(isTransferable),
+        );
+      },
+      (error: unknown) => {
+        const reply: EngineReply = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
+        port.postMessage(reply);
+      },
+    );
+  });
+  const ready: EngineReply = { kind: "ready" };
+  port.postMessage(ready);
+}
+
+function isTransferable(buffer: ArrayBufferLike): buffer is ArrayBuffer {
+  return buffer instanceof ArrayBuffer;
+}

@@ -1,0 +1,202 @@
+// The engine: one model's serving graph in a worker thread, so that computing never blocks the thread that talks to NATS.
+//
+// Owns: the thread, the requests in flight, the shapes of what goes in and comes out.
+// Does not own: the session (models/onnx-session.ts, inside the thread), batching, which parameters are current.
+//
+// E1. Every `run` settles: with its result, or with an EngineError when its input, the run or the thread failed.
+// E2. Runs are answered in the order they were asked.
+// E3. Parameters are immutable: the same object means the same numbers, and is sent to the thread once.
+import { Worker } from "node:worker_threads";
+import { type Model, sizeOf } from "./manifest.js";
+
+export interface Parameters {
+  /** [C] factor of every normalised channel. */
+  readonly scale: Float32Array;
+  /** [C] */
+  readonly shift: Float32Array;
+  /** [width * classes + classes]: W row-major [width, classes], then b. */
+  readonly head: Float32Array;
+}
+
+export interface Embedded {
+  readonly rows: number;
+  /** [n, classes] */
+  readonly logits: Float32Array;
+  /** [n, width] */
+  readonly embeddings: Float32Array;
+  /** [n, 2C] first moments, then second, before normalisation. */
+  readonly moments: Float32Array;
+  /** [n] mean cosine to the 5 nearest anchors. */
+  readonly density: Float32Array;
+}
+
+export interface Engine {
+  /**
+   * input [rows, ...shape]; its buffer is handed over and must not be used again.
+   * Rejects with EngineError: `input` (the caller's fault), `run` (the graph's), `died`, `closed`.
+   */
+  run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded>;
+  /** Ends the thread at once; runs in flight reject with `closed`. Does not resolve `died`. */
+  close(): Promise<void>;
+  /** Resolves when the thread ended without being told to. */
+  readonly died: Promise<Error>;
+}
+
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  constructor(
+    readonly code: "input" | "run" | "start" | "died" | "closed",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** What the serving graph takes and gives. */
+export interface AdaptableGraph {
+  readonly inputName: string;
+  /** Without batch. */
+  readonly shape: readonly number[];
+  readonly channels: number;
+  readonly width: number;
+  readonly classes: number;
+}
+
+/** What the thread is started with (engine-worker.ts). */
+export interface EngineSetup extends AdaptableGraph {
+  readonly model: Uint8Array;
+}
+
+/** To the thread. */
+export interface EngineRequest {
+  readonly kind: "run";
+  readonly input: Float32Array<ArrayBuffer>;
+  readonly rows: number;
+  /** null: those of the run before. */
+  readonly parameters: Parameters | null;
+}
+
+/** From the thread: once ready, then one reply for each run, in order. */
+export type EngineReply =
+  | { readonly kind: "ready" }
+  | { readonly kind: "embedded"; readonly embedded: Embedded }
+  | { readonly kind: "failed"; readonly message: string };
+
+interface Waiting {
+  resolve(embedded: Embedded): void;
+  reject(error: EngineError): void;
+}
+
+/** Starts the thread, opens the session and runs it once at its source parameters. Rejects with EngineError `start`. */
+export async function startEngine(model: Model): Promise<Engine> {
+  const { manifest, calibration } = model;
+  const setup: EngineSetup = {
+    // A copy, so that the model's bytes stay usable here; structured cloning of a Buffer would send its whole pool.
+    model: Uint8Array.from(model.modelBytes),
+    inputName: manifest.input.name,
+    shape: manifest.input.shape,
+    channels: calibration.channels,
+    width: calibration.width,
+    classes: calibration.classes,
+  };
+  const worker = new Worker(new URL("./engine-worker.js", import.meta.url), { workerData: setup });
+  const engine = new ThreadEngine(worker, setup);
+  try {
+    await engine.ready;
+  } catch (error) {
+    await engine.close();
+    throw new EngineError("start", `${manifest.name} cannot be served: ${messageOf(error)}`, { cause: error });
+  }
+  return engine;
+}
+
+class ThreadEngine implements Engine {
+  readonly died: Promise<Error>;
+  readonly ready: Promise<void>;
+  readonly #waiting: Waiting[] = [];
+  readonly #worker: Worker;
+  readonly #setup: EngineSetup;
+  #ended: EngineError | null = null;
+  #sent: Parameters | null = null;
+
+  constructor(worker: Worker, setup: EngineSetup) {
+    this.#worker = worker;
+    this.#setup = setup;
+    let resolveDied: (error: Error) => void = unheard;
+    this.died = new Promise((resolve) => {
+      resolveDied = resolve;
+    });
+    this.ready = new Promise((resolve, reject) => {
+      const die = (problem: string, cause?: unknown) => {
+        if (this.#ended !== null) return;
+        const error = new EngineError("died", `the engine thread ${problem}`, { cause });
+        this.#end(error);
+        reject(error);
+        resolveDied(error);
+      };
+      worker.on("message", (reply: EngineReply) => (reply.kind === "ready" ? resolve() : this.#settle(reply)));
+      worker.on("error", (error) => die(`failed: ${messageOf(error)}`, error));
+      worker.on("messageerror", (error) => die("lost a message", error));
+      worker.on("exit", (code) => die(`exited with code ${code}`));
+    });
+  }
+
+  run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded> {
+    if (this.#ended !== null) return Promise.reject(this.#ended);
+    const problem = problemOf(this.#setup, input, rows, parameters);
+    if (problem !== null) return Promise.reject(new EngineError("input", problem));
+    const changed = parameters !== this.#sent;
+    this.#sent = parameters;
+    const owned = ownBuffer(input);
+    const request: EngineRequest = { kind: "run", input: owned, rows, parameters: changed ? { ...parameters } : null };
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#worker.postMessage(request, [owned.buffer]);
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#ended === null) this.#end(new EngineError("closed", "the engine was closed"));
+    await this.#worker.terminate();
+  }
+
+  #settle(reply: Exclude<EngineReply, { kind: "ready" }>): void {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) return;
+    if (reply.kind === "embedded") waiting.resolve(reply.embedded);
+    else waiting.reject(new EngineError("run", reply.message));
+  }
+
+  #end(error: EngineError): void {
+    this.#ended = error;
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+  }
+}
+
+function problemOf(setup: EngineSetup, input: Float32Array, rows: number, parameters: Parameters): string | null {
+  if (!Number.isInteger(rows) || rows < 1) return `${rows} rows`;
+  if (input.length !== rows * sizeOf(setup.shape)) return `${input.length} input values for ${rows} rows`;
+  const { channels, width, classes } = setup;
+  const sizes = { scale: channels, shift: channels, head: width * classes + classes };
+  for (const name of ["scale", "shift", "head"] as const) {
+    if (parameters[name].length !== sizes[name])
+      return `${name} has ${parameters[name].length} values, not ${sizes[name]}`;
+  }
+  return null;
+}
+
+/** The values in a buffer of their own, which can be transferred. */
+function ownBuffer(values: Float32Array): Float32Array<ArrayBuffer> {
+  const { buffer } = values;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === values.byteLength) return new Float32Array(buffer);
+  return Float32Array.from(values);
+}
+
+function unheard(error: Error): void {
+  throw error;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

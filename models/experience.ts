@@ -1,0 +1,85 @@
+// What the log holds, as numbers: experiences, late labels, update tasks.
+//
+// Owns: the shapes. Does not own: their bytes (transport/records.ts), their order (the log gives it),
+// what follows from them (models/policy.ts).
+
+/** Where an experience stands in the log: the record's stream sequence and the row inside its micro-batch. */
+export interface Position {
+  readonly seq: number;
+  readonly index: number;
+}
+
+/** One micro-batch of answered requests: columns over `n` rows, one log record. */
+export interface ExperienceBatch {
+  readonly kind: "answers";
+  readonly model: string;
+  readonly node: string;
+  readonly incarnation: number;
+  readonly atMs: number;
+  /** The model version that answered. */
+  readonly version: number;
+  /** [n] request ids; a repeated request finds its first answer by this. */
+  readonly ids: readonly string[];
+  /** [n] W3C trace ids, 32 hex digits. */
+  readonly traceIds: readonly string[];
+  /** [n] 1 = answered by the source model alone, before the memory was warm. */
+  readonly cold: Uint8Array;
+  /** [n] 1 = an update task follows. */
+  readonly learn: Uint8Array;
+  /** [n] index of the answer in the manifest's labels. */
+  readonly answers: Uint16Array;
+  /** [n] 0..1. */
+  readonly confidences: Float32Array;
+  /** [n] 0..1, what eviction spares. */
+  readonly priorities: Float32Array;
+  /** [n] class slot of the moment ring this row goes into (models/moments.ts). */
+  readonly slots: Uint8Array;
+  /** [n, width], as the head sees them. */
+  readonly embeddings: Float32Array;
+  /** [n, classes]. */
+  readonly logits: Float32Array;
+  /** [n, 2 * channels]: first moments, then second moments, before normalisation. */
+  readonly moments: Float32Array;
+}
+
+/** A true label that arrived after the answer. */
+export interface LateLabel {
+  readonly kind: "label";
+  readonly model: string;
+  readonly node: string;
+  readonly atMs: number;
+  /** The request it labels. */
+  readonly id: string;
+  readonly label: number;
+  readonly of: Position;
+}
+
+export type ExperienceRecord = ExperienceBatch | LateLabel;
+
+/** One unit of learning: exactly one guarded step. */
+export interface UpdateTask {
+  readonly model: string;
+  readonly traceId: string;
+  readonly experience: Position;
+  readonly confidence: number;
+  readonly atMs: number;
+  readonly node: string;
+}
+
+/** Lets the fold take experiences in without learning, so that the log can be truncated while nothing needs to be learned. */
+export interface Mark {
+  readonly model: string;
+  readonly node: string;
+  readonly atMs: number;
+  /** The experience log is folded up to here. */
+  readonly experienceSeq: number;
+}
+
+/** One message of the update stream. */
+export type UpdateEntry =
+  | { readonly kind: "task"; readonly task: UpdateTask }
+  | { readonly kind: "mark"; readonly mark: Mark };
+
+export function rowsOf(batch: ExperienceBatch): number {
+  return batch.ids.length;
+}

@@ -1,0 +1,158 @@
+// What the memory holds: a bounded fold over the experience log.
+//
+// Owns: the columns, capacity, eviction, verified labels. Does not own: vectors and search (memory-index.ts).
+//
+// C1. The same records in the same order give the same contents, on every node and whatever was searched meanwhile.
+// C2. Never more than `capacity` items. The lowest standing goes first, the oldest of equals.
+// C3. A position is taken once: a record that comes again changes nothing.
+
+import { EvictionHeap } from "./eviction-heap.js";
+import type { Position } from "./experience.js";
+import { at } from "./softmax.js";
+
+/** Columns by slot. */
+export interface MemoryColumns {
+  readonly seqs: Float64Array;
+  readonly indexes: Uint16Array;
+  readonly answers: Uint16Array;
+  readonly confidences: Float32Array;
+  readonly priorities: Float32Array;
+  readonly atMs: Float64Array;
+  readonly verified: Uint8Array;
+}
+
+export interface MemoryItem {
+  readonly position: Position;
+  readonly answer: number;
+  readonly confidence: number;
+  readonly priority: number;
+  readonly atMs: number;
+}
+
+export type Kept =
+  | { readonly kind: "kept"; readonly arrival: number; readonly evicted: number | undefined }
+  | { readonly kind: "again" };
+
+/** A verified item competes as if it had the highest priority. */
+const verifiedPriority = 1;
+
+/** One number per position: seq stays below 2^37 and index below 2^16, so it is exact. */
+export function positionKey(position: Position): number {
+  return position.seq * 65_536 + position.index;
+}
+
+export class MemoryContents {
+  readonly columns: MemoryColumns;
+  readonly #capacity: number;
+  /** By slot: priority + arrival / capacity, see `keep`; and arrival. */
+  readonly #standing: Float64Array;
+  readonly #arrivals: Float64Array;
+  readonly #heap: EvictionHeap;
+  readonly #slots = new Map<number, number>();
+  readonly #byPosition = new Map<number, number>();
+  #newest = -1;
+  #arrived = 0;
+  #evicted = 0;
+
+  constructor(capacity: number) {
+    if (!(Number.isInteger(capacity) && capacity > 0)) throw new RangeError(`a capacity of ${capacity}`);
+    this.#capacity = capacity;
+    this.columns = emptyColumns(capacity);
+    this.#standing = new Float64Array(capacity);
+    this.#arrivals = new Float64Array(capacity);
+    this.#heap = new EvictionHeap(this.#standing, this.#arrivals);
+  }
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** Takes an item in; `arrival` names it from now on, `evicted` is the arrival of the one that went. */
+  keep(item: MemoryItem): Kept {
+    const key = positionKey(item.position);
+    if (key <= this.#newest) return { kind: "again" };
+    this.#newest = key;
+    const evicted = this.size < this.#capacity ? null : this.#evict();
+    const slot = evicted?.slot ?? this.size;
+    const arrival = this.#arrived++;
+    write(this.columns, slot, item);
+    this.#arrivals[slot] = arrival;
+    this.#slots.set(arrival, slot);
+    this.#byPosition.set(key, slot);
+    this.#stand(slot, item.priority);
+    return { kind: "kept", arrival, evicted: evicted?.arrival };
+  }
+
+  /** Corrects the answer of a kept item and marks it verified; false when it is not (or no longer) here. */
+  verify(position: Position, label: number): boolean {
+    const slot = this.#byPosition.get(positionKey(position));
+    if (slot === undefined) return false;
+    this.#heap.remove(slot);
+    this.columns.answers[slot] = label;
+    this.columns.confidences[slot] = 1;
+    this.columns.verified[slot] = 1;
+    this.columns.priorities[slot] = verifiedPriority;
+    this.#stand(slot, verifiedPriority);
+    return true;
+  }
+
+  slotOf(arrival: number): number {
+    const slot = this.#slots.get(arrival);
+    if (slot === undefined) throw new Error(`arrival ${arrival} was found but is not here`);
+    return slot;
+  }
+
+  summary(): { readonly verified: number; readonly evicted: number; readonly priorityMin: number } {
+    let verified = 0;
+    let priorityMin = this.size === 0 ? 0 : Number.POSITIVE_INFINITY;
+    for (const slot of this.#slots.values()) {
+      verified += at(this.columns.verified, slot);
+      priorityMin = Math.min(priorityMin, at(this.columns.priorities, slot));
+    }
+    return { verified, evicted: this.#evicted, priorityMin };
+  }
+
+  /**
+   * A priority fades by 1 while the whole memory is replaced once. Otherwise the urgent items of one bad hour would stay
+   * for ever, and nothing calmer would be remembered again. Comparing priority + arrival / capacity is the same order
+   * without touching every item.
+   */
+  #stand(slot: number, priority: number): void {
+    this.#standing[slot] = priority + at(this.#arrivals, slot) / this.#capacity;
+    this.#heap.push(slot);
+  }
+
+  /** Frees the slot of the lowest standing. */
+  #evict(): { readonly slot: number; readonly arrival: number } {
+    const slot = this.#heap.lowest();
+    if (slot === undefined) throw new Error("nothing to evict");
+    this.#heap.remove(slot);
+    const arrival = at(this.#arrivals, slot);
+    this.#slots.delete(arrival);
+    this.#byPosition.delete(positionKey({ seq: at(this.columns.seqs, slot), index: at(this.columns.indexes, slot) }));
+    this.#evicted += 1;
+    return { slot, arrival };
+  }
+}
+
+function emptyColumns(capacity: number): MemoryColumns {
+  return {
+    seqs: new Float64Array(capacity),
+    indexes: new Uint16Array(capacity),
+    answers: new Uint16Array(capacity),
+    confidences: new Float32Array(capacity),
+    priorities: new Float32Array(capacity),
+    atMs: new Float64Array(capacity),
+    verified: new Uint8Array(capacity),
+  };
+}
+
+function write(columns: MemoryColumns, slot: number, item: MemoryItem): void {
+  columns.seqs[slot] = item.position.seq;
+  columns.indexes[slot] = item.position.index;
+  columns.answers[slot] = item.answer;
+  columns.confidences[slot] = item.confidence;
+  columns.priorities[slot] = item.priority;
+  columns.atMs[slot] = item.atMs;
+  columns.verified[slot] = 0;
+}

@@ -1,0 +1,89 @@
+// ONNX Runtime, in the calling thread: a run blocks it. The engine's thread, evaluations and the demo's source shadow use it.
+//
+// Owns: sessions and the layout of their inputs and outputs. Does not own: threads (models/engine.ts), the graph's
+// content (models/graph.ts).
+//
+// O1. One intra-op thread: equal bits for equal inputs, and as many sessions side by side as there are cores.
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { AdaptableGraph, Embedded, Parameters } from "./engine.js";
+import { sizeOf } from "./manifest.js";
+
+/** The source model: input in, logits out. */
+export interface Session {
+  /** input [rows, ...shape] -> logits [rows, classes]. */
+  run(input: Float32Array, rows: number): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+export interface AdaptableSession {
+  /** input [rows, ...shape]; the input is only read. */
+  run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded>;
+  /** One run on zeros. */
+  warmUp(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const options: InferenceSession.SessionOptions = {
+  executionProviders: ["cpu"],
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: "sequential",
+  graphOptimizationLevel: "all",
+  logSeverityLevel: 3,
+};
+
+/** Opens source.onnx. Rejects where ONNX Runtime refuses the bytes. */
+export async function openSession(bytes: Uint8Array): Promise<Session> {
+  const session = await InferenceSession.create(bytes, options);
+  const inputName = session.inputNames[0] ?? "input";
+  const metadata = session.inputMetadata[0];
+  const shape = metadata?.isTensor ? metadata.shape.slice(1).map(Number) : [];
+  return {
+    async run(input, rows) {
+      const outputs = await session.run({ [inputName]: new Tensor("float32", input, [rows, ...shape]) }, ["logits"]);
+      return float32(outputs, "logits");
+    },
+    close: () => session.release(),
+  };
+}
+
+/** Opens model.onnx. Rejects where ONNX Runtime refuses the bytes. */
+export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGraph): Promise<AdaptableSession> {
+  const session = await InferenceSession.create(bytes, options);
+  const { inputName, shape, channels, width, classes } = graph;
+  const headLength = width * classes + classes;
+  const run = async (input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded> => {
+    const outputs = await session.run({
+      [inputName]: new Tensor("float32", input, [rows, ...shape]),
+      scale: new Tensor("float32", parameters.scale, [channels]),
+      shift: new Tensor("float32", parameters.shift, [channels]),
+      head: new Tensor("float32", parameters.head, [headLength]),
+    });
+    return {
+      rows,
+      logits: float32(outputs, "logits", rows * classes),
+      embeddings: float32(outputs, "embedding", rows * width),
+      moments: float32(outputs, "moments", rows * 2 * channels),
+      density: float32(outputs, "density", rows),
+    };
+  };
+  const warmUp = async (): Promise<void> => {
+    const parameters = {
+      scale: new Float32Array(channels).fill(1),
+      shift: new Float32Array(channels),
+      head: new Float32Array(headLength),
+    };
+    await run(new Float32Array(sizeOf(shape)), 1, parameters);
+  };
+  return { run, warmUp, close: () => session.release() };
+}
+
+/** An output as float32, of `length` values if given; throws where the graph gave something else. */
+function float32(outputs: InferenceSession.ReturnType, name: string, length?: number): Float32Array {
+  const data = outputs[name]?.data;
+  if (!(data instanceof Float32Array)) throw new Error(`the graph gave no float32 "${name}"`);
+  if (length !== undefined && data.length !== length) {
+    throw new Error(`"${name}" has ${data.length} values instead of ${length}`);
+  }
+  return data;
+}
