@@ -1,0 +1,360 @@
+// The bus: one connection to NATS, with failures as values and one listener for everything that happens to it.
+//
+// Owns: connecting, reconnecting for ever, what becomes of calls while the connection is down.
+// Does not own: the union of failures (bus-outcome.ts), subjects (subjects.ts), payloads (codec.ts and above), the log (log.ts).
+//
+// B1. While disconnected nothing is buffered: `publish` says false, `request` waits inside its own timeout. (The library would take
+//     the bytes and drop them on the next dial.)
+// B2. A handler that throws ends neither the connection nor its subscription: it becomes the event `handler_failed`.
+// B3. `closed` settles once, when nothing will bring the connection back: a crash of whoever owns it.
+
+import { connect, createInbox, errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import type { Clock } from "../models/clock.js";
+import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestFailure, viewOf } from "./bus-outcome.js";
+
+export interface Tls {
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+}
+
+export interface BusOptions {
+  readonly url: string;
+  readonly user?: string;
+  readonly password?: string;
+  /** Shown in the server's connection list. */
+  readonly name: string;
+  readonly inboxPrefix?: string;
+  readonly clock: Clock;
+  readonly tls?: Tls;
+  /** For the first connection only. */
+  readonly connectTimeoutMs?: number;
+}
+
+export interface Incoming {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly headers: HeaderView;
+  readonly replyTo: string | undefined;
+  /** False when there is nobody to answer or the connection is down. */
+  respond(data: Uint8Array, headers?: Headers): boolean;
+}
+
+export type RequestOutcome =
+  | { readonly kind: "reply"; readonly data: Uint8Array; readonly headers: HeaderView }
+  | RequestFailure;
+
+export type BusEvent =
+  | { readonly kind: "disconnected"; readonly server: string }
+  | { readonly kind: "reconnected"; readonly server: string; readonly outageMs: number }
+  | { readonly kind: "denied"; readonly operation: "publish" | "subscription"; readonly subject: string }
+  | { readonly kind: "slow_consumer"; readonly subject: string; readonly pending: number }
+  | { readonly kind: "handler_failed"; readonly subject: string; readonly error: Error }
+  | { readonly kind: "server_error"; readonly error: Error }
+  | { readonly kind: "server_leaving"; readonly server: string };
+
+export interface Subscribed {
+  unsubscribe(): void;
+  /** Takes no more messages; resolves when those already received were handled. */
+  drain(): Promise<void>;
+}
+
+export interface Bus {
+  readonly connected: boolean;
+  readonly serverVersion: string;
+  readonly payloadMaxBytes: number;
+  readonly closed: Promise<Error | undefined>;
+  publish(
+    subject: string,
+    data: Uint8Array,
+    options?: { readonly headers?: Headers; readonly replyTo?: string },
+  ): boolean;
+  request(
+    subject: string,
+    data: Uint8Array,
+    options: { readonly timeoutMs: number; readonly headers?: Headers },
+  ): Promise<RequestOutcome>;
+  /** Every reply that comes within `waitMs`, or until `stallMs` pass without one. For discovery. */
+  requestMany(
+    subject: string,
+    data: Uint8Array,
+    options: { readonly waitMs: number; readonly stallMs?: number },
+  ): Promise<readonly { readonly data: Uint8Array; readonly headers: HeaderView }[]>;
+  subscribe(
+    subject: string,
+    options: { readonly queue?: string },
+    handler: (message: Incoming) => void | Promise<void>,
+  ): Subscribed;
+  /** A fresh inbox under the user's own prefix. */
+  inbox(): string;
+  /** Returns a function that stops listening. */
+  onEvent(listener: (event: BusEvent) => void): () => void;
+  /** Resolves true once the server has taken everything published before; false when the connection broke. */
+  flush(): Promise<boolean>;
+  drain(): Promise<void>;
+  close(): Promise<void>;
+  /** Undefined while disconnected. */
+  rttMs(): Promise<number | undefined>;
+}
+
+/** The first connection failed. `why` tells whether waiting (unreachable) or other credentials (denied) would help. */
+export class ConnectError extends Error {
+  override readonly name = "ConnectError";
+  readonly why: "unreachable" | "denied";
+  readonly url: string;
+  constructor(why: "unreachable" | "denied", url: string, cause: unknown) {
+    super(why === "denied" ? `${url} refused these credentials` : `no NATS server answers at ${url}`, { cause });
+    this.why = why;
+    this.url = url;
+  }
+}
+
+const reconnectWait = { baseMs: 20, jitterMs: 60 };
+const pingEveryMs = 5_000;
+const firstConnectTimeoutMs = 3_000;
+
+export async function connectBus(options: BusOptions): Promise<Bus> {
+  try {
+    const connection = await connect({
+      servers: options.url,
+      name: options.name,
+      ...(options.user === undefined ? {} : { user: options.user }),
+      ...(options.password === undefined ? {} : { pass: options.password }),
+      ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      timeout: options.connectTimeoutMs ?? firstConnectTimeoutMs,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: reconnectWait.baseMs,
+      reconnectJitter: reconnectWait.jitterMs,
+      reconnectJitterTLS: reconnectWait.jitterMs,
+      pingInterval: pingEveryMs,
+      noEcho: false,
+      noAsyncTraces: true,
+    });
+    return new NatsBus(connection, options.clock, options.inboxPrefix);
+  } catch (error) {
+    const denied = error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
+    throw new ConnectError(denied ? "denied" : "unreachable", options.url, error);
+  }
+}
+
+class NatsBus implements Bus {
+  readonly closed: Promise<Error | undefined>;
+  readonly #connection: NatsConnection;
+  readonly #clock: Clock;
+  readonly #inboxPrefix: string | undefined;
+  readonly #listeners = new Set<(event: BusEvent) => void>();
+  readonly #waiters = new Set<() => void>();
+  #disconnectedAtMs: number | undefined;
+
+  constructor(connection: NatsConnection, clock: Clock, inboxPrefix: string | undefined) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#inboxPrefix = inboxPrefix;
+    this.closed = connection.closed().then((error) => {
+      this.#wakeWaiters();
+      return error instanceof Error ? error : undefined;
+    });
+    void this.#followStatus();
+  }
+
+  get connected(): boolean {
+    return this.#disconnectedAtMs === undefined && !this.#connection.isClosed();
+  }
+
+  get serverVersion(): string {
+    return this.#connection.info?.version ?? "";
+  }
+
+  get payloadMaxBytes(): number {
+    return this.#connection.info?.max_payload ?? 0;
+  }
+
+  publish(subject: string, data: Uint8Array, options: { headers?: Headers; replyTo?: string } = {}): boolean {
+    if (!this.connected || this.#connection.isDraining()) return false;
+    this.#connection.publish(subject, data, {
+      ...(options.headers === undefined ? {} : { headers: natsHeaders(options.headers) }),
+      ...(options.replyTo === undefined ? {} : { reply: options.replyTo }),
+    });
+    return true;
+  }
+
+  async request(
+    subject: string,
+    data: Uint8Array,
+    options: { timeoutMs: number; headers?: Headers },
+  ): Promise<RequestOutcome> {
+    const leftMs = this.connected ? options.timeoutMs : await this.#reconnectedWithin(options.timeoutMs);
+    if (this.#connection.isClosed() || this.#connection.isDraining()) return { kind: "closed" };
+    if (leftMs < 1) return { kind: "timeout" };
+    try {
+      const reply = await this.#connection.request(subject, data, {
+        timeout: leftMs,
+        ...(options.headers === undefined ? {} : { headers: natsHeaders(options.headers) }),
+      });
+      return { kind: "reply", data: reply.data, headers: viewOf(reply.headers) };
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+
+  async requestMany(subject: string, data: Uint8Array, options: { waitMs: number; stallMs?: number }) {
+    const replies: { readonly data: Uint8Array; readonly headers: HeaderView }[] = [];
+    if (!this.connected) return replies;
+    try {
+      const found = await this.#connection.requestMany(subject, data, {
+        strategy: "stall",
+        maxWait: options.waitMs,
+        stall: options.stallMs ?? 300,
+      });
+      for await (const reply of found) replies.push({ data: reply.data, headers: viewOf(reply.headers) });
+    } catch (error) {
+      // Nobody there, or the connection broke: what came until then is the answer. Anything else is a bug.
+      failureOf(error);
+    }
+    return replies;
+  }
+
+  subscribe(
+    subject: string,
+    options: { queue?: string },
+    handler: (message: Incoming) => void | Promise<void>,
+  ): Subscribed {
+    const failed = (error: unknown): void => {
+      this.#emit({ kind: "handler_failed", subject, error: error instanceof Error ? error : new Error(String(error)) });
+    };
+    const subscription = this.#connection.subscribe(subject, {
+      ...(options.queue === undefined ? {} : { queue: options.queue }),
+      callback: (error, message) => {
+        // A denied subscription also arrives as a status, which is where it is reported.
+        if (error !== null) return;
+        try {
+          Promise.resolve(handler(this.#incoming(message))).catch(failed);
+        } catch (thrown) {
+          failed(thrown);
+        }
+      },
+    });
+    return {
+      unsubscribe: () => {
+        if (!this.#connection.isClosed()) subscription.unsubscribe();
+      },
+      drain: async () => {
+        if (!this.#connection.isClosed() && !subscription.isClosed()) await subscription.drain();
+      },
+    };
+  }
+
+  inbox(): string {
+    return createInbox(this.#inboxPrefix);
+  }
+
+  onEvent(listener: (event: BusEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async flush(): Promise<boolean> {
+    if (!this.connected) return false;
+    return this.#connection.flush().then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async drain(): Promise<void> {
+    if (!this.#connection.isClosed() && !this.#connection.isDraining()) await this.#connection.drain();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#connection.isClosed()) await this.#connection.close();
+  }
+
+  async rttMs(): Promise<number | undefined> {
+    if (!this.connected) return undefined;
+    return this.#connection.rtt().catch(() => undefined);
+  }
+
+  #incoming(message: Msg): Incoming {
+    return {
+      subject: message.subject,
+      data: message.data,
+      headers: viewOf(message.headers),
+      replyTo: message.reply,
+      respond: (data, headers) => {
+        if (message.reply === undefined || message.reply === "") return false;
+        return this.publish(message.reply, data, headers === undefined ? {} : { headers });
+      },
+    };
+  }
+
+  /** Milliseconds left of `timeoutMs` when the connection is back; 0 when it did not come back in time. */
+  async #reconnectedWithin(timeoutMs: number): Promise<number> {
+    const startedAtMs = this.#clock.monotonicMs();
+    const cancel = new AbortController();
+    await new Promise<void>((resolve) => {
+      this.#waiters.add(resolve);
+      void this.#clock.delay(timeoutMs, cancel.signal).then(() => {
+        this.#waiters.delete(resolve);
+        resolve();
+      });
+    });
+    cancel.abort();
+    return this.connected ? timeoutMs - (this.#clock.monotonicMs() - startedAtMs) : 0;
+  }
+
+  async #followStatus(): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      switch (status.type) {
+        case "disconnect":
+          this.#disconnectedAtMs ??= this.#clock.monotonicMs();
+          this.#emit({ kind: "disconnected", server: status.server });
+          break;
+        case "reconnect":
+          this.#reconnected(status.server);
+          break;
+        case "slowConsumer":
+          this.#emit({ kind: "slow_consumer", subject: status.sub.getSubject(), pending: status.pending });
+          break;
+        case "ldm":
+          this.#emit({ kind: "server_leaving", server: status.server });
+          break;
+        case "error":
+          this.#emit(errorEvent(status.error));
+          break;
+        case "reconnecting":
+        case "update":
+        case "ping":
+        case "staleConnection":
+        case "forceReconnect":
+        case "close":
+          break;
+        default:
+          status satisfies never;
+      }
+    }
+  }
+
+  #reconnected(server: string): void {
+    const outageMs = this.#clock.monotonicMs() - (this.#disconnectedAtMs ?? this.#clock.monotonicMs());
+    this.#disconnectedAtMs = undefined;
+    this.#wakeWaiters();
+    this.#emit({ kind: "reconnected", server, outageMs });
+  }
+
+  #wakeWaiters(): void {
+    for (const wake of this.#waiters) wake();
+    this.#waiters.clear();
+  }
+
+  #emit(event: BusEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function errorEvent(error: Error): BusEvent {
+  if (error instanceof errors.PermissionViolationError) {
+    return { kind: "denied", operation: error.operation, subject: error.subject };
+  }
+  return { kind: "server_error", error };
+}

@@ -1,0 +1,180 @@
+// The client for programs: asks a cluster for inferences and sends late labels.
+//
+// Owns: the retry rule of a request. Does not own: the bytes (wire.ts), the connection (bus.ts).
+//
+// K1. A request keeps its id over all tries, so however often it is sent it is one experience in the log and one answer.
+// K2. It ends within its deadline: answered, refused, or failed with a name.
+
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../models/clock.js";
+import { type Bus, connectBus, type RequestOutcome, type Tls } from "./bus.js";
+import type { RequestFailure } from "./bus-outcome.js";
+import type { Tensor } from "./codec.js";
+import type { Parsed } from "./fields.js";
+import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
+import {
+  encodeFeedbackRequest,
+  encodeInferenceRequest,
+  type FeedbackReply,
+  type InferenceReply,
+  type Outcome,
+  parseFeedbackReply,
+  parseInferenceReply,
+  type Refusal,
+} from "./wire.js";
+
+export interface ClientOptions {
+  readonly cluster: string;
+  readonly url: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly clock: Clock;
+  readonly name?: string;
+  readonly tls?: Tls;
+}
+
+export interface InferOptions {
+  readonly id?: string;
+  /** For all tries together. */
+  readonly deadlineMs?: number;
+  readonly priority?: number;
+  readonly explain?: boolean;
+  /** W3C trace context to go on from. */
+  readonly traceparent?: string;
+  /** Tries after the first; only silence and "nobody serves this" are tried again. */
+  readonly retries?: number;
+}
+
+export type ClientOutcome<T> =
+  | { readonly kind: "reply"; readonly reply: T; readonly tries: number }
+  | { readonly kind: "refusal"; readonly refusal: Refusal; readonly tries: number }
+  | {
+      readonly kind: "failed";
+      readonly why: RequestFailure["kind"] | "garbled";
+      readonly message: string;
+      readonly tries: number;
+    };
+
+const defaultDeadlineMs = 5_000;
+const defaultRetries = 20;
+/** Longest wait of one try: a reply lost with a dying broker is asked for again after this. */
+const tryMs = 1_000;
+const pauseMs = 50;
+const retriedCodes: readonly string[] = ["not_ready", "log_unavailable"];
+
+export class DriftmendClient {
+  readonly subjects: Subjects;
+  readonly bus: Bus;
+  readonly #clock: Clock;
+
+  private constructor(bus: Bus, subjects: Subjects, clock: Clock) {
+    this.bus = bus;
+    this.subjects = subjects;
+    this.#clock = clock;
+  }
+
+  /** Throws ConnectError when no server answers or it refuses the credentials. */
+  static async connect(options: ClientOptions): Promise<DriftmendClient> {
+    const bus = await connectBus({
+      url: options.url,
+      name: options.name ?? "driftmend-client",
+      clock: options.clock,
+      ...(options.user === undefined ? {} : { user: options.user, inboxPrefix: inboxPrefixOf(options.user) }),
+      ...(options.password === undefined ? {} : { password: options.password }),
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+    });
+    return new DriftmendClient(bus, subjectsOf(options.cluster), options.clock);
+  }
+
+  async infer(model: string, input: Tensor, options: InferOptions = {}): Promise<ClientOutcome<InferenceReply>> {
+    const id = options.id ?? randomUUID();
+    const deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
+    return this.#ask({
+      subject: this.subjects.infer(model),
+      bytes: encodeInferenceRequest({
+        input,
+        id,
+        deadlineMs,
+        priority: options.priority ?? 5,
+        explain: options.explain ?? false,
+      }),
+      headers: {
+        [header.messageId]: id,
+        ...(options.traceparent === undefined ? {} : { [header.traceparent]: options.traceparent }),
+      },
+      deadlineMs,
+      retries: options.retries ?? defaultRetries,
+      parse: parseInferenceReply,
+    });
+  }
+
+  async feedback(
+    model: string,
+    id: string,
+    label: string | number,
+    options: { readonly deadlineMs?: number } = {},
+  ): Promise<ClientOutcome<FeedbackReply>> {
+    return this.#ask({
+      subject: this.subjects.feedback(model),
+      bytes: encodeFeedbackRequest({ id, label }),
+      headers: {},
+      deadlineMs: options.deadlineMs ?? defaultDeadlineMs,
+      retries: defaultRetries,
+      parse: parseFeedbackReply,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.bus.close();
+  }
+
+  async #ask<T>(question: Question<T>): Promise<ClientOutcome<T>> {
+    const deadlineAtMs = this.#clock.monotonicMs() + question.deadlineMs;
+    for (let tries = 1; ; tries += 1) {
+      const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());
+      const timeoutMs = tries > question.retries ? leftMs : Math.min(leftMs, tryMs);
+      const outcome = await this.bus.request(question.subject, question.bytes, {
+        timeoutMs,
+        headers: question.headers,
+      });
+      const settled = settle(outcome, question.parse, tries);
+      const spent = tries > question.retries || this.#clock.monotonicMs() + pauseMs >= deadlineAtMs;
+      if (spent || !isPassing(settled)) return settled;
+      if (outcome.kind !== "timeout") await this.#clock.delay(pauseMs);
+    }
+  }
+}
+
+interface Question<T> {
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly deadlineMs: number;
+  readonly retries: number;
+  readonly parse: (bytes: Uint8Array) => Parsed<Outcome<T>>;
+}
+
+function settle<T>(outcome: RequestOutcome, parse: Question<T>["parse"], tries: number): ClientOutcome<T> {
+  if (outcome.kind !== "reply") return { kind: "failed", why: outcome.kind, message: sayOf(outcome), tries };
+  const parsed = parse(outcome.data);
+  if (parsed.kind === "refused") return { kind: "failed", why: "garbled", message: parsed.message, tries };
+  return { ...parsed.value, tries };
+}
+
+function isPassing<T>(outcome: ClientOutcome<T>): boolean {
+  if (outcome.kind === "refusal") return retriedCodes.includes(outcome.refusal.code);
+  return outcome.kind === "failed" && (outcome.why === "timeout" || outcome.why === "no_responders");
+}
+
+function sayOf(failure: RequestFailure): string {
+  switch (failure.kind) {
+    case "timeout":
+      return "no answer in time";
+    case "no_responders":
+      return "no node serves this model";
+    case "closed":
+      return "the connection is closed";
+    case "denied":
+      return failure.message;
+  }
+}

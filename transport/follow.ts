@@ -1,0 +1,275 @@
+// Following a stream from a sequence on, in order, without gaps or repeats, across deaths of the broker.
+//
+// Owns: the ephemeral consumer, its replacement, and the bound on what is fetched ahead.
+// Does not own: what a message means.
+//
+// F1. A message is yielded once, in stream order. The position is kept here, never in the server: a new consumer starts behind it.
+// F2. Any doubt (silence longer than two heartbeats, a gap in the consumer's count, a reconnect, an error status) replaces the consumer.
+// F3. At most two fetches of messages are held here; a slow reader stops the fetching.
+// F4. Ends only by the signal or with the connection.
+
+import type { Clock } from "../models/clock.js";
+import type { Bus, Incoming } from "./bus.js";
+import { ask } from "./jetstream.js";
+import { jetStreamApi } from "./subjects.js";
+
+export interface FollowOptions {
+  /** First sequence wanted. Where it is already purged, the first one that is left comes. */
+  readonly fromSeq: number;
+  readonly signal: AbortSignal;
+  /** Messages per fetch. */
+  readonly batch?: number;
+}
+
+export interface Followed {
+  readonly seq: number;
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly headers: Incoming["headers"];
+  readonly atMs: number;
+  /** Messages behind this one when it was sent: 0 means the follower has caught up. */
+  readonly pending: number;
+}
+
+const heartbeatMs = 500;
+const fetchExpiresMs = 2_000;
+const silenceMs = 2 * heartbeatMs + 200;
+/** The server removes a consumer that nobody fetches from; deleting it ourselves would need a right that readers do not have. */
+const consumerIdleMs = 10_000;
+const retryMs = 50;
+const apiTimeoutMs = 1_000;
+const nanosPerMs = 1_000_000;
+const batchDefault = 128;
+
+export function follow(bus: Bus, clock: Clock, stream: string, options: FollowOptions): AsyncIterable<Followed> {
+  return {
+    async *[Symbol.asyncIterator]() {
+      const follower = new Follower(bus, clock, stream, options);
+      try {
+        for (;;) {
+          const next = await follower.next();
+          if (next === undefined) return;
+          yield next;
+        }
+      } finally {
+        follower.end();
+      }
+    },
+  };
+}
+
+/** One consumer of ours on the server, with its inbox. */
+interface Attachment {
+  readonly name: string;
+  readonly inbox: string;
+  readonly detach: () => void;
+  /** Messages this consumer has delivered; the next must carry one more. */
+  delivered: number;
+  /** Messages of the running fetch that are still to come; 0 = no fetch runs. */
+  outstanding: number;
+}
+
+class Follower {
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #stream: string;
+  readonly #signal: AbortSignal;
+  readonly #batch: number;
+  readonly #queue: Followed[] = [];
+  readonly #stopListening: () => void;
+  #nextSeq: number;
+  #attachment: Attachment | undefined;
+  #attaching = false;
+  #ended = false;
+  #wake: (() => void) | undefined;
+  #cancelSilence: (() => void) | undefined;
+
+  constructor(bus: Bus, clock: Clock, stream: string, options: FollowOptions) {
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#stream = stream;
+    this.#signal = options.signal;
+    this.#batch = options.batch ?? batchDefault;
+    this.#nextSeq = Math.max(1, options.fromSeq);
+    this.#stopListening = bus.onEvent((event) => {
+      if (event.kind === "disconnected") this.#detach();
+      if (event.kind === "reconnected") this.#replace();
+    });
+    this.#signal.addEventListener("abort", this.#onAbort, { once: true });
+    void bus.closed.then(() => this.end());
+    if (this.#signal.aborted) this.end();
+    else this.#replace();
+  }
+
+  /** The next message, or undefined after the end. */
+  async next(): Promise<Followed | undefined> {
+    while (!this.#ended) {
+      const message = this.#queue.shift();
+      if (message !== undefined) {
+        this.#fetch();
+        return message;
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return undefined;
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#stopListening();
+    this.#detach();
+    this.#wake?.();
+  }
+
+  readonly #onAbort = (): void => this.end();
+
+  #replace(): void {
+    this.#detach();
+    if (!this.#attaching) void this.#attach();
+  }
+
+  #detach(): void {
+    this.#cancelSilence?.();
+    this.#attachment?.detach();
+    this.#attachment = undefined;
+  }
+
+  /** Tries until a consumer stands; the only loop, so that never two run. */
+  async #attach(): Promise<void> {
+    this.#attaching = true;
+    while (!this.#ended && this.#attachment === undefined) {
+      const inbox = this.#bus.inbox();
+      const name = inbox.slice(inbox.lastIndexOf(".") + 1);
+      const created = await ask(
+        this.#bus,
+        jetStreamApi.consumerCreate(this.#stream, name),
+        this.#config(name),
+        apiTimeoutMs,
+      );
+      if (this.#ended) break;
+      if (created.kind === "ok" && this.#bus.connected) this.#listen(name, inbox);
+      else await this.#clock.delay(retryMs, this.#signal);
+    }
+    this.#attaching = false;
+  }
+
+  #config(name: string) {
+    return {
+      stream_name: this.#stream,
+      config: {
+        name,
+        deliver_policy: "by_start_sequence",
+        opt_start_seq: this.#nextSeq,
+        ack_policy: "none",
+        replay_policy: "instant",
+        inactive_threshold: consumerIdleMs * nanosPerMs,
+        num_replicas: 1,
+        mem_storage: true,
+      },
+    };
+  }
+
+  #listen(name: string, inbox: string): void {
+    const subscription = this.#bus.subscribe(inbox, {}, (message) => this.#receive(attachment, message));
+    const attachment: Attachment = {
+      name,
+      inbox,
+      detach: () => subscription.unsubscribe(),
+      delivered: 0,
+      outstanding: 0,
+    };
+    this.#attachment = attachment;
+    this.#fetch();
+  }
+
+  /** Asks for the next batch when none is on its way and there is room for it (F3). */
+  #fetch(): void {
+    const attachment = this.#attachment;
+    if (attachment === undefined || attachment.outstanding > 0 || this.#queue.length >= this.#batch) return;
+    const sent = this.#bus.publish(jetStreamApi.consumerNext(this.#stream, attachment.name), this.#fetchBody(), {
+      replyTo: attachment.inbox,
+    });
+    if (!sent) return;
+    attachment.outstanding = this.#batch;
+    this.#watchSilence();
+  }
+
+  #fetchBody(): Uint8Array {
+    const expires = fetchExpiresMs * nanosPerMs;
+    return Buffer.from(JSON.stringify({ batch: this.#batch, expires, idle_heartbeat: heartbeatMs * nanosPerMs }));
+  }
+
+  #receive(attachment: Attachment, message: Incoming): void {
+    if (attachment !== this.#attachment) return;
+    this.#watchSilence();
+    if (message.subject === attachment.inbox) this.#status(attachment, message);
+    else this.#message(attachment, message);
+  }
+
+  #status(attachment: Attachment, message: Incoming): void {
+    const { status } = message.headers;
+    if (status === 100) return;
+    // 404 and 408 end a fetch that found nothing more in its time; everything else puts the consumer in doubt.
+    if (status !== 404 && status !== 408) {
+      this.#replace();
+      return;
+    }
+    attachment.outstanding = 0;
+    this.#cancelSilence?.();
+    this.#fetch();
+  }
+
+  #message(attachment: Attachment, message: Incoming): void {
+    const place = placeOf(message.replyTo);
+    if (place === undefined || place.delivered !== attachment.delivered + 1 || place.seq < this.#nextSeq) {
+      this.#replace();
+      return;
+    }
+    attachment.delivered = place.delivered;
+    attachment.outstanding -= 1;
+    this.#nextSeq = place.seq + 1;
+    this.#queue.push({
+      seq: place.seq,
+      subject: message.subject,
+      bytes: message.data,
+      headers: message.headers,
+      atMs: place.atMs,
+      pending: place.pending,
+    });
+    if (attachment.outstanding === 0) {
+      this.#cancelSilence?.();
+      this.#fetch();
+    }
+    this.#wake?.();
+  }
+
+  #watchSilence(): void {
+    this.#cancelSilence?.();
+    this.#cancelSilence = this.#clock.after(silenceMs, () => this.#replace());
+  }
+}
+
+interface Place {
+  readonly seq: number;
+  readonly delivered: number;
+  readonly atMs: number;
+  readonly pending: number;
+}
+
+/**
+ * Where a delivery stands, from its acknowledgement subject:
+ * `$JS.ACK.<stream>.<consumer>.<tries>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>`, newer servers with `<domain>.<account>`
+ * behind ACK and a random token at the end.
+ */
+function placeOf(ack: string | undefined): Place | undefined {
+  const parts = ack?.split(".") ?? [];
+  const at = parts.length === 9 ? 5 : 7;
+  const [seq, delivered, nanos, pending] = parts.slice(at, at + 4).map(Number);
+  if (seq === undefined || delivered === undefined || nanos === undefined || pending === undefined) return undefined;
+  if (!Number.isSafeInteger(seq) || !Number.isSafeInteger(delivered)) return undefined;
+  return { seq, delivered, atMs: nanos / nanosPerMs, pending };
+}

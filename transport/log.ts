@@ -1,0 +1,85 @@
+// The write-ahead log: appending, reading single messages, truncating. Following it is follow.ts.
+//
+// Owns: the retry rule of an append. Does not own: what the bytes mean (records.ts), the streams' limits (streams.ts).
+//
+// L1. An append is retried with the same message id only, so that it is stored once however often it was sent.
+// L2. `appended` means that the server acknowledged it: it survives the death of every process, this one and the broker's included.
+
+import type { Clock } from "../models/clock.js";
+import type { Bus } from "./bus.js";
+import { type Followed, type FollowOptions, follow } from "./follow.js";
+import {
+  ask,
+  JetStreamError,
+  type StateOutcome,
+  type StoredOutcome,
+  store,
+  storedMessage,
+  streamState,
+  type Unavailable,
+} from "./jetstream.js";
+import { jetStreamApi } from "./subjects.js";
+
+export type AppendOutcome =
+  /** `duplicate`: an earlier publication with this id is the one that is stored. */
+  { readonly kind: "appended"; readonly seq: number; readonly duplicate: boolean } | Unavailable;
+
+export interface LogSettings {
+  /** How long one try waits for its acknowledgement. */
+  readonly tryMs: number;
+  /** How long all tries together may take. */
+  readonly deadlineMs: number;
+  /** Wait between tries after a quick refusal. */
+  readonly pauseMs: number;
+}
+export const logDefaults: LogSettings = { tryMs: 250, deadlineMs: 3_000, pauseMs: 25 };
+
+export interface Log {
+  append(subject: string, bytes: Uint8Array, messageId: string): Promise<AppendOutcome>;
+  follow(stream: string, options: FollowOptions): AsyncIterable<Followed>;
+  state(stream: string): Promise<StateOutcome>;
+  last(stream: string, subject: string): Promise<StoredOutcome>;
+  get(stream: string, seq: number): Promise<StoredOutcome>;
+  /** Removes every message up to and including `seq`. */
+  purgeUpTo(stream: string, seq: number): Promise<{ readonly kind: "purged"; readonly messages: number } | Unavailable>;
+}
+
+export function openLog(bus: Bus, clock: Clock, settings: LogSettings = logDefaults): Log {
+  return {
+    append: (subject, bytes, messageId) => append(bus, clock, settings, { subject, bytes, messageId }),
+    follow: (stream, options) => follow(bus, clock, stream, options),
+    state: (stream) => streamState(bus, stream),
+    last: (stream, subject) => storedMessage(bus, stream, { last_by_subj: subject }),
+    get: (stream, seq) => storedMessage(bus, stream, { seq }),
+    purgeUpTo: (stream, seq) => purgeUpTo(bus, stream, seq),
+  };
+}
+
+interface Append {
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly messageId: string;
+}
+
+async function append(bus: Bus, clock: Clock, settings: LogSettings, what: Append): Promise<AppendOutcome> {
+  const deadlineAtMs = clock.monotonicMs() + settings.deadlineMs;
+  for (;;) {
+    const leftMs = deadlineAtMs - clock.monotonicMs();
+    const outcome = await store(bus, what.subject, what.bytes, {
+      timeoutMs: Math.max(1, Math.min(settings.tryMs, leftMs)),
+      messageId: what.messageId,
+    });
+    if (outcome.kind === "stored") return { kind: "appended", seq: outcome.seq, duplicate: outcome.duplicate };
+    if (outcome.kind === "wrong_sequence") throw new Error(`${what.subject}: an append expects no sequence`);
+    const passing = outcome.why === "timeout" || outcome.why === "no_stream";
+    if (!passing || deadlineAtMs - clock.monotonicMs() <= settings.pauseMs) return outcome;
+    if (outcome.why === "no_stream") await clock.delay(settings.pauseMs);
+  }
+}
+
+async function purgeUpTo(bus: Bus, stream: string, seq: number): ReturnType<Log["purgeUpTo"]> {
+  const outcome = await ask(bus, jetStreamApi.streamPurge(stream), { seq: seq + 1 });
+  if (outcome.kind === "unavailable") return outcome;
+  if (outcome.kind === "refused") throw new JetStreamError(stream, outcome.code, outcome.description);
+  return { kind: "purged", messages: Number(outcome.body.purged) };
+}

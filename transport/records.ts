@@ -1,0 +1,195 @@
+// The log's records as bytes: columns as tensors, so that 64 rows cost one decode and no copies.
+//
+// Owns: the layout of experience records, update entries and commits. Does not own: where they are kept (log.ts, chain.ts).
+//
+// R1. Decoding checks that all columns have the same number of rows; a record that passes can be folded without further checks.
+// R2. Fields we do not know are ignored, so that an older node can follow a newer one.
+
+import {
+  type ExperienceBatch,
+  type ExperienceRecord,
+  type LateLabel,
+  type Mark,
+  rowsOf,
+  type UpdateEntry,
+  type UpdateTask,
+} from "../models/experience.js";
+import { encodeMessage, type Fields, type PlainMap, type Tensor } from "./codec.js";
+import { column, inside, list, number, oneOf, optional, type Parsed, parse, text, whole, wrong } from "./fields.js";
+import { plainPosition, positionIn } from "./wire.js";
+
+/** One link of a model's weights chain: what the fold of the log gave up to `updateSeq`, and what serving uses from it. */
+export interface Commit {
+  readonly model: string;
+  /** Accepted steps. */
+  readonly version: number;
+  /** Last update task in the fold; recovery goes on behind it. */
+  readonly updateSeq: number;
+  /** Last experience record in the fold. */
+  readonly experienceSeq: number;
+  readonly node: string;
+  readonly incarnation: number;
+  /** The TensorFlow.js backend that computed it: bits agree between equal backends only. */
+  readonly backend: string;
+  /** sha256, hex, over every bit that decides future behaviour. */
+  readonly checksum: string;
+  readonly previousChecksum?: string | undefined;
+  /** The head that serving uses: [width * classes + classes]. */
+  readonly served: Float32Array;
+  readonly counters: {
+    readonly applied: number;
+    readonly refused: Readonly<Record<string, number>>;
+    readonly duplicates: number;
+  };
+  readonly atMs: number;
+}
+
+const name = text(64);
+const atMs = number(0, Number.MAX_VALUE);
+
+export function encodeExperience(record: ExperienceRecord): Uint8Array {
+  return record.kind === "label" ? encodeLabel(record) : encodeBatch(record);
+}
+
+export function decodeExperience(bytes: Uint8Array): Parsed<ExperienceRecord> {
+  return parse(bytes, (fields) =>
+    oneOf("answers", "label")(fields, "kind") === "label" ? labelIn(fields) : batchIn(fields),
+  );
+}
+
+function encodeBatch(batch: ExperienceBatch): Uint8Array {
+  const rows = rowsOf(batch);
+  const wide = (data: Float32Array): Tensor => ({ dt: "<f4", sh: [rows, rows === 0 ? 0 : data.length / rows], data });
+  const head: PlainMap = {
+    v: 1,
+    kind: batch.kind,
+    model: batch.model,
+    node: batch.node,
+    incarnation: batch.incarnation,
+    atMs: batch.atMs,
+    version: batch.version,
+    ids: batch.ids,
+    traceIds: batch.traceIds,
+  };
+  return encodeMessage(head, {
+    cold: { dt: "|u1", sh: [rows], data: batch.cold },
+    learn: { dt: "|u1", sh: [rows], data: batch.learn },
+    answers: { dt: "<u2", sh: [rows], data: batch.answers },
+    confidences: { dt: "<f4", sh: [rows], data: batch.confidences },
+    priorities: { dt: "<f4", sh: [rows], data: batch.priorities },
+    slots: { dt: "|u1", sh: [rows], data: batch.slots },
+    embeddings: wide(batch.embeddings),
+    logits: wide(batch.logits),
+    moments: wide(batch.moments),
+  });
+}
+
+function batchIn(fields: Fields): ExperienceBatch {
+  const ids = list(text(128))(fields, "ids");
+  const traceIds = list(text(64))(fields, "traceIds");
+  const rows = ids.length;
+  if (traceIds.length !== rows) throw wrong("traceIds", `must have as many items as ids, ${rows}`);
+  return {
+    kind: "answers",
+    model: name(fields, "model"),
+    node: name(fields, "node"),
+    incarnation: whole(0)(fields, "incarnation"),
+    atMs: atMs(fields, "atMs"),
+    version: whole(0)(fields, "version"),
+    ids,
+    traceIds,
+    cold: column(fields, "cold", "|u1", [rows]),
+    learn: column(fields, "learn", "|u1", [rows]),
+    answers: column(fields, "answers", "<u2", [rows]),
+    confidences: column(fields, "confidences", "<f4", [rows]),
+    priorities: column(fields, "priorities", "<f4", [rows]),
+    slots: column(fields, "slots", "|u1", [rows]),
+    embeddings: column(fields, "embeddings", "<f4", [rows, -1]),
+    logits: column(fields, "logits", "<f4", [rows, -1]),
+    moments: column(fields, "moments", "<f4", [rows, -1]),
+  };
+}
+
+function encodeLabel(record: LateLabel): Uint8Array {
+  return encodeMessage({ v: 1, ...record, of: plainPosition(record.of) });
+}
+
+function labelIn(fields: Fields): LateLabel {
+  return {
+    kind: "label",
+    model: name(fields, "model"),
+    node: name(fields, "node"),
+    atMs: atMs(fields, "atMs"),
+    id: text(128)(fields, "id"),
+    label: whole(0, 65_535)(fields, "label"),
+    of: positionIn(fields, "of"),
+  };
+}
+
+export function encodeUpdate(entry: UpdateEntry): Uint8Array {
+  if (entry.kind === "mark") return encodeMessage({ v: 1, kind: entry.kind, ...entry.mark });
+  const { experience, ...task } = entry.task;
+  return encodeMessage({ v: 1, kind: entry.kind, ...task, experience: plainPosition(experience) });
+}
+
+export function decodeUpdate(bytes: Uint8Array): Parsed<UpdateEntry> {
+  return parse(bytes, (fields) =>
+    oneOf("task", "mark")(fields, "kind") === "mark"
+      ? { kind: "mark", mark: markIn(fields) }
+      : { kind: "task", task: taskIn(fields) },
+  );
+}
+
+function markIn(fields: Fields): Mark {
+  return {
+    model: name(fields, "model"),
+    node: name(fields, "node"),
+    atMs: atMs(fields, "atMs"),
+    experienceSeq: whole(0)(fields, "experienceSeq"),
+  };
+}
+
+function taskIn(fields: Fields): UpdateTask {
+  return {
+    model: name(fields, "model"),
+    traceId: text(64)(fields, "traceId"),
+    experience: positionIn(fields, "experience"),
+    confidence: number(0, 1)(fields, "confidence"),
+    atMs: atMs(fields, "atMs"),
+    node: name(fields, "node"),
+  };
+}
+
+export function encodeCommit(commit: Commit): Uint8Array {
+  const { served, counters, ...head } = commit;
+  return encodeMessage(
+    { v: 1, ...head, counters: { ...counters, refused: { ...counters.refused } } },
+    { served: { dt: "<f4", sh: [served.length], data: served } },
+  );
+}
+
+export function decodeCommit(bytes: Uint8Array): Parsed<Commit> {
+  const count = whole(0);
+  return parse(bytes, (fields) => ({
+    model: name(fields, "model"),
+    version: count(fields, "version"),
+    updateSeq: count(fields, "updateSeq"),
+    experienceSeq: count(fields, "experienceSeq"),
+    node: name(fields, "node"),
+    incarnation: count(fields, "incarnation"),
+    backend: name(fields, "backend"),
+    checksum: text(64)(fields, "checksum"),
+    previousChecksum: optional(fields, "previousChecksum", text(64)),
+    served: column(fields, "served", "<f4", [-1]),
+    counters: inside(fields, "counters", (inner, prefix) => ({
+      applied: count(inner, `${prefix}applied`),
+      refused: inside(inner, `${prefix}refused`, countsIn),
+      duplicates: count(inner, `${prefix}duplicates`),
+    })),
+    atMs: atMs(fields, "atMs"),
+  }));
+}
+
+function countsIn(fields: Fields, prefix: string): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.keys(fields).map((reason) => [reason, whole(0)(fields, `${prefix}${reason}`)]));
+}

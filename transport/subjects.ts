@@ -1,0 +1,195 @@
+// Names on the wire: the only file that spells a subject, a stream, a bucket, an inbox prefix or a header (law 12).
+//
+// Owns: the map of names and the rule which names may become part of one.
+// Does not own: who may use a subject (credentials.ts), what a stream keeps (streams.ts).
+
+/** Headers, ours and the server's. */
+export const header = {
+  messageId: "Nats-Msg-Id",
+  traceparent: "traceparent",
+  errorCode: "Nats-Service-Error-Code",
+  error: "Nats-Service-Error",
+  expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
+  keyOperation: "KV-Operation",
+  checksum: "Driftmend-Sha256",
+  description: "Description",
+} as const;
+
+/** A name that cannot be part of a subject. The message says what would be one; whoever chose the name must act. */
+export class NameError extends Error {
+  override readonly name = "NameError";
+  readonly what: string;
+  readonly given: string;
+  constructor(what: string, given: string) {
+    super(`${what} "${given.slice(0, 40)}": use 1 to 32 letters, digits, "-" or "_"`);
+    this.what = what;
+    this.given = given;
+  }
+}
+
+const tokenPattern = /^[A-Za-z0-9_-]{1,32}$/;
+const actorPattern = /^[A-Za-z0-9_-]{1,64}([/.][A-Za-z0-9_-]{1,64}){0,7}$/;
+
+export function isToken(name: string): boolean {
+  return tokenPattern.test(name);
+}
+
+/** The name itself when it may stand between two dots of a subject, else a NameError. */
+export function token(what: "cluster" | "model" | "node" | "event" | "alert" | "bucket" | "key", name: string): string {
+  if (!tokenPattern.test(name)) throw new NameError(what, name);
+  return name;
+}
+
+/** The four streams of a model. */
+export type StreamKind = "experience" | "update" | "weights" | "snapshot";
+export const streamKinds: readonly StreamKind[] = ["experience", "update", "weights", "snapshot"];
+
+export type Severity = "critical" | "warning" | "info";
+export type DiscoveryVerb = "PING" | "INFO" | "STATS";
+
+export interface Subjects {
+  readonly cluster: string;
+  infer(model: string): string;
+  feedback(model: string): string;
+  experience(model: string): string;
+  updates(model: string): string;
+  weights(model: string): string;
+  snapshots(model: string): string;
+  /** Confirmation that a dead incarnation's resources are gone. */
+  cleanup(node: string): string;
+  /** Drain and other orders to one node. */
+  control(node: string): string;
+  event(kind: string): string;
+  stress(event: string): string;
+  metrics(node: string): string;
+  alert(severity: Severity, name: string): string;
+  chaos(node: string): string;
+  /** A look inside one actor; a path's slashes become dots. */
+  actor(node: string, path: string): string;
+  /** The supervision tree of one node ("root" is the root process). */
+  tree(node: string): string;
+  /** Every request of a kind, for subscriptions and permissions. */
+  readonly all: {
+    readonly infer: string;
+    readonly feedback: string;
+    readonly log: string;
+    readonly telemetry: string;
+    readonly metrics: string;
+    readonly alert: string;
+    readonly chaos: string;
+    readonly actor: string;
+    readonly tree: string;
+    readonly control: string;
+    readonly cleanup: string;
+    actorsOf(node: string): string;
+  };
+  stream(kind: StreamKind, model: string): string;
+  logSubject(kind: StreamKind, model: string): string;
+  /** Queue group of the nodes that serve a model. */
+  readonly servingGroup: string;
+  /** KV bucket of the leader leases, and the key of one model's writer. */
+  readonly leaseBucket: string;
+}
+
+/** All names of one cluster. Throws NameError for a name that cannot be a token. */
+export function subjectsOf(cluster: string): Subjects {
+  const root = token("cluster", cluster);
+  const logSubject = (kind: StreamKind, model: string): string => `${root}.wal.${kind}.${token("model", model)}`;
+  return {
+    cluster: root,
+    infer: (model) => `${root}.infer.${token("model", model)}`,
+    feedback: (model) => `${root}.feedback.${token("model", model)}`,
+    experience: (model) => logSubject("experience", model),
+    updates: (model) => logSubject("update", model),
+    weights: (model) => logSubject("weights", model),
+    snapshots: (model) => logSubject("snapshot", model),
+    cleanup: (node) => `${root}.cleanup.${token("node", node)}`,
+    control: (node) => `${root}.control.${token("node", node)}`,
+    event: (kind) => `${root}.telemetry.event.${token("event", kind)}`,
+    stress: (event) => `${root}.telemetry.stress.${token("event", event)}`,
+    metrics: (node) => `${root}.telemetry.metrics.${token("node", node)}`,
+    alert: (severity, name) => `${root}.alert.${severity}.${token("alert", name)}`,
+    chaos: (node) => `${root}.chaos.${token("node", node)}`,
+    actor: (node, path) => `${root}.actor.${token("node", node)}.${actorTokens(path)}`,
+    tree: (node) => `${root}.tree.${token("node", node)}`,
+    all: wildcards(root),
+    stream: (kind, model) => `${root}-${kind}-${token("model", model)}`,
+    logSubject,
+    servingGroup: `${root}-serving`,
+    leaseBucket: `${root}-leases`,
+  };
+}
+
+function wildcards(root: string): Subjects["all"] {
+  return {
+    infer: `${root}.infer.>`,
+    feedback: `${root}.feedback.>`,
+    log: `${root}.wal.>`,
+    telemetry: `${root}.telemetry.>`,
+    metrics: `${root}.telemetry.metrics.*`,
+    alert: `${root}.alert.>`,
+    chaos: `${root}.chaos.>`,
+    actor: `${root}.actor.>`,
+    tree: `${root}.tree.>`,
+    control: `${root}.control.>`,
+    cleanup: `${root}.cleanup.>`,
+    actorsOf: (node) => `${root}.actor.${token("node", node)}.>`,
+  };
+}
+
+function actorTokens(path: string): string {
+  if (!actorPattern.test(path)) throw new NameError("actor", path);
+  return path.replaceAll("/", ".");
+}
+
+/** The actor's path from the subject somebody asked on: the reverse of `subjects.actor`. */
+export function actorPathOf(subject: string): string {
+  return subject.split(".").slice(3).join("/");
+}
+
+/** Own inbox prefix of a user, so that permissions can keep replies apart. */
+export function inboxPrefixOf(user: string): string {
+  return `_INBOX.${token("key", user)}`;
+}
+
+/** NATS service discovery, every form a client may ask in. */
+export function discoverySubjects(verb: DiscoveryVerb, service: string, id: string): readonly string[] {
+  return [`$SRV.${verb}`, `$SRV.${verb}.${service}`, `$SRV.${verb}.${service}.${id}`];
+}
+export const discovery = { all: "$SRV.>", ping: "$SRV.PING", info: "$SRV.INFO", stats: "$SRV.STATS" } as const;
+
+/** JetStream's own request subjects, as far as we use them. */
+export const jetStreamApi = {
+  account: "$JS.API.INFO",
+  streamCreate: (stream: string) => `$JS.API.STREAM.CREATE.${stream}`,
+  streamUpdate: (stream: string) => `$JS.API.STREAM.UPDATE.${stream}`,
+  streamInfo: (stream: string) => `$JS.API.STREAM.INFO.${stream}`,
+  streamPurge: (stream: string) => `$JS.API.STREAM.PURGE.${stream}`,
+  messageGet: (stream: string) => `$JS.API.STREAM.MSG.GET.${stream}`,
+  consumerCreate: (stream: string, consumer: string) => `$JS.API.CONSUMER.CREATE.${stream}.${consumer}`,
+  consumerNext: (stream: string, consumer: string) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
+} as const;
+
+/** What a reader of the log must be allowed to ask: nothing here changes a message. */
+export const readOnlyJetStreamApi: readonly string[] = [
+  "$JS.API.INFO",
+  "$JS.API.STREAM.NAMES",
+  "$JS.API.STREAM.LIST",
+  "$JS.API.STREAM.INFO.*",
+  "$JS.API.STREAM.MSG.GET.*",
+  "$JS.API.DIRECT.GET.>",
+  "$JS.API.CONSUMER.CREATE.*.*",
+  "$JS.API.CONSUMER.INFO.*.*",
+  "$JS.API.CONSUMER.MSG.NEXT.*.*",
+];
+
+/** A bucket's stream and its keys, in the layout of the NATS key-value convention, so that `nats kv` reads them. */
+export function bucketStream(bucket: string): string {
+  return `KV_${token("bucket", bucket)}`;
+}
+export function bucketKey(bucket: string, key: string): string {
+  return `$KV.${token("bucket", bucket)}.${token("key", key)}`;
+}
+export function bucketKeys(bucket: string): string {
+  return `$KV.${token("bucket", bucket)}.>`;
+}

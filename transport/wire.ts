@@ -1,0 +1,265 @@
+// Requests and replies: the one place where what a stranger sent is checked, and where our answers get their bytes.
+//
+// Owns: the shape of every request and reply of docs "contract", in both directions.
+// Does not own: log records (records.ts), telemetry (events.ts), tensor bytes (codec.ts).
+//
+// W1. Fields we do not know are ignored, so that a newer sender is understood.
+// W2. A parse never throws on foreign bytes: it returns `refused` with a code, the culprit field and a sentence.
+
+import type { Position } from "../models/experience.js";
+import { encodeMessage, type Fields, type PlainMap, type Tensor } from "./codec.js";
+import { flag, inside, list, map, number, oneOf, optional, type Parsed, parse, tensor, text, whole } from "./fields.js";
+import { header } from "./subjects.js";
+
+export const refusalCodes = [
+  "bad_request",
+  "bad_tensor",
+  "unknown_model",
+  "too_large",
+  "not_ready",
+  "overloaded",
+  "shed",
+  "deadline",
+  "circuit_open",
+  "log_unavailable",
+  "internal",
+] as const;
+export type RefusalCode = (typeof refusalCodes)[number];
+
+export interface Refusal {
+  readonly id?: string | undefined;
+  readonly code: RefusalCode;
+  readonly message: string;
+  readonly field?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
+  readonly traceId?: string | undefined;
+}
+
+/** Bytes and the headers that go with them. */
+export interface Framed {
+  readonly bytes: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface InferenceRequest {
+  readonly input: Tensor;
+  /** The sender's id; the same id again is the same request. */
+  readonly id?: string | undefined;
+  /** 0 to 10; under pressure the low ones go first. */
+  readonly priority: number;
+  readonly deadlineMs?: number | undefined;
+  readonly explain: boolean;
+}
+export const defaultPriority = 5;
+export const deadlineMsMax = 600_000;
+
+export interface Answer {
+  readonly index: number;
+  readonly label: string;
+}
+
+export interface Neighbour {
+  readonly id: string;
+  /** Cosine, -1..1. */
+  readonly similarity: number;
+  readonly label: string;
+  /** What it added to its label's vote; 0 for a neighbour that may not vote. */
+  readonly weight: number;
+}
+
+export interface Explanation {
+  /** The model's own view: softmax per class. */
+  readonly own: readonly number[];
+  readonly neighbours: readonly Neighbour[];
+  /** The vote's total per class; the answer is its largest. */
+  readonly weights: readonly number[];
+}
+
+export interface InferenceReply {
+  readonly id: string;
+  readonly answer: Answer;
+  readonly confidence: number;
+  readonly mode: "cold" | "ensemble";
+  readonly modelVersion: number;
+  /** Where the answer stands in the log; null when it was sent before it was written (`--ack early`). */
+  readonly experience: Position | null;
+  readonly traceId: string;
+  readonly node: string;
+  readonly explain?: Explanation | undefined;
+}
+
+export interface FeedbackRequest {
+  readonly id: string;
+  /** The label's text, or its index in the manifest. */
+  readonly label: string | number;
+}
+
+export interface FeedbackReply {
+  readonly id: string;
+  readonly label: Answer;
+  /** The experience it labels. */
+  readonly of: Position;
+  readonly traceId: string;
+}
+
+const id = text(128);
+
+export function parseInferenceRequest(bytes: Uint8Array): Parsed<InferenceRequest> {
+  return parse(bytes, (fields) => ({
+    id: optional(fields, "id", id),
+    priority: optional(fields, "priority", whole(0, 10)) ?? defaultPriority,
+    deadlineMs: optional(fields, "deadlineMs", number(1, deadlineMsMax)),
+    explain: optional(fields, "explain", flag) ?? false,
+    input: tensor(fields, "input"),
+  }));
+}
+
+export function encodeInferenceRequest(request: Partial<InferenceRequest> & { readonly input: Tensor }): Uint8Array {
+  const { input, ...head } = request;
+  return encodeMessage({ v: 1, ...head }, { input });
+}
+
+/** What an asker gets: the reply, or the refusal. `refused` means the bytes themselves were not understood. */
+export type Outcome<T> =
+  | { readonly kind: "reply"; readonly reply: T }
+  | { readonly kind: "refusal"; readonly refusal: Refusal };
+
+export function encodeInferenceReply(reply: InferenceReply): Uint8Array {
+  const { experience, answer, explain, ...rest } = reply;
+  return encodeMessage({
+    v: 1,
+    ...rest,
+    answer: { index: answer.index, label: answer.label },
+    experience: experience === null ? null : plainPosition(experience),
+    explain: explain === undefined ? undefined : plainExplanation(explain),
+  });
+}
+
+export function parseInferenceReply(bytes: Uint8Array): Parsed<Outcome<InferenceReply>> {
+  return parseOutcome(bytes, (fields) => ({
+    id: id(fields, "id"),
+    answer: answerIn(fields, "answer"),
+    confidence: number(0, 1)(fields, "confidence"),
+    mode: oneOf("cold", "ensemble")(fields, "mode"),
+    modelVersion: whole(0)(fields, "modelVersion"),
+    experience: optional(fields, "experience", positionIn) ?? null,
+    traceId: text(64)(fields, "traceId"),
+    node: text(64)(fields, "node"),
+    explain: optional(fields, "explain", explanationIn),
+  }));
+}
+
+export function encodeRefusal(refusal: Refusal): Framed {
+  const { id: of, ...error } = refusal;
+  return {
+    bytes: encodeMessage({ v: 1, id: of, error: { ...error } }),
+    headers: { [header.errorCode]: refusal.code, [header.error]: headerSafe(refusal.message) },
+  };
+}
+
+export function parseFeedbackRequest(bytes: Uint8Array): Parsed<FeedbackRequest> {
+  return parse(bytes, (fields) => ({
+    id: id(fields, "id"),
+    label: typeof fields.label === "string" ? text(64)(fields, "label") : whole(0, 65_535)(fields, "label"),
+  }));
+}
+
+export function encodeFeedbackRequest(request: FeedbackRequest): Uint8Array {
+  return encodeMessage({ v: 1, id: request.id, label: request.label });
+}
+
+export function encodeFeedbackReply(reply: FeedbackReply): Uint8Array {
+  return encodeMessage({
+    v: 1,
+    id: reply.id,
+    label: { index: reply.label.index, label: reply.label.label },
+    of: plainPosition(reply.of),
+    traceId: reply.traceId,
+  });
+}
+
+export function parseFeedbackReply(bytes: Uint8Array): Parsed<Outcome<FeedbackReply>> {
+  return parseOutcome(bytes, (fields) => ({
+    id: id(fields, "id"),
+    label: answerIn(fields, "label"),
+    of: positionIn(fields, "of"),
+    traceId: text(64)(fields, "traceId"),
+  }));
+}
+
+/** A reply of any kind, or the refusal that came instead of it. */
+export function parseOutcome<T>(bytes: Uint8Array, read: (fields: Fields) => T): Parsed<Outcome<T>> {
+  return parse(bytes, (fields): Outcome<T> => {
+    if (fields.error === undefined) return { kind: "reply", reply: read(fields) };
+    const of = optional(fields, "id", id);
+    return {
+      kind: "refusal",
+      refusal: { ...inside(fields, "error", refusalIn), ...(of === undefined ? {} : { id: of }) },
+    };
+  });
+}
+
+function refusalIn(fields: Fields, prefix: string): Refusal {
+  return {
+    code: oneOf(...refusalCodes)(fields, `${prefix}code`),
+    message: text(4_096)(fields, `${prefix}message`),
+    field: optional(fields, `${prefix}field`, text(256)),
+    retryAfterMs: optional(fields, `${prefix}retryAfterMs`, number(0, 3_600_000)),
+    traceId: optional(fields, `${prefix}traceId`, text(64)),
+  };
+}
+
+function answerIn(fields: Fields, field: string): Answer {
+  return inside(fields, field, (inner, prefix) => ({
+    index: whole(0, 65_535)(inner, `${prefix}index`),
+    label: text(64)(inner, `${prefix}label`),
+  }));
+}
+
+export function positionIn(fields: Fields, field: string): Position {
+  return inside(fields, field, (inner, prefix) => ({
+    seq: whole(0)(inner, `${prefix}seq`),
+    index: whole(0, 65_535)(inner, `${prefix}index`),
+  }));
+}
+
+export function plainPosition(position: Position): PlainMap {
+  return { seq: position.seq, index: position.index };
+}
+
+function explanationIn(fields: Fields, field: string): Explanation {
+  const numbers = list(number(-Number.MAX_VALUE, Number.MAX_VALUE));
+  return inside(fields, field, (inner, prefix) => ({
+    own: numbers(inner, `${prefix}own`),
+    neighbours: list(neighbourIn)(inner, `${prefix}neighbours`),
+    weights: numbers(inner, `${prefix}weights`),
+  }));
+}
+
+function neighbourIn(fields: Fields, field: string): Neighbour {
+  const inner = map(fields, field);
+  return {
+    id: id(inner, `${field}.id`),
+    similarity: number(-1.001, 1.001)(inner, `${field}.similarity`),
+    label: text(64)(inner, `${field}.label`),
+    weight: number(0, Number.MAX_VALUE)(inner, `${field}.weight`),
+  };
+}
+
+function plainExplanation(explain: Explanation): PlainMap {
+  return {
+    own: explain.own,
+    neighbours: explain.neighbours.map(({ id: of, similarity, label, weight }) => ({
+      id: of,
+      similarity,
+      label,
+      weight,
+    })),
+    weights: explain.weights,
+  };
+}
+
+/** A header value ends at a line break, so a message must not bring one. */
+function headerSafe(message: string): string {
+  return message.replaceAll(/[^\x20-\x7e]/g, " ").slice(0, 512);
+}
