@@ -1,0 +1,39 @@
+// Why an incarnation ended.
+//
+// Owns: the closed union and its one-line form.
+// Does not own: what follows from it; that is strategies.ts.
+
+/** When an incarnation crashed: in init, in a message's turn, in an effect after a commit, or outside any turn. */
+export type CrashPhase = "init" | "turn" | "commit" | "outside";
+
+export type ExitReason =
+  /** It said so itself (`turn.exit()`). The only reason after which a transient actor stays down. */
+  | { readonly kind: "normal" }
+  /** Its supervisor stopped it, alone or with its siblings. */
+  | { readonly kind: "shutdown" }
+  /** Ended by force from outside; no message is to blame. */
+  | { readonly kind: "killed" }
+  | { readonly kind: "crash"; readonly phase: CrashPhase; readonly error: Error }
+  /** A turn took longer than the spec's `turnMaxMs`. */
+  | { readonly kind: "hang"; readonly turnMaxMs: number };
+
+/** One line for logs and `tree`. */
+export function describeExit(reason: ExitReason): string {
+  switch (reason.kind) {
+    case "crash":
+      return `crash in ${reason.phase}: ${reason.error.message}`;
+    case "hang":
+      return `hang: turn exceeded ${reason.turnMaxMs} ms`;
+    case "normal":
+    case "shutdown":
+    case "killed":
+      return reason.kind;
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** JavaScript throws anything; the rest of the runtime only knows Error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,0 +1,183 @@
+// The root: supervises the processes of one machine, one for one.
+//
+// Owns: the restart intensity over all of them, faults, their order of end.
+// Does not own: one process's generations (process-slot.ts), the actors inside (system.ts), any model code.
+//
+// Children die with the root: each holds an IPC channel to it and exits when that closes (parent-watch.ts). A command
+// that is not ours knows nothing of the channel; it has to be wrapped by one that does.
+//
+// Unlike actors, processes start side by side: they find each other over NATS, and a cold start is long.
+
+import type { Clock, Random } from "../models/clock.js";
+import { type Backoff, type BackoffSettings, backoffDefaults, nextBackoff } from "./backoff.js";
+import type { ChaosReceipt } from "./chaos.js";
+import { EscalationError } from "./escalation.js";
+import { Listeners } from "./listeners.js";
+import type { Logger } from "./logger.js";
+import { type ProcessFaultMode, strikeProcess } from "./process-chaos.js";
+import { ProcessSlot } from "./process-slot.js";
+import type { BeforeRestart, ProcessEvent, ProcessFact, ProcessSpec } from "./process-spec.js";
+import { UnknownActorError } from "./ref.js";
+import { type RestartHistory, type RestartIntensity, recordRestart, restartsLeft } from "./restart-intensity.js";
+import type { TreeNode } from "./tree.js";
+
+export interface ProcessDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly intensity: RestartIntensity;
+  readonly backoff?: BackoffSettings;
+  readonly beforeRestart?: BeforeRestart;
+  onEvent(event: ProcessEvent): void;
+  /** What a child says over IPC, other than "ready". */
+  onMessage?(id: string, generation: number, message: unknown): void;
+}
+
+export interface ProcessTree {
+  tree(): TreeNode;
+  /** Adds a process while the others run; resolves when it is ready. */
+  add(spec: ProcessSpec): Promise<void>;
+  /** Stops a process for good. */
+  remove(id: string): Promise<void>;
+  /** One fault, with its receipt; resolves when the process works again. SIGSTOP is undone after `forMs`. */
+  kill(id: string, mode: ProcessFaultMode, forMs?: number): Promise<ChaosReceipt>;
+  /** Someone found it hanging (heartbeats stopped): it is killed, and restarted like any other. */
+  declareDead(id: string, why: string): void;
+  /** Says something to a child over IPC. False when its channel is closed. */
+  send(id: string, message: object): boolean;
+  /** In reverse order: SIGTERM, grace, SIGKILL. */
+  stop(): Promise<void>;
+  /** Restarted too often: everything was stopped. Never settles otherwise. */
+  readonly failed: Promise<EscalationError>;
+}
+
+/** Resolves when every process is ready; rejects with an EscalationError when they fail too often before. */
+export async function startProcesses(specs: readonly ProcessSpec[], deps: ProcessDeps): Promise<ProcessTree> {
+  const root = new ProcessRoot(deps);
+  try {
+    const areReady = await Promise.all(specs.map((spec) => root.admit(spec)));
+    if (areReady.includes(false)) throw await root.failed;
+    return root;
+  } catch (error) {
+    await root.stop();
+    throw error;
+  }
+}
+
+const stopForMs = 1_000;
+
+class ProcessRoot implements ProcessTree {
+  readonly failed: Promise<EscalationError>;
+  readonly #deps: ProcessDeps;
+  readonly #events: Listeners<ProcessEvent>;
+  readonly #slots = new Map<string, ProcessSlot>();
+  readonly #failures = new Map<string, number>();
+  #restarts: RestartHistory = [];
+  #state: "running" | "ending" | "stopped" = "running";
+  #fail: (error: EscalationError) => void = () => undefined;
+
+  constructor(deps: ProcessDeps) {
+    this.#deps = deps;
+    this.#events = new Listeners((error) => deps.log.error("a listener threw", { error }));
+    this.#events.add((event) => deps.onEvent(event));
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  async add(spec: ProcessSpec): Promise<void> {
+    if (!(await this.admit(spec))) throw new Error(`process "${spec.id}" was stopped before it was ready`);
+  }
+
+  /** True once it is ready; false when it was stopped before, or the root gave up. */
+  async admit(spec: ProcessSpec): Promise<boolean> {
+    if (this.#state !== "running") throw new Error("the root is stopping: it takes no more processes");
+    if (this.#slots.has(spec.id)) throw new Error(`there is a process "${spec.id}" already`);
+    const { clock, log, beforeRestart, onMessage } = this.#deps;
+    const slot = new ProcessSlot(spec, {
+      clock,
+      log,
+      beforeRestart: beforeRestart ?? (async () => ({ leasesCleaned: 0 })),
+      nextStart: (of, ranMs, cause) => this.#nextStart(of, ranMs, cause),
+      emit: (of, fact) => this.#emit(of, fact),
+      onMessage: (of, message) => onMessage?.(of.spec.id, of.generation, message),
+    });
+    this.#slots.set(spec.id, slot);
+    slot.start();
+    return slot.firstReady;
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#slot(id).stop();
+    this.#slots.delete(id);
+    this.#failures.delete(id);
+  }
+
+  tree(): TreeNode {
+    const { clock, intensity } = this.#deps;
+    return {
+      name: "root",
+      kind: "root",
+      pid: process.pid,
+      generation: 1,
+      state: this.#state,
+      restarts: 0,
+      strategy: "one_for_one",
+      intensity: { ...intensity, left: restartsLeft(this.#restarts, clock.monotonicMs(), intensity) },
+      children: [...this.#slots.values()].map((slot) => slot.node()),
+    };
+  }
+
+  async kill(id: string, mode: ProcessFaultMode, forMs = stopForMs): Promise<ChaosReceipt> {
+    const listen = (listener: (event: ProcessEvent) => void) => this.#events.add(listener);
+    return strikeProcess(this.#slot(id), mode, forMs, { clock: this.#deps.clock, listen });
+  }
+
+  declareDead(id: string, why: string): void {
+    this.#slot(id).process?.declareDead(why);
+  }
+
+  send(id: string, message: object): boolean {
+    return this.#slot(id).process?.send(message) ?? false;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === "running") this.#state = "ending";
+    const slots = [...this.#slots.values()].reverse();
+    for (const slot of slots) slot.dismiss();
+    for (const slot of slots) await slot.stop();
+    this.#state = "stopped";
+  }
+
+  #nextStart(slot: ProcessSlot, ranMs: number, cause: string): Backoff | undefined {
+    if (this.#state !== "running") return undefined;
+    const { clock, random, intensity, backoff } = this.#deps;
+    const verdict = recordRestart(this.#restarts, clock.monotonicMs(), intensity);
+    this.#restarts = verdict.history;
+    if (verdict.kind === "exceeded") {
+      this.#giveUp(slot, cause);
+      return undefined;
+    }
+    const before = this.#failures.get(slot.spec.id) ?? 0;
+    const next = nextBackoff(before, ranMs, backoff ?? backoffDefaults, random);
+    this.#failures.set(slot.spec.id, next.failures);
+    return next;
+  }
+
+  #giveUp(slot: ProcessSlot, cause: string): void {
+    const { intensity } = this.#deps;
+    this.#emit(slot, { kind: "escalated", cause, ...intensity });
+    const error = new EscalationError("root", `"${slot.spec.id}": ${cause}`, intensity);
+    void this.stop().then(() => this.#fail(error));
+  }
+
+  #emit({ spec, generation }: ProcessSlot, fact: ProcessFact): void {
+    this.#events.tell({ id: spec.id, role: spec.role, generation, atMs: this.#deps.clock.nowMs(), ...fact });
+  }
+
+  #slot(id: string): ProcessSlot {
+    const slot = this.#slots.get(id);
+    if (slot === undefined) throw new UnknownActorError(id, this.#slots.keys());
+    return slot;
+  }
+}
