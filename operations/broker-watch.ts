@@ -1,0 +1,105 @@
+// Restarts the embedded broker when it dies. With a server that somebody else runs there is nothing to watch.
+//
+// Owns: intensity and backoff of these restarts. Does not own: the server process (transport/broker.ts).
+
+import type { Clock, Random } from "../models/clock.js";
+import { backoffDefaults, nextBackoff } from "../supervision/backoff.js";
+import { asError } from "../supervision/exit-reason.js";
+import type { Logger } from "../supervision/logger.js";
+import { type RestartHistory, recordRestart } from "../supervision/restart-intensity.js";
+import type { Broker } from "../transport/broker.js";
+
+export interface BrokerWatch {
+  readonly pid: number | undefined;
+  readonly alive: boolean;
+  readonly restarts: number;
+  /** The broker died too often, or did not come back. */
+  readonly failed: Promise<Error>;
+  /** Kills the server as an outage would; resolves to the milliseconds until it was back. */
+  strike(): Promise<number>;
+  /** Watches no longer: the broker is about to be stopped. */
+  release(): void;
+}
+
+const intensity = { restarts: 20, withinMs: 60_000 };
+
+export interface BrokerWatchDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export function superviseBroker(broker: Broker | undefined, deps: BrokerWatchDeps): BrokerWatch {
+  return broker === undefined ? nothingToWatch : new EmbeddedBrokerWatch(broker, deps);
+}
+
+const nothingToWatch: BrokerWatch = {
+  pid: undefined,
+  alive: true,
+  restarts: 0,
+  failed: new Promise(() => undefined),
+  strike: () => Promise.reject(new Error("the broker is somebody else's")),
+  release: () => undefined,
+};
+
+class EmbeddedBrokerWatch implements BrokerWatch {
+  readonly failed: Promise<Error>;
+  readonly release: () => void;
+  readonly #broker: Broker;
+  readonly #deps: BrokerWatchDeps;
+  readonly #waiting: (() => void)[] = [];
+  #fail: (error: Error) => void = () => undefined;
+  #history: RestartHistory = [];
+  #failures = 0;
+  #upSinceMs: number;
+  #restarts = 0;
+
+  constructor(broker: Broker, deps: BrokerWatchDeps) {
+    this.#broker = broker;
+    this.#deps = deps;
+    this.#upSinceMs = deps.clock.monotonicMs();
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    this.release = broker.onExit((exit) => {
+      deps.log.error("nats-server has terminated unexpectedly. Attempting to restart.", { lastWords: exit.lastWords });
+      this.#restart().catch((error) => this.#fail(asError(error)));
+    });
+  }
+
+  get pid(): number {
+    return this.#broker.pid;
+  }
+
+  get alive(): boolean {
+    return this.#broker.alive;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  async strike(): Promise<number> {
+    const { clock } = this.#deps;
+    const beganAtMs = clock.monotonicMs();
+    const back = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    process.kill(this.#broker.pid, "SIGKILL");
+    await back;
+    return clock.monotonicMs() - beganAtMs;
+  }
+
+  async #restart(): Promise<void> {
+    const { clock, random } = this.#deps;
+    const verdict = recordRestart(this.#history, clock.monotonicMs(), intensity);
+    this.#history = verdict.history;
+    if (verdict.kind === "exceeded")
+      throw new Error(`nats-server died more than ${intensity.restarts} times in a minute`);
+    const backoff = nextBackoff(this.#failures, clock.monotonicMs() - this.#upSinceMs, backoffDefaults, random);
+    this.#failures = backoff.failures;
+    await clock.delay(backoff.delayMs);
+    await this.#broker.restart();
+    this.#restarts += 1;
+    this.#upSinceMs = clock.monotonicMs();
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,225 @@
+// A cluster on this machine: the root process with its broker and its nodes.
+//
+// Owns: the order of start and end, the restart of broker and nodes, cleanup before restart, the tree over all of it, faults of whole
+// nodes, the context file. Does not own: any model code (the nodes have it), what a person sees (up.ts, sim/demo.ts).
+//
+// R1. Ready means: every node said so, and the context file is written.
+// R2. A dead node's leases are confirmed gone before its next incarnation starts: by the watchdog within `confirmWithinMs`, else by the
+//     root itself, and the confirmation says by whom (law 6).
+// R3. Ends in reverse order: nodes drain, then the broker stops, then the context file goes.
+
+import { closeSync, openSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Clock, Random } from "../models/clock.js";
+import { parseManifest } from "../models/manifest.js";
+import type { Logger } from "../supervision/logger.js";
+import { startProcesses } from "../supervision/process-root.js";
+import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../supervision/process-spec.js";
+import { type Broker, startBroker } from "../transport/broker.js";
+import { type Bus, connectBus } from "../transport/bus.js";
+import { type ClusterContext, removeContext, writeContext } from "../transport/context.js";
+import { type Credential, type Credentials, makeCredentials } from "../transport/credentials.js";
+import { findServer } from "../transport/server-binary.js";
+import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
+import { superviseBroker } from "./broker-watch.js";
+import { confirmCleanup } from "./cleanup-confirmation.js";
+import { answerAsRoot } from "./root-looks.js";
+import { Counters, Telemetry } from "./telemetry.js";
+
+export interface LocalClusterOptions {
+  readonly cluster: string;
+  readonly serving: number;
+  /** Folders of the models. */
+  readonly models: readonly string[];
+  readonly store: string;
+  /** A running server; without it one is started. */
+  readonly nats?: { readonly url: string; readonly user?: string; readonly password?: string };
+  readonly natsServer?: string;
+  readonly searchPath: string;
+  /** The file that node runs for a node: cli.js. */
+  readonly entry: string;
+  /** Environment of the nodes. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Nodes log here instead of to stderr. */
+  readonly logFile?: string;
+}
+
+export interface LocalClusterDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly onEvent?: (event: ProcessEvent) => void;
+}
+
+export interface LocalCluster {
+  readonly context: ClusterContext;
+  readonly contextFile: string;
+  readonly readyMs: number;
+  /** Of nodes and broker since the start. */
+  readonly restarts: number;
+  /** A node or the broker failed too often: nothing runs any more. */
+  readonly failed: Promise<Error>;
+  stop(): Promise<void>;
+}
+
+const intensity = { restarts: 20, withinMs: 60_000 };
+const nodeShutdownMs = 8_000;
+
+export async function startLocalCluster(options: LocalClusterOptions, deps: LocalClusterDeps): Promise<LocalCluster> {
+  const startedAtMs = deps.clock.monotonicMs();
+  const store = resolve(options.store);
+  await mkdir(store, { recursive: true, mode: 0o700 });
+  const subjects = subjectsOf(options.cluster);
+  const access = await openAccess(options, store, subjects, deps);
+  const ending: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of ending.splice(0).reverse()) await end();
+  };
+  try {
+    if (access.broker !== undefined) ending.push(() => access.broker?.stop() ?? Promise.resolve());
+    const root = await startRoot(options, access, subjects, deps, ending);
+    const context = contextOf(options.cluster, access);
+    const contextFile = await writeContext(store, context);
+    ending.push(() => removeContext(store, process.pid));
+    return {
+      context,
+      contextFile,
+      readyMs: deps.clock.monotonicMs() - startedAtMs,
+      get restarts() {
+        return root.restarts();
+      },
+      failed: root.failed,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Where NATS is and with which rights: ours, or the one we were given. */
+interface Access {
+  readonly url: string;
+  readonly broker: Broker | undefined;
+  readonly credentials: Credentials | undefined;
+  readonly node: Credential | undefined;
+}
+
+async function openAccess(
+  options: LocalClusterOptions,
+  store: string,
+  subjects: Subjects,
+  { clock }: LocalClusterDeps,
+): Promise<Access> {
+  const { nats } = options;
+  if (nats !== undefined) {
+    const { url, user, password } = nats;
+    const node = user === undefined || password === undefined ? undefined : { user, password };
+    return { url, broker: undefined, credentials: undefined, node };
+  }
+  const binary = await findServer({ explicit: options.natsServer, searchPath: options.searchPath, mayFetch: true });
+  const credentials = makeCredentials();
+  const broker = await startBroker({ binary, store, subjects, credentials, clock });
+  return { url: broker.url, broker, credentials, node: credentials.node };
+}
+
+async function startRoot(
+  options: LocalClusterOptions,
+  access: Access,
+  subjects: Subjects,
+  deps: LocalClusterDeps,
+  ending: (() => Promise<void>)[],
+): Promise<{ readonly failed: Promise<Error>; restarts(): number }> {
+  const { clock, random, log } = deps;
+  const bus = await connectAs(access, clock);
+  ending.push(() => bus.close());
+  const brokerWatch = superviseBroker(access.broker, { clock, random, log });
+  const telemetry = new Telemetry(bus, subjects, "root", new Counters(), clock);
+  const models = await Promise.all(options.models.map(modelName));
+  const output = options.logFile === undefined ? undefined : openSync(options.logFile, "a", 0o600);
+  if (output !== undefined) ending.push(async () => closeSync(output));
+  let nodeRestarts = 0;
+  const processes = await startProcesses(nodeSpecs(options, access, output), {
+    clock,
+    random,
+    log,
+    intensity,
+    beforeRestart: (id, generation, exit) => {
+      nodeRestarts += 1;
+      const cause = describeProcessExit(exit);
+      return confirmCleanup({ bus, subjects, telemetry, clock, models }, { node: id, incarnation: generation, cause });
+    },
+    onEvent: (event) => {
+      report(telemetry, event);
+      deps.onEvent?.(event);
+    },
+  });
+  ending.push(() => processes.stop());
+  const looks = answerAsRoot({ bus, subjects, processes, brokerWatch });
+  ending.push(async () => looks.stop());
+  ending.push(async () => brokerWatch.release());
+  return {
+    failed: Promise.race([processes.failed, brokerWatch.failed]),
+    restarts: () => nodeRestarts + brokerWatch.restarts,
+  };
+}
+
+/** The root reads no more of a model than its name. */
+async function modelName(folder: string): Promise<string> {
+  const file = join(folder, "manifest.json");
+  return parseManifest(await readFile(file, "utf8"), file).name;
+}
+
+function connectAs({ url, node }: Access, clock: Clock): Promise<Bus> {
+  const identity = node === undefined ? {} : { ...node, inboxPrefix: inboxPrefixOf(node.user) };
+  return connectBus({ url, name: "driftmend-root", clock, ...identity });
+}
+
+/** Serving nodes, one learning node, one operations node. */
+function nodeSpecs(options: LocalClusterOptions, access: Access, output: number | undefined): ProcessSpec[] {
+  const serving = Array.from({ length: options.serving }, (_, index) => spec(`serving-${index + 1}`, "serving"));
+  return [...serving, spec("learning-1", "learning"), spec("operations-1", "operations")];
+
+  function spec(id: string, role: string): ProcessSpec {
+    const { user, password } = access.node ?? {};
+    const models = options.models.flatMap((folder) => ["--model", folder]);
+    return {
+      id,
+      role,
+      command: process.execPath,
+      args: [
+        "--enable-source-maps",
+        ...[options.entry, "node", "--role", role, "--name", id],
+        ...["--nats", access.url, "--cluster", options.cluster],
+        ...models,
+        ...(user === undefined ? [] : ["--user", user]),
+      ],
+      // A password on a command line is seen by every user of the machine.
+      env: { ...options.env, ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }) },
+      spawnArgs: (generation) => ({ args: ["--incarnation", `${generation}`] }),
+      shutdownMs: nodeShutdownMs,
+      ...(output === undefined ? {} : { output }),
+    };
+  }
+}
+
+function report(telemetry: Telemetry, event: ProcessEvent): void {
+  if (event.kind !== "restarting" && event.kind !== "escalated") return;
+  telemetry.event(
+    event.kind === "restarting" ? "node_restarting" : "escalated",
+    { actor: event.id, incarnation: event.generation },
+    () => [{ about: event.id, about_incarnation: event.generation, cause: event.cause }],
+  );
+}
+
+function contextOf(cluster: string, { url, credentials }: Access): ClusterContext {
+  const nobody = { user: "", password: "" };
+  const { client, telemetry, operator } = credentials ?? { client: nobody, telemetry: nobody, operator: nobody };
+  return { cluster, natsUrl: url, httpUrl: "", pid: process.pid, users: { client, telemetry, operator } };
+}
+
+/** Where the digits are: beside the compiled code, in the package. */
+export function digitsFolder(entry: string): string {
+  return join(entry, "..", "..", "models", "digits");
+}

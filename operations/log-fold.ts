@@ -1,0 +1,67 @@
+// The fold of a model's two logs into its policy, in the one order that everybody uses: the live updater, recovery, and `replay`.
+//
+// Owns: the position rule. Does not own: what a record or a task does to the policy (models/policy.ts), how records are read (transport/).
+//
+// P1. Before update u is applied, the experience log is folded up to the highest experience position named by any update up to u.
+//     Every such record is in the log already: an update is published after its experience is acknowledged. So the same logs give the
+//     same policy, bit for bit, whatever the timing.
+
+import type { ExperienceRecord, UpdateEntry } from "../models/experience.js";
+import type { Learner } from "../models/learner.js";
+import type { Model } from "../models/manifest.js";
+import { applyMark, applyTask, foldExperience, type Policy, type StepOutcome } from "../models/policy.js";
+
+export interface LoggedExperience {
+  readonly seq: number;
+  readonly record: ExperienceRecord;
+}
+
+export interface LoggedUpdate {
+  readonly seq: number;
+  readonly entry: UpdateEntry;
+}
+
+export class LogFold {
+  readonly policy: Policy;
+  readonly #experiences: AsyncIterator<LoggedExperience>;
+  readonly #learner: Learner;
+  readonly #model: Model;
+  #ahead: LoggedExperience | undefined;
+
+  /** `experiences` yields the log from `policy.experienceSeq + 1` on and waits at its end. */
+  constructor(policy: Policy, experiences: AsyncIterable<LoggedExperience>, learner: Learner, model: Model) {
+    this.policy = policy;
+    this.#experiences = experiences[Symbol.asyncIterator]();
+    this.#learner = learner;
+    this.#model = model;
+  }
+
+  /** Undefined for a mark: nothing was to be learned. */
+  async apply({ seq, entry }: LoggedUpdate): Promise<StepOutcome | undefined> {
+    if (entry.kind === "mark") {
+      await this.#foldUpTo(entry.mark.experienceSeq);
+      applyMark(this.policy, seq, entry.mark);
+      return undefined;
+    }
+    await this.#foldUpTo(entry.task.experience.seq);
+    return applyTask(this.policy, seq, entry.task, this.#learner, this.#model);
+  }
+
+  async #foldUpTo(seq: number): Promise<void> {
+    while (this.policy.experienceSeq < seq) {
+      const next = this.#ahead ?? (await this.#next());
+      if (next.seq > seq) {
+        this.#ahead = next;
+        return;
+      }
+      this.#ahead = undefined;
+      foldExperience(this.policy, next.seq, next.record, this.#model);
+    }
+  }
+
+  async #next(): Promise<LoggedExperience> {
+    const next = await this.#experiences.next();
+    if (next.done) throw new Error("the experience log ended before the position that an update names");
+    return next.value;
+  }
+}

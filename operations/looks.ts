@@ -1,0 +1,138 @@
+// A node seen and touched from outside: looks inside its actors, its tree, its status, faults, and the order to drain.
+//
+// Owns: who answers what on the actor, chaos and control subjects of one node. Does not own: who may ask (the broker's permissions).
+
+import { ChaosRefusedError } from "../supervision/chaos.js";
+import type { ChaosMode } from "../supervision/events.js";
+import { UnknownActorError } from "../supervision/ref.js";
+import type { ActorTree } from "../supervision/system.js";
+import type { TreeNode } from "../supervision/tree.js";
+import type { Bus, Incoming } from "../transport/bus.js";
+import { encodeMessage, type PlainMap } from "../transport/codec.js";
+import {
+  type ChaosRequest,
+  encodeActorLook,
+  encodeChaosReceipt,
+  encodeTree,
+  parseChaosRequest,
+  parseOrder,
+} from "../transport/orders.js";
+import { actorPathOf, type Subjects } from "../transport/subjects.js";
+import { encodeRefusal, type Refusal } from "../transport/wire.js";
+
+export interface LookDeps {
+  readonly bus: Bus;
+  readonly subjects: Subjects;
+  readonly node: string;
+  readonly incarnation: number;
+  readonly pid: number;
+  readonly tree: ActorTree;
+  readonly vitals: () => PlainMap;
+  readonly startedAtMs: number;
+}
+
+export interface Looks {
+  readonly drainAsked: Promise<void>;
+  stop(): void;
+}
+
+export function answerLooks(deps: LookDeps): Looks {
+  const { bus, subjects, node } = deps;
+  let askDrain: () => void = () => undefined;
+  const drainAsked = new Promise<void>((resolve) => {
+    askDrain = resolve;
+  });
+  const subscriptions = [
+    bus.subscribe(subjects.all.actorsOf(node), {}, (message) => look(deps, message)),
+    bus.subscribe(subjects.chaos(node), {}, (message) => fault(deps, message)),
+    bus.subscribe(subjects.control(node), {}, (message) => {
+      const order = parseOrder(message.data);
+      if (order.kind === "refused") return refuse(message, order);
+      message.respond(encodeMessage({ v: 1, node, draining: true }));
+      askDrain();
+    }),
+  ];
+  return {
+    drainAsked,
+    stop: () => {
+      for (const subscription of subscriptions) subscription.unsubscribe();
+    },
+  };
+}
+
+function look(deps: LookDeps, message: Incoming): void {
+  const path = actorPathOf(message.subject);
+  if (path === "tree") message.respond(encodeTree(nodeTree(deps)));
+  else if (path === "status") message.respond(encodeMessage({ v: 1, status: statusOf(deps) }));
+  else lookInside(deps, path, message);
+}
+
+function lookInside({ tree }: LookDeps, path: string, message: Incoming): void {
+  const found = findIn(tree.tree(), path.split("/"));
+  if (found === undefined) {
+    refuse(message, { code: "bad_request", field: "actor", message: `no actor "${path}"` });
+    return;
+  }
+  message.respond(
+    encodeActorLook({
+      path,
+      generation: found.generation,
+      state: found.state,
+      restarts: found.restarts,
+      mailbox: found.mailbox ?? { depth: 0, capacity: 0 },
+      summary: found.kind === "actor" ? ((tree.summary(path) ?? {}) as PlainMap) : {},
+    }),
+  );
+}
+
+function nodeTree({ tree, node, pid, incarnation }: LookDeps): TreeNode {
+  return { ...tree.tree(), name: node, kind: "node", pid, generation: incarnation, restarts: incarnation - 1 };
+}
+
+function statusOf(deps: LookDeps): PlainMap {
+  const { tree, node, incarnation, vitals, startedAtMs } = deps;
+  const actors = Object.fromEntries(
+    actorPaths(tree.tree(), []).map((path) => [path, (tree.summary(path) ?? {}) as PlainMap]),
+  );
+  return { node, incarnation, startedAtMs, ...vitals(), actors };
+}
+
+function actorPaths(node: TreeNode, above: readonly string[]): string[] {
+  return node.children.flatMap((child) => {
+    const path = [...above, child.name];
+    return child.kind === "actor" ? [path.join("/")] : actorPaths(child, path);
+  });
+}
+
+function findIn(node: TreeNode, path: readonly string[]): TreeNode | undefined {
+  const [first, ...rest] = path;
+  const child = node.children.find(({ name }) => name === first);
+  return child === undefined || rest.length === 0 ? child : findIn(child, rest);
+}
+
+async function fault({ tree }: LookDeps, message: Incoming): Promise<void> {
+  const parsed = parseChaosRequest(message.data);
+  if (parsed.kind === "refused") return refuse(message, parsed);
+  const { target, mode, forMs } = parsed.value;
+  if (!isActorMode(mode))
+    return refuse(message, {
+      code: "bad_request",
+      field: "mode",
+      message: `${mode} is for nodes; ask the root for it`,
+    });
+  try {
+    message.respond(encodeChaosReceipt(await tree.kill(target, mode, forMs)));
+  } catch (error) {
+    if (!(error instanceof ChaosRefusedError || error instanceof UnknownActorError)) throw error;
+    refuse(message, { code: "bad_request", field: "target", message: error.message });
+  }
+}
+
+function isActorMode(mode: ChaosRequest["mode"]): mode is ChaosMode {
+  return mode === "crash" || mode === "kill" || mode === "hang" || mode === "slow";
+}
+
+function refuse(message: Incoming, refusal: Refusal): void {
+  const { bytes, headers } = encodeRefusal(refusal);
+  message.respond(bytes, headers);
+}

@@ -1,0 +1,189 @@
+// One model's logs as its actors use them: typed records in order, instead of bytes on subjects.
+//
+// Owns: which stream is read for what, the rule for records that cannot be decoded, what may be truncated.
+// Does not own: the streams (transport/), the fold (log-fold.ts, models/policy.ts).
+//
+// G1. A record that cannot be decoded is skipped by every reader alike, and reported: the fold stays the same everywhere.
+// G2. Truncation keeps what the oldest kept snapshot needs to be folded on from, and as many records as a memory may hold.
+
+import type { Clock } from "../models/clock.js";
+import type { ExperienceBatch, LateLabel, UpdateEntry } from "../models/experience.js";
+import type { Model } from "../models/manifest.js";
+import { type Policy, sourcePolicy } from "../models/policy.js";
+import { decodePolicy, encodePolicy } from "../models/policy-snapshot.js";
+import type { Bus } from "../transport/bus.js";
+import { type Chain, type CommitOutcome, openChain } from "../transport/chain.js";
+import type { Parsed } from "../transport/fields.js";
+import type { Followed } from "../transport/follow.js";
+import type { StreamState, Unavailable } from "../transport/jetstream.js";
+import { type AppendOutcome, type Log, openLog } from "../transport/log.js";
+import {
+  type Commit,
+  decodeCommit,
+  decodeExperience,
+  decodeUpdate,
+  encodeCommit,
+  encodeExperience,
+  encodeUpdate,
+} from "../transport/records.js";
+import { openSnapshots, type Snapshots } from "../transport/snapshot.js";
+import { streamLimits } from "../transport/streams.js";
+import type { StreamKind, Subjects } from "../transport/subjects.js";
+import type { LoggedExperience, LoggedUpdate } from "./log-fold.js";
+
+/** A record that no reader understands: somebody else wrote it, or it is damaged. */
+export interface Unreadable {
+  readonly stream: StreamKind;
+  readonly seq: number;
+  readonly message: string;
+}
+
+export interface LoggedCommit {
+  readonly seq: number;
+  readonly commit: Commit;
+}
+
+/** The log could not be read or written for a whole deadline: waiting or another broker helps, another try at once does not. */
+export class LogUnavailableError extends Error {
+  override readonly name = "LogUnavailableError";
+  constructor(
+    readonly what: string,
+    readonly why: Unavailable["why"],
+  ) {
+    super(`${what}: the log is unavailable (${why})`);
+  }
+}
+
+/** From this share of the experience stream's bound on, it is truncated. */
+const truncateFrom = 0.5;
+const readTries = 20;
+const readPauseMs = 150;
+
+export class ModelLog {
+  readonly #subjects: Subjects;
+  readonly #model: Model;
+  readonly #name: string;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #chain: Chain;
+  readonly #snapshots: Snapshots;
+  readonly #onUnreadable: (record: Unreadable) => void;
+  /** Positions of the snapshots this writer stored, oldest first: as many as the stream keeps. */
+  readonly #kept: { readonly experienceSeq: number; readonly updateSeq: number }[] = [];
+
+  constructor(bus: Bus, subjects: Subjects, model: Model, clock: Clock, onUnreadable: (record: Unreadable) => void) {
+    this.#subjects = subjects;
+    this.#model = model;
+    this.#name = model.manifest.name;
+    this.#clock = clock;
+    this.#log = openLog(bus, clock);
+    this.#chain = openChain(bus, clock, this.#at("weights"));
+    this.#snapshots = openSnapshots(bus, clock, this.#at("snapshot"));
+    this.#onUnreadable = onUnreadable;
+  }
+
+  append(batchId: string, record: ExperienceBatch | LateLabel): Promise<AppendOutcome> {
+    return this.#log.append(this.#at("experience").subject, encodeExperience(record), batchId);
+  }
+
+  enqueue(entry: UpdateEntry, messageId: string): Promise<AppendOutcome> {
+    return this.#log.append(this.#at("update").subject, encodeUpdate(entry), messageId);
+  }
+
+  commit(commit: Commit, expectedSeq: number): Promise<CommitOutcome> {
+    return this.#chain.commit(encodeCommit(commit), expectedSeq);
+  }
+
+  /** Experience records from `fromSeq` on, then each new one. */
+  experiences(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience> {
+    return this.#records("experience", fromSeq, signal, decodeExperience, (seq, record) => ({ seq, record }));
+  }
+
+  updates(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedUpdate> {
+    return this.#records("update", fromSeq, signal, decodeUpdate, (seq, entry) => ({ seq, entry }));
+  }
+
+  commits(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedCommit> {
+    return this.#records("weights", fromSeq, signal, decodeCommit, (seq, commit) => ({ seq, commit }));
+  }
+
+  async state(kind: StreamKind): Promise<StreamState> {
+    const outcome = await this.#reading(`state of the ${kind} stream`, () => this.#log.state(this.#at(kind).stream));
+    return outcome.state;
+  }
+
+  async lastCommit(): Promise<LoggedCommit | undefined> {
+    const outcome = await this.#reading("the newest commit", () => this.#chain.head());
+    if (outcome.kind === "none") return undefined;
+    const { seq, bytes } = outcome.message;
+    const commit = decodeCommit(bytes);
+    if (commit.kind !== "ok") throw new Error(`commit ${seq} of ${this.#name} is unreadable: ${commit.message}`);
+    return { seq, commit: commit.value };
+  }
+
+  /** The policy to fold on from: the newest intact snapshot, or the source. */
+  async newestPolicy(): Promise<Policy> {
+    const outcome = await this.#reading("the newest snapshot", () => this.#snapshots.newest());
+    if (outcome.kind === "none") return sourcePolicy(this.#model);
+    const decoded = decodePolicy(outcome.bytes, this.#model);
+    if (decoded.kind === "policy") return decoded.policy;
+    this.#onUnreadable({ stream: "snapshot", seq: outcome.seq, message: decoded.why });
+    return sourcePolicy(this.#model);
+  }
+
+  /** Stores a snapshot, and removes from the log what neither the kept snapshots nor a memory needs (G2). */
+  async saveSnapshot(policy: Policy): Promise<void> {
+    const outcome = await this.#snapshots.put(encodePolicy(policy));
+    if (outcome.kind !== "stored")
+      throw new Error(`the snapshot of ${this.#name} could not be stored: ${outcome.kind}`);
+    this.#kept.push({ experienceSeq: policy.experienceSeq, updateSeq: policy.updateSeq });
+    if (this.#kept.length > streamLimits.snapshotsKept) this.#kept.shift();
+    await this.#truncate();
+  }
+
+  async #truncate(): Promise<void> {
+    const oldest = this.#kept[0];
+    const { bytes, lastSeq } = await this.state("experience");
+    if (oldest === undefined || this.#kept.length < streamLimits.snapshotsKept) return;
+    if (bytes < truncateFrom * streamLimits.experienceMaxBytes) return;
+    const remembered = Math.max(0, lastSeq - this.#model.manifest.learning.capacity);
+    await this.#log.purgeUpTo(this.#at("experience").stream, Math.min(remembered, oldest.experienceSeq));
+    await this.#log.purgeUpTo(this.#at("update").stream, oldest.updateSeq);
+  }
+
+  async *#records<R, T>(
+    kind: StreamKind,
+    fromSeq: number,
+    signal: AbortSignal,
+    decode: (bytes: Uint8Array) => Parsed<R>,
+    logged: (seq: number, record: R) => T,
+  ): AsyncGenerator<T> {
+    const followed: AsyncIterable<Followed> = this.#log.follow(this.#at(kind).stream, { fromSeq, signal });
+    for await (const { seq, bytes } of followed) {
+      const decoded = decode(bytes);
+      if (decoded.kind === "ok") yield logged(seq, decoded.value);
+      else this.#onUnreadable({ stream: kind, seq, message: decoded.message });
+    }
+  }
+
+  #at(kind: StreamKind): { readonly stream: string; readonly subject: string } {
+    return { stream: this.#subjects.stream(kind, this.#name), subject: this.#subjects.logSubject(kind, this.#name) };
+  }
+
+  /** Reads again while the broker is away: a restart of it must not look like an empty log. */
+  async #reading<T extends { readonly kind: string }>(
+    what: string,
+    read: () => Promise<T | Unavailable>,
+  ): Promise<Exclude<T, Unavailable>> {
+    for (let tries = 1; ; tries += 1) {
+      const outcome = await read();
+      if (!isUnavailable(outcome)) return outcome as Exclude<T, Unavailable>;
+      if (tries === readTries || outcome.why === "denied") throw new LogUnavailableError(what, outcome.why);
+      await this.#clock.delay(readPauseMs);
+    }
+  }
+}
+
+function isUnavailable(outcome: { readonly kind: string }): outcome is Unavailable {
+  return outcome.kind === "unavailable";
+}

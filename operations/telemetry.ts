@@ -1,0 +1,68 @@
+// Telemetry: what a node tells the world about itself, as events and counters on subjects.
+//
+// Owns: the shape of an event, the counters of this process, the rule that telemetry never delays or fails the work it speaks of.
+// Does not own: subjects and bytes (transport/), who listens.
+//
+// T1. Telemetry is best effort: an event that cannot be sent is counted as dropped, and nobody waits.
+// T2. The items of an event are built only when the connection is up.
+
+import type { Clock } from "../models/clock.js";
+import type { Bus } from "../transport/bus.js";
+import { type EventItem, encodeEvent, type TelemetryEvent } from "../transport/events.js";
+import type { Subjects } from "../transport/subjects.js";
+
+/** The part of the system that speaks. */
+export interface Origin {
+  readonly actor: string;
+  readonly incarnation: number;
+}
+
+/** Counters of one process: they only grow, and die with it. */
+export class Counters {
+  readonly #values = new Map<string, number>();
+
+  add(name: string, by = 1): void {
+    this.#values.set(name, (this.#values.get(name) ?? 0) + by);
+  }
+
+  get(name: string): number {
+    return this.#values.get(name) ?? 0;
+  }
+
+  all(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#values);
+  }
+}
+
+export class Telemetry {
+  readonly counters: Counters;
+  readonly #bus: Bus;
+  readonly #subjects: Subjects;
+  readonly #node: string;
+  readonly #clock: Clock;
+
+  constructor(bus: Bus, subjects: Subjects, node: string, counters: Counters, clock: Clock) {
+    this.#bus = bus;
+    this.#subjects = subjects;
+    this.#node = node;
+    this.counters = counters;
+    this.#clock = clock;
+  }
+
+  /** One message for all items of one kind that came about together: a micro-batch is one event with a row per request. */
+  event(kind: string, origin: Origin, items: () => readonly EventItem[]): void {
+    if (!this.#bus.connected) {
+      this.counters.add("telemetry_dropped");
+      return;
+    }
+    const event: TelemetryEvent = {
+      kind,
+      node: this.#node,
+      actor: origin.actor,
+      incarnation: origin.incarnation,
+      atMs: this.#clock.nowMs(),
+      items: items(),
+    };
+    if (!this.#bus.publish(this.#subjects.event(kind), encodeEvent(event))) this.counters.add("telemetry_dropped");
+  }
+}

@@ -1,0 +1,114 @@
+// One inference's reply and one fault's receipt, for people.
+import type { Explanation, InferenceReply } from "../../transport/wire.js";
+import type { Replayed } from "../replay.js";
+import type { Colours } from "./colours.js";
+import { renderTable } from "./table.js";
+import { count, padRight, percent, plural, printable } from "./text.js";
+
+const labelWidth = 12;
+
+function fields(rows: readonly (readonly [string, string])[], colours: Colours): string[] {
+  return rows.map(([label, value]) => `  ${colours.quiet(padRight(label, labelWidth))}${value}`);
+}
+
+export function renderAnswer(reply: InferenceReply, width: number, colours: Colours): string {
+  const place =
+    reply.experience === null ? "not yet in the log" : `${reply.experience.seq}/${reply.experience.index} in the log`;
+  const lines = [
+    `  ${colours.title(printable(reply.answer.label))}  ${percent(reply.confidence)}`,
+    ...fields(
+      [
+        ["mode", reply.mode],
+        ["version", count(reply.modelVersion)],
+        ["node", printable(reply.node)],
+        ["experience", place],
+        ["trace", printable(reply.traceId)],
+        ["id", printable(reply.id)],
+      ],
+      colours,
+    ),
+  ];
+  return [...lines, ...(reply.explain === undefined ? [] : explanation(reply.explain, width, colours))].join("\n");
+}
+
+function explanation(explain: Explanation, width: number, colours: Colours): string[] {
+  const right = (title: string) => ({ title, align: "right" as const });
+  if (explain.neighbours.length === 0) return ["", colours.quiet("  no neighbours in memory yet")];
+  const rows = explain.neighbours.map((neighbour) => [
+    { text: `  ${printable(neighbour.label)}` },
+    { text: neighbour.similarity.toFixed(3) },
+    { text: neighbour.weight === 0 ? "no vote" : neighbour.weight.toFixed(3) },
+    { text: printable(neighbour.id), paint: colours.quiet },
+  ]);
+  return [
+    "",
+    ...renderTable(
+      [{ title: "  neighbour" }, right("similarity"), right("weight"), { title: "id" }],
+      rows,
+      width,
+      colours.quiet,
+    ),
+  ];
+}
+
+/** null: not measured. For a whole process only the log can say what became of its messages. */
+type Figure = number | null;
+
+export interface Receipt {
+  readonly target: string;
+  readonly mode: string;
+  readonly generationBefore: number;
+  readonly generationAfter: number;
+  readonly inFlight: Figure;
+  readonly redelivered: Figure;
+  readonly refused: Figure;
+  readonly lost: Figure;
+  readonly leasesCleaned: number;
+  readonly detectMs: Figure;
+  readonly repairMs: Figure;
+}
+
+export function renderReceipt(receipt: Receipt, colours: Colours): string {
+  return [
+    `  ${colours.title(printable(receipt.target))}  ${printable(receipt.mode)}`,
+    ...fields(
+      [
+        ["generation", `${receipt.generationBefore} to ${receipt.generationAfter}`],
+        ["messages", messages(receipt, colours)],
+        ["leases", `${count(receipt.leasesCleaned)} cleaned`],
+        ["noticed", after(receipt.detectMs)],
+        ["mended", after(receipt.repairMs)],
+      ],
+      colours,
+    ),
+  ].join("\n");
+}
+
+function messages({ inFlight, redelivered, refused, lost }: Receipt, colours: Colours): string {
+  if (inFlight === null && lost === null)
+    return "not measured for a whole process: driftmend replay --verify says what the log holds";
+  const figure = (value: Figure) => (value === null ? "?" : count(value));
+  const lostText = `${figure(lost)} lost`;
+  const paint = lost === 0 ? colours.good : lost === null ? colours.warn : colours.bad;
+  return `${figure(inFlight)} in flight, ${figure(redelivered)} redelivered, ${figure(refused)} refused, ${paint(lostText)}`;
+}
+
+function after(ms: Figure): string {
+  return ms === null ? "not seen" : `after ${count(ms, ms < 10 ? 1 : 0)} ms`;
+}
+
+export function renderReplay(result: Replayed, colours: Colours): string {
+  return [
+    `  ${colours.title(printable(result.model))}  ${plural(result.updates, "update")} folded into ${plural(result.versions, "version")}`,
+    ...fields(
+      [
+        ["folded", printable(result.checksum)],
+        ["committed", printable(result.committedChecksum)],
+      ],
+      colours,
+    ),
+    result.equal
+      ? colours.good("  equal: the committed parameters are the fold of the log")
+      : colours.bad("  NOT equal"),
+  ].join("\n");
+}

@@ -1,0 +1,57 @@
+// The supervision tree, drawn.
+import type { TreeNode } from "../../transport/orders.js";
+import type { Colours } from "./colours.js";
+import { type Cell, renderTable } from "./table.js";
+import { cut, printable } from "./text.js";
+
+interface Branch {
+  readonly node: TreeNode;
+  /** The lines that lead to it: "│  ├─ ". */
+  readonly lead: string;
+}
+
+export function renderTree(tree: TreeNode, width: number, colours: Colours): string {
+  const rows = flatten(tree, "", "").map((branch) => rowOf(branch, colours));
+  const right = (title: string) => ({ title, align: "right" as const });
+  const columns = [
+    { title: "name" },
+    { title: "state" },
+    right("pid"),
+    right("gen"),
+    right("restarts"),
+    right("mailbox"),
+    { title: "last exit" },
+  ];
+  return renderTable(columns, rows, width, colours.quiet).join("\n");
+}
+
+function flatten(node: TreeNode, lead: string, below: string): Branch[] {
+  const last = node.children.length - 1;
+  const children = node.children.flatMap((child, index) =>
+    flatten(child, `${below}${index === last ? "└─ " : "├─ "}`, `${below}${index === last ? "   " : "│  "}`),
+  );
+  return [{ node, lead }, ...children];
+}
+
+function rowOf({ node, lead }: Branch, colours: Colours): Cell[] {
+  const strategy = node.strategy === undefined ? "" : ` (${printable(node.strategy)})`;
+  const mailbox = node.mailbox === undefined ? "" : `${node.mailbox.depth}/${node.mailbox.capacity}`;
+  return [
+    {
+      text: cut(`${lead}${printable(node.name)}${strategy}`, 40),
+      paint: node.kind === "actor" ? undefined : colours.title,
+    },
+    { text: printable(node.state), paint: paintState(node.state, colours) },
+    { text: node.pid === undefined ? "" : String(node.pid) },
+    { text: String(node.generation) },
+    { text: String(node.restarts), paint: node.restarts > 0 ? colours.warn : colours.quiet },
+    { text: mailbox },
+    { text: node.lastExit === undefined ? "" : printable(node.lastExit), paint: colours.quiet },
+  ];
+}
+
+function paintState(state: string, colours: Colours): (text: string) => string {
+  if (state === "running" || state === "ready") return colours.good;
+  if (state === "failed" || state === "stopped" || state === "dead") return colours.bad;
+  return colours.warn;
+}

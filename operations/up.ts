@@ -1,0 +1,75 @@
+// `driftmend up`: a cluster on this machine until Ctrl-C.
+//
+// Owns: what is said when it is ready, when something restarts, and at the end. Does not own: the cluster (local-cluster.ts).
+
+import { randomBytes } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { seededRandom } from "../models/clock.js";
+import { openLogger } from "../supervision/logger.js";
+import { digitsFolder, type LocalCluster, startLocalCluster } from "./local-cluster.js";
+import type { Terminal } from "./terminal/terminal.js";
+import { done, type Outcome } from "./verbs/outcome.js";
+import type { UpOptions } from "./verbs/run-options.js";
+
+/** The compiled cli.js: what every node process runs. */
+export const entry = fileURLToPath(new URL("../cli.js", import.meta.url));
+
+export async function runUp(options: UpOptions, terminal: Terminal): Promise<Outcome> {
+  const cluster = await startFrom(options, terminal);
+  const { context, contextFile, readyMs } = cluster;
+  if (terminal.json)
+    terminal.print(
+      JSON.stringify({ ready: true, readyMs: Math.round(readyMs), natsUrl: context.natsUrl, contextFile }),
+    );
+  else
+    terminal.print(
+      [
+        `ready in ${Math.round(readyMs)} ms   NATS ${context.natsUrl}   context ${contextFile}`,
+        "try: driftmend tree   driftmend status   driftmend watch   driftmend chaos kill updater",
+        "Ctrl-C drains and stops",
+      ].join("\n"),
+    );
+  const failure = await Promise.race([interrupted(terminal.interrupted), cluster.failed]);
+  await cluster.stop();
+  if (failure === undefined) return terminal.json ? done : { kind: "interrupted" };
+  return { kind: "failed", message: failure.message, next: "driftmend doctor looks at this machine" };
+}
+
+/** Starts the cluster that the flags describe. */
+export function startFrom(options: UpOptions, terminal: Terminal, logFile?: string): Promise<LocalCluster> {
+  const { nats, user, password } = options;
+  return startLocalCluster(
+    {
+      cluster: options.cluster,
+      serving: options.serving,
+      models: [options.model ?? digitsFolder(entry)],
+      store: options.store,
+      searchPath: options.searchPath,
+      entry,
+      env: { PATH: options.searchPath },
+      ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
+      ...(logFile === undefined ? {} : { logFile }),
+      ...(nats === undefined
+        ? {}
+        : {
+            nats: {
+              url: nats,
+              ...(user === undefined ? {} : { user }),
+              ...(password === undefined ? {} : { password }),
+            },
+          }),
+    },
+    {
+      clock: terminal.clock,
+      random: seededRandom(randomBytes(4).readUInt32LE()),
+      log: openLogger(logFile === undefined ? "warn" : "silent", { node: "root" }),
+    },
+  );
+}
+
+export function interrupted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}

@@ -1,0 +1,138 @@
+// `driftmend chaos kill`: one fault, and its receipt.
+//
+// Owns: finding what was meant by TARGET in the tree. Does not own: the fault, nor whether it is allowed (the cluster refuses by name).
+import type { DriftmendClient } from "../../transport/client.js";
+import { encodeChaosRequest, type FaultMode, parseChaosReceipt, type TreeNode } from "../../transport/orders.js";
+import { type Receipt, renderReceipt } from "../terminal/answer.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { printable } from "../terminal/text.js";
+import { type ClusterOptions, withCluster } from "./cluster.js";
+import { askTree } from "./look.js";
+import { done, type Outcome } from "./outcome.js";
+
+export interface ChaosOptions extends ClusterOptions {
+  readonly mode?: FaultMode;
+  readonly for?: number;
+}
+
+/** What a fault is for: a whole node, which the root ends, or an actor, which its node ends. */
+export type Target =
+  | { readonly kind: "node"; readonly node: string }
+  | { readonly kind: "actor"; readonly node: string; readonly path: string }
+  | { readonly kind: "unclear"; readonly message: string; readonly next: string };
+
+const lasting: readonly FaultMode[] = ["hang", "slow", "sigstop"];
+/** A receipt is written after the repair, so it takes its time: backoff, replay and start of a process. */
+const repairMs = 60_000;
+
+export async function chaosKill(target: string, options: ChaosOptions, terminal: Terminal): Promise<Outcome> {
+  if (options.for !== undefined && (options.mode === undefined || !lasting.includes(options.mode)))
+    return { kind: "usage", message: "--for goes with a fault that lasts", next: "add --mode hang, slow or sigstop" };
+  return withCluster(options, "operator", terminal, async (client) => {
+    const tree = await askTree(client, terminal);
+    if (tree === undefined) return { kind: "failed", message: "no node of the cluster answers", next: "driftmend up" };
+    const found = findTarget(tree, target);
+    if (found.kind === "unclear") return { kind: "failed", message: found.message, next: found.next };
+    return inject(client, found, options, terminal);
+  });
+}
+
+async function inject(
+  client: DriftmendClient,
+  target: Exclude<Target, { kind: "unclear" }>,
+  options: ChaosOptions,
+  terminal: Terminal,
+): Promise<Outcome> {
+  const { subjects, bus } = client;
+  const whole = target.kind === "node";
+  const name = whole ? target.node : `${target.node}/${target.path}`;
+  const request = {
+    target: whole ? target.node : target.path,
+    mode: options.mode ?? (whole ? "sigkill" : "kill"),
+    ...(options.for === undefined ? {} : { forMs: options.for }),
+  };
+  const timeoutMs = repairMs + (options.for ?? 0);
+  const outcome = await bus.request(subjects.chaos(whole ? "root" : target.node), encodeChaosRequest(request), {
+    timeoutMs,
+  });
+  if (outcome.kind !== "reply")
+    return { kind: "failed", message: `${name}: ${silence[outcome.kind]}`, next: "driftmend tree" };
+  const parsed = parseChaosReceipt(outcome.data);
+  if (parsed.kind === "refused")
+    return {
+      kind: "failed",
+      message: `${name}: the receipt cannot be read: ${parsed.message}`,
+      next: "driftmend tree",
+    };
+  if (parsed.value.kind === "refusal") {
+    const { code, message } = parsed.value.refusal;
+    return { kind: "failed", message: `${name}: ${code}: ${printable(message)}`, next: "driftmend tree" };
+  }
+  const receipt: Receipt = parsed.value.reply;
+  terminal.print(terminal.json ? JSON.stringify(receipt) : renderReceipt(receipt, terminal.colours));
+  if (receipt.lost === null || receipt.lost === 0) return done;
+  return { kind: "failed", message: `${receipt.lost} messages were lost`, next: "driftmend watch shows which" };
+}
+
+const silence = {
+  timeout: "no receipt in time",
+  no_responders: "nobody there takes faults",
+  closed: "the connection is closed",
+  denied: "this user may not inject faults",
+} as const;
+
+interface Place {
+  readonly node: string;
+  /** Names below the node, joined by "/"; "" for the node itself. */
+  readonly path: string;
+  readonly kind: TreeNode["kind"];
+}
+
+/**
+ * `text` is a node's name, `node/path/of/actor`, or the end of an actor's path ("inference", "digits/inference", "updater" for
+ * "digits-updater") where only one actor ends so. A node's name comes first, and a whole last word before a part of one.
+ */
+export function findTarget(tree: TreeNode, text: string): Target {
+  const places =
+    tree.kind === "node"
+      ? placesOf(tree, tree.name, "")
+      : tree.children.flatMap((node) => placesOf(node, node.name, ""));
+  const nodes = places.filter((place) => place.path === "");
+  if (nodes.some(({ node }) => node === text)) return { kind: "node", node: text };
+  const actors = places.filter((place) => place.path !== "");
+  const exact = actors.filter((place) => fullName(place) === text);
+  const ending = (mark: string) =>
+    actors.filter((place) => fullName(place).endsWith(mark + text) && place.kind === "actor");
+  const [found, ...others] = [exact, ending("/"), ending("-")].find((each) => each.length > 0) ?? [];
+  if (found === undefined)
+    return {
+      kind: "unclear",
+      message: `there is no "${printable(text)}" in the tree`,
+      next: `one of ${listed([...nodes, ...actors])}`,
+    };
+  if (others.length > 0)
+    return {
+      kind: "unclear",
+      message: `"${printable(text)}" is in several places`,
+      next: `say which: ${listed([found, ...others])}`,
+    };
+  return { kind: "actor", node: found.node, path: found.path };
+}
+
+function placesOf(tree: TreeNode, node: string, path: string): readonly Place[] {
+  const below = tree.children.flatMap((child) =>
+    placesOf(child, node, path === "" ? child.name : `${path}/${child.name}`),
+  );
+  return [{ node, path, kind: tree.kind }, ...below];
+}
+
+function fullName({ node, path }: Place): string {
+  return path === "" ? node : `${node}/${path}`;
+}
+
+function listed(places: readonly Place[]): string {
+  return places
+    .filter(({ kind }) => kind !== "supervisor")
+    .map((place) => printable(fullName(place)))
+    .join(", ");
+}

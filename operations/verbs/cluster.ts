@@ -1,0 +1,110 @@
+// Finding the cluster that a verb is meant for, and talking to it for as long as the verb lasts.
+//
+// Owns: where the address and the credentials come from, and what is said when there is no cluster.
+// Does not own: the context file's format (transport/context.ts), the connection (transport/client.ts).
+import { resolve } from "node:path";
+import type { Clock } from "../../models/clock.js";
+import { ConnectError } from "../../transport/bus.js";
+import { DriftmendClient } from "../../transport/client.js";
+import { contextFile, defaultStore, type FoundContext, readContext } from "../../transport/context.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { printable } from "../terminal/text.js";
+import type { Outcome } from "./outcome.js";
+
+export interface ClusterOptions {
+  readonly json?: boolean;
+  readonly context?: string;
+  readonly nats?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly cluster?: string;
+}
+
+/** Whose rights a verb needs. */
+export type Role = "client" | "telemetry" | "operator";
+
+interface Address {
+  readonly kind: "address";
+  readonly cluster: string;
+  readonly url: string;
+  readonly user?: string;
+  readonly password?: string;
+  /** Where it was read, for messages. */
+  readonly source: string;
+}
+
+const startOne = "start a cluster with: driftmend up   (or the demo: driftmend demo)";
+
+/** Connects, runs `work`, closes the connection however it ended. */
+export async function withCluster(
+  options: ClusterOptions,
+  role: Role,
+  terminal: Terminal,
+  work: (client: DriftmendClient) => Promise<Outcome>,
+): Promise<Outcome> {
+  const address = await findAddress(options, role);
+  if (address.kind !== "address") return address;
+  const client = await connect(address, terminal.clock);
+  if (!(client instanceof DriftmendClient)) return client;
+  try {
+    return await Promise.race([work(client), interruption(terminal.interrupted)]);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Ctrl-C ends a client's verb at once: there is nothing to drain. */
+function interruption(signal: AbortSignal): Promise<Outcome> {
+  return new Promise((resolveOutcome) => {
+    const end = (): void => resolveOutcome({ kind: "interrupted" });
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+  });
+}
+
+async function findAddress(options: ClusterOptions, role: Role): Promise<Address | Outcome> {
+  if (options.nats === undefined) return fromContext(options, role);
+  if (options.context !== undefined)
+    return { kind: "usage", message: "--context and --nats both say where the cluster is", next: "give one of them" };
+  return {
+    kind: "address",
+    cluster: options.cluster ?? "driftmend",
+    url: options.nats,
+    source: "--nats",
+    ...(options.user === undefined ? {} : { user: options.user }),
+    ...(options.password === undefined ? {} : { password: options.password }),
+  };
+}
+
+async function fromContext(options: ClusterOptions, role: Role): Promise<Address | Outcome> {
+  // Not --password: it may stand in the environment, where it disturbs nobody.
+  for (const flag of ["user", "cluster"] as const)
+    if (options[flag] !== undefined)
+      return { kind: "usage", message: `--${flag} goes with --nats`, next: `add --nats URL, or leave --${flag} out` };
+  const file = resolve(options.context ?? contextFile(defaultStore));
+  const read = await readContext(file);
+  if (read.kind !== "found") return { kind: "unreachable", message: whyNone(read), next: startOne };
+  const { cluster, natsUrl, users } = read.context;
+  const { user, password } = users[role];
+  // Without users the cluster runs on a server that somebody else keeps, and asks nobody for a password.
+  return { kind: "address", cluster, url: natsUrl, source: file, ...(user === "" ? {} : { user, password }) };
+}
+
+function whyNone(read: Exclude<FoundContext, { kind: "found" }>): string {
+  if (read.kind === "missing") return `no cluster here: there is no ${read.file}`;
+  if (read.kind === "stale") return `the cluster of ${read.file} is gone: its process ${read.pid} ended`;
+  return `${read.file} cannot be read: ${printable(read.message)}`;
+}
+
+async function connect(address: Address, clock: Clock): Promise<DriftmendClient | Outcome> {
+  const { kind: _, source, ...options } = address;
+  try {
+    return await DriftmendClient.connect({ ...options, clock, name: "driftmend-cli" });
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    const message = `${error.message} (from ${source})`;
+    if (error.why === "denied")
+      return { kind: "failed", message, next: "check --user and --password, or the context file" };
+    return { kind: "unreachable", message, next: startOne };
+  }
+}

@@ -1,0 +1,37 @@
+// Which nodes are there, asked of everybody at once with the NATS service protocol (ADR-32).
+//
+// Owns: reading PING answers. Other services may answer on the same subject: whoever is not a node of this cluster is left out.
+import type { DriftmendClient } from "../../transport/client.js";
+import { discovery, isToken } from "../../transport/subjects.js";
+
+const waitMs = 1_500;
+const stallMs = 300;
+
+/** Names of the nodes of this cluster, each once, sorted. */
+export async function discoverNodes(client: DriftmendClient): Promise<readonly string[]> {
+  const replies = await client.bus.requestMany(discovery.ping, new Uint8Array(0), { waitMs, stallMs });
+  const names = replies.map(({ data }) => nodeIn(data, client.subjects.cluster)).filter((name) => name !== undefined);
+  return [...new Set(names)].sort();
+}
+
+/** The node's name from the metadata of its PING answer `{metadata: {cluster, node}}`; undefined for anybody else's. */
+export function nodeIn(data: Uint8Array, cluster: string): string | undefined {
+  const metadata = field(parseJson(data), "metadata");
+  const node = field(metadata, "node");
+  return field(metadata, "cluster") === cluster && typeof node === "string" && isToken(node) ? node : undefined;
+}
+
+function parseJson(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name)
+    ? Reflect.get(value, name)
+    : undefined;
+}

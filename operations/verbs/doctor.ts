@@ -1,0 +1,145 @@
+// `driftmend doctor`: can a cluster run on this machine, and if not, what to type.
+//
+// Owns: looking the facts up. Does not own: what they mean (doctor-checks.ts).
+//
+// H1. A library that cannot load breaks only its own line: each is imported by itself, and what it said is shown.
+import { execFile } from "node:child_process";
+import { statfs } from "node:fs/promises";
+import { availableParallelism, platform } from "node:os";
+import { dirname, resolve } from "node:path";
+import { promisify } from "node:util";
+import type { Clock } from "../../models/clock.js";
+import { defaultStore } from "../../transport/context.js";
+import { findServer, NoServerBinary } from "../../transport/server-binary.js";
+import type { Colours } from "../terminal/colours.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { padRight, widthOf, wrap } from "../terminal/text.js";
+import {
+  type Check,
+  checkClock,
+  checkDisk,
+  checkLearner,
+  checkLibrary,
+  checkNode,
+  checkServer,
+  checkSharedMemory,
+} from "./doctor-checks.js";
+import { done, type Outcome } from "./outcome.js";
+
+export interface DoctorOptions {
+  readonly store?: string;
+  readonly natsServer?: string;
+  /** The PATH variable's value, from the command line's environment. */
+  readonly searchPath: string;
+}
+
+const versionTimeoutMs = 5_000;
+const clockWaitMs = 100;
+
+export async function doctor(options: DoctorOptions, terminal: Terminal): Promise<Outcome> {
+  const looks: readonly (() => Promise<Check>)[] = [
+    async () => checkNode(process.version, `${platform()} ${process.arch}`, availableParallelism()),
+    () => lookForServer(options),
+    lookForLearner,
+    async () =>
+      checkLibrary("onnxruntime-node", "serves models", await failureOf(() => import("../../models/onnx-session.js"))),
+    async () =>
+      checkLibrary(
+        "hnswlib-node",
+        "recalls experiences",
+        await failureOf(() => import("../../models/memory-index.js")),
+      ),
+    async () => checkSharedMemory(await freeBytes("/dev/shm")),
+    () => lookAtClock(terminal.clock),
+    () => lookAtStore(resolve(options.store ?? defaultStore)),
+  ];
+  const checks: Check[] = [];
+  for (const look of looks) {
+    if (terminal.interrupted.aborted) return { kind: "interrupted" };
+    checks.push(await look());
+  }
+  const missing = checks.filter(({ status }) => status === "missing");
+  const ok = missing.length === 0;
+  terminal.print(
+    terminal.json ? JSON.stringify({ ok, checks }) : renderChecks(checks, terminal.width, terminal.colours),
+  );
+  if (ok) return done;
+  return {
+    kind: "failed",
+    message: `missing: ${missing.map(({ name }) => name).join(", ")}`,
+    next: missing.map(({ next }) => next ?? "").join("; "),
+  };
+}
+
+/** One paragraph a check: what there is, and below it what to type. Nothing is cut, for it may have to be typed. */
+export function renderChecks(checks: readonly Check[], width: number, colours: Colours): string {
+  const paint = { ok: colours.good, warning: colours.warn, missing: colours.bad } as const;
+  const nameWidth = checks.reduce((widest, { name }) => Math.max(widest, widthOf(name)), 0);
+  const statusWidth = "missing".length;
+  const indent = " ".repeat(2 + statusWidth + 2 + nameWidth + 2);
+  const room = Math.max(30, width - indent.length);
+  const lines = checks.flatMap(({ name, status, detail, next }) => {
+    const [first = "", ...more] = wrap(detail, room);
+    const head = `  ${paint[status](padRight(status, statusWidth))}  ${padRight(name, nameWidth)}  ${first}`;
+    const hint = next === undefined ? [] : wrap(`-> ${next}`, room).map((line) => indent + colours.accent(line));
+    return [head, ...more.map((line) => indent + line), ...hint];
+  });
+  return lines.join("\n");
+}
+
+async function lookForServer({ natsServer, searchPath }: DoctorOptions): Promise<Check> {
+  try {
+    const path = await findServer({ explicit: natsServer, searchPath, mayFetch: false });
+    const { stdout } = await promisify(execFile)(path, ["--version"], { timeout: versionTimeoutMs });
+    return checkServer({ path, version: stdout.trim().replace(/^nats-server:\s*/, "") }, "");
+  } catch (error) {
+    if (error instanceof NoServerBinary) return checkServer(undefined, error.message);
+    if (error instanceof Error && "cmd" in error)
+      return checkServer(undefined, `it does not run: ${error.message.split("\n", 1)[0]}`);
+    throw error;
+  }
+}
+
+async function lookForLearner(): Promise<Check> {
+  try {
+    const { LearnerError, openLearner } = await import("../../models/learner.js");
+    try {
+      const learner = await openLearner();
+      learner.close();
+      return checkLearner(learner.backend, learner.tried);
+    } catch (error) {
+      if (error instanceof LearnerError) return checkLearner(undefined, error.tried);
+      throw error;
+    }
+  } catch (error) {
+    return checkLearner(undefined, [{ backend: "@tensorflow/tfjs", available: false, why: String(error) }]);
+  }
+}
+
+async function failureOf(load: () => Promise<unknown>): Promise<string | undefined> {
+  return load().then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+}
+
+async function freeBytes(path: string): Promise<number | undefined> {
+  return statfs(path).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => undefined,
+  );
+}
+
+/** The store need not exist yet: its nearest parent that does is on the same disk. */
+async function lookAtStore(store: string): Promise<Check> {
+  for (let folder = store; ; folder = dirname(folder)) {
+    const free = await freeBytes(folder);
+    if (free !== undefined || dirname(folder) === folder) return checkDisk(store, free);
+  }
+}
+
+async function lookAtClock(clock: Clock): Promise<Check> {
+  const [wall, steady] = [clock.nowMs(), clock.monotonicMs()];
+  await clock.delay(clockWaitMs);
+  return checkClock(clock.nowMs(), clock.nowMs() - wall - (clock.monotonicMs() - steady));
+}

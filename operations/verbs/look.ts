@@ -1,0 +1,91 @@
+// `driftmend tree` and `driftmend status`: a look inside, from outside.
+//
+// Owns: whom to ask. The root answers for everybody; where there is none (nodes joined by hand) every node is asked.
+import type { DriftmendClient } from "../../transport/client.js";
+import type { Fields } from "../../transport/codec.js";
+import { map } from "../../transport/fields.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/orders.js";
+import { parseOutcome } from "../../transport/wire.js";
+import { renderStatus } from "../terminal/status.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { printable } from "../terminal/text.js";
+import { renderTree } from "../terminal/tree.js";
+import { type ClusterOptions, withCluster } from "./cluster.js";
+import { discoverNodes } from "./discovery.js";
+import { done, type Outcome } from "./outcome.js";
+
+const timeoutMs = 3_000;
+const nobody: Outcome = {
+  kind: "failed",
+  message: "NATS answers, but no node of the cluster does",
+  next: "start one with: driftmend up, or driftmend node --role serving,learning,operations --nats URL",
+};
+
+export async function tree(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
+  return withCluster(options, "operator", terminal, async (client) => {
+    const found = await askTree(client, terminal);
+    if (found === undefined) return nobody;
+    terminal.print(terminal.json ? JSON.stringify(found) : renderTree(found, terminal.width, terminal.colours));
+    return done;
+  });
+}
+
+/** The whole cluster as one tree; undefined when nobody answers. */
+export async function askTree(client: DriftmendClient, terminal: Terminal): Promise<TreeNode | undefined> {
+  const root = await askNodeTree(client, "root", terminal);
+  if (root !== undefined) return root;
+  const nodes = await discoverNodes(client);
+  const trees = await Promise.all(nodes.map((node) => askNodeTree(client, node, terminal)));
+  const children = trees.filter((each) => each !== undefined);
+  if (children.length === 0) return undefined;
+  return {
+    name: client.subjects.cluster,
+    kind: "root",
+    generation: 0,
+    state: "without a root process",
+    restarts: 0,
+    children,
+  };
+}
+
+async function askNodeTree(client: DriftmendClient, node: string, terminal: Terminal): Promise<TreeNode | undefined> {
+  const outcome = await client.bus.request(client.subjects.actor(node, "tree"), encodeLookRequest(), { timeoutMs });
+  if (outcome.kind !== "reply") return undefined;
+  const parsed = parseTree(outcome.data);
+  if (parsed.kind === "ok" && parsed.value.kind === "reply") return parsed.value.reply;
+  terminal.note(
+    `${node}: ${parsed.kind === "ok" && parsed.value.kind === "refusal" ? printable(parsed.value.refusal.message) : "its answer cannot be read"}`,
+  );
+  return undefined;
+}
+
+export async function status(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
+  return withCluster(options, "operator", terminal, async (client) => {
+    const nodes = await discoverNodes(client);
+    const asked = await Promise.all(nodes.map(async (node) => ({ node, status: await askStatus(client, node) })));
+    if (nodes.length === 0) return nobody;
+    if (terminal.json)
+      terminal.print(
+        JSON.stringify({
+          cluster: client.subjects.cluster,
+          nodes: Object.fromEntries(asked.map(({ node, status: found }) => [node, found ?? null])),
+        }),
+      );
+    else terminal.print(asked.map(({ node, status: found }) => statusText(node, found, terminal)).join("\n\n"));
+    const silent = asked.filter((each) => each.status === undefined).map(({ node }) => node);
+    if (silent.length === 0) return done;
+    return { kind: "failed", message: `no status from ${silent.join(", ")}`, next: "driftmend tree" };
+  });
+}
+
+async function askStatus(client: DriftmendClient, node: string): Promise<Fields | undefined> {
+  const outcome = await client.bus.request(client.subjects.actor(node, "status"), encodeLookRequest(), { timeoutMs });
+  if (outcome.kind !== "reply") return undefined;
+  const parsed = parseOutcome(outcome.data, (fields) => map(fields, "status"));
+  return parsed.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
+}
+
+function statusText(node: string, found: Fields | undefined, terminal: Terminal): string {
+  if (found === undefined) return `${terminal.colours.title(node)}\n  ${terminal.colours.bad("does not answer")}`;
+  return renderStatus(node, found, terminal.width, terminal.colours);
+}

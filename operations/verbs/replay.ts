@@ -1,0 +1,42 @@
+// `driftmend replay MODEL --verify`: folds the log again and says whether the committed parameters are what it gives.
+//
+// Does not own: the fold and the comparison (operations/replay.ts).
+import { isToken } from "../../transport/subjects.js";
+import { renderReplay } from "../terminal/answer.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { printable } from "../terminal/text.js";
+import { type ClusterOptions, withCluster } from "./cluster.js";
+import { done, type Outcome } from "./outcome.js";
+
+export interface ReplayOptions extends ClusterOptions {
+  readonly until?: number;
+  /** The model's folder; the digits when left out. */
+  readonly model?: string;
+}
+
+export async function replay(model: string, options: ReplayOptions, terminal: Terminal): Promise<Outcome> {
+  if (!isToken(model)) {
+    const message = `MODEL: "${printable(model)}" cannot be a model's name`;
+    return { kind: "usage", message, next: 'use 1 to 32 letters, digits, "-" or "_"' };
+  }
+  return withCluster(options, "operator", terminal, async ({ bus, subjects }) => {
+    const { replayModel } = await import("../replay.js");
+    const { digitsFolder } = await import("../local-cluster.js");
+    const { entry } = await import("../up.js");
+    const result = await replayModel({
+      bus,
+      subjects,
+      model,
+      folder: options.model ?? digitsFolder(entry),
+      clock: terminal.clock,
+      ...(options.until === undefined ? {} : { until: options.until }),
+    });
+    terminal.print(terminal.json ? JSON.stringify(result) : renderReplay(result, terminal.colours));
+    if (result.equal) return done;
+    return {
+      kind: "failed",
+      message: `${model}: the committed parameters are not the fold of the log`,
+      next: `driftmend replay ${model} --verify --until SEQ, with smaller SEQ, finds the first update that differs`,
+    };
+  });
+}

@@ -1,0 +1,47 @@
+// What a person may say to the verbs that run a cluster: the parsed flags of `up`, `demo` and `node`.
+//
+// Owns: their names and units. Does not own: defaults that depend on the machine (operations/up.ts, sim/demo.ts, node.ts).
+
+export interface UpOptions {
+  readonly json?: boolean;
+  readonly serving: number;
+  /** A model's folder; the digits when left out. */
+  readonly model?: string;
+  readonly store: string;
+  readonly cluster: string;
+  /** Join this server instead of starting one. */
+  readonly nats?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly natsServer?: string;
+  /** The PATH variable's value: where nats-server is looked for. */
+  readonly searchPath: string;
+}
+
+export interface DemoOptions extends UpOptions {
+  /** Whichever of the two limits is reached first ends the demo; without any it goes on until Ctrl-C. */
+  readonly requests?: number;
+  /** Milliseconds. */
+  readonly duration?: number;
+  /** Requests per second at most; as fast as answers come when left out. */
+  readonly rate?: number;
+  readonly seed: number;
+  /** Where the JSON report is written too. */
+  readonly report?: string;
+}
+
+export type NodeRole = "serving" | "learning" | "operations";
+
+export interface NodeOptions {
+  readonly json?: boolean;
+  readonly role: readonly NodeRole[];
+  readonly nats: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly cluster: string;
+  readonly name?: string;
+  /** Counted by whoever restarts the node; 1 when a person starts it. */
+  readonly incarnation: number;
+  /** Folders of the models; the digits when left out. */
+  readonly model?: readonly string[];
+}
