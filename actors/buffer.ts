@@ -1,0 +1,239 @@
+// The buffer: this node's memory, a fold over the experience log.
+//
+// Owns: the HNSW view (a worker thread), the moment rings, the answers by request id, the place in the log up to which all three agree.
+// Does not own: the log, the vote, the parameters of the head.
+//
+// B1. Records are folded in log order, each exactly once: a record at or below the last folded position is ignored. What the voter just
+//     appended is folded without waiting for the log to bring it back, but only if it is the next in order.
+// B2. `init` ends when the fold has reached the end the log had when it began: a node that says ready remembers everything before.
+// B3. A request id that the log already answered is answered from the log, not anew.
+
+import type { Embedded } from "../models/engine.js";
+import { type ExperienceBatch, type ExperienceRecord, type Position, rowsOf } from "../models/experience.js";
+import type { Model } from "../models/manifest.js";
+import { type Memory, type MemoryStats, memoryRows, type Neighbours, startMemory } from "../models/memory.js";
+import { foldMoments, type Moments, normalisation, sourceMoments, sourceNormalisation } from "../models/moments.js";
+import type { Counters } from "../operations/telemetry.js";
+import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
+import { asError } from "../supervision/exit-reason.js";
+import type { Ref } from "../supervision/ref.js";
+import type { BufferMessage, InferenceMessage, PastAnswer, Remembered, VoterMessage } from "./messages.js";
+
+/** The experience log as the buffer reads it. */
+export interface ExperienceSource {
+  /** The newest snapshot's moments and the position they contain, if there is a snapshot. */
+  moments(): Promise<{ readonly moments: Moments; readonly experienceSeq: number } | undefined>;
+  /** Position of the newest record, 0 when empty. */
+  lastSeq(): Promise<number>;
+  /** Every retained record in order, then each new one, until the signal aborts. */
+  follow(signal: AbortSignal): AsyncIterable<{ readonly seq: number; readonly record: ExperienceRecord }>;
+}
+
+export interface BufferDeps {
+  readonly model: Model;
+  readonly source: ExperienceSource;
+  readonly inference: Ref<InferenceMessage>;
+  readonly voter: Ref<VoterMessage>;
+  readonly counters: Counters;
+}
+
+interface State {
+  readonly memory: Memory;
+  readonly moments: Moments;
+  /** Records up to here are already in `moments` (from the snapshot). */
+  readonly momentsFromSeq: number;
+  readonly past: Map<string, PastAnswer>;
+  lastSeq: number;
+  experiences: number;
+  labels: number;
+  /** The newest answer of the memory's thread; undefined while none came yet. */
+  stats: MemoryStats | undefined;
+  asking: boolean;
+}
+
+/** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
+const settleEvery = 256;
+
+export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
+  return {
+    init: (life) => init(deps, life),
+    receive: (state, message, turn) => receive(deps, state, message, turn),
+    stop: (state) => state.memory.close(),
+    summary: (state) => ({
+      model: deps.model.manifest.name,
+      experiences: state.experiences,
+      labels: state.labels,
+      lastSeq: state.lastSeq,
+      memory: { ...state.stats },
+    }),
+  };
+}
+
+async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State> {
+  const snapshot = await deps.source.moments();
+  const { embeddingWidth: width, learning } = deps.model.manifest;
+  const memory = await startMemory({ width, capacity: learning.capacity });
+  void memory.died.then((error) => life.fail(error));
+  const state: State = {
+    memory,
+    moments: snapshot?.moments ?? sourceMoments(deps.model.calibration),
+    momentsFromSeq: snapshot?.experienceSeq ?? 0,
+    past: new Map(),
+    lastSeq: 0,
+    experiences: 0,
+    labels: 0,
+    stats: undefined,
+    asking: false,
+  };
+  const endSeq = await deps.source.lastSeq();
+  const records = deps.source.follow(life.signal)[Symbol.asyncIterator]();
+  while (state.lastSeq < endSeq) {
+    const next = await records.next();
+    if (next.done) throw new Error("the experience log ended before it was caught up");
+    fold(deps.model, state, next.value.seq, next.value.record);
+    if (state.lastSeq % settleEvery === 0) await memory.settled();
+  }
+  await memory.settled();
+  state.stats = await memory.stats();
+  pump(records, life).catch((error: Error) => life.fail(error));
+  return state;
+}
+
+/** Feeds later records into the mailbox, so that they are folded between two searches and never during one. */
+async function pump(
+  records: AsyncIterator<{ readonly seq: number; readonly record: ExperienceRecord }>,
+  life: Life<BufferMessage>,
+): Promise<void> {
+  for (let next = await records.next(); !next.done; next = await records.next()) {
+    while (!life.signal.aborted && life.self.tell({ kind: "record", from: "log", ...next.value }) === "full")
+      await life.clock.delay(2, life.signal);
+  }
+  if (!life.signal.aborted) life.fail(new Error("the experience log ended while it was followed"));
+}
+
+async function receive(
+  deps: BufferDeps,
+  state: State,
+  message: BufferMessage,
+  turn: Turn<BufferMessage>,
+): Promise<void> {
+  switch (message.kind) {
+    case "recall":
+      turn.send(deps.voter, await recall(deps, state, message, turn));
+      return;
+    case "record":
+      if (message.from === "voter" && message.seq !== state.lastSeq + 1) return;
+      if (fold(deps.model, state, message.seq, message.record))
+        turn.send(deps.inference, { kind: "remembered", ...remembered(deps.model, state) });
+      refreshStats(state, turn);
+      return;
+    case "introduce":
+      turn.onCommit(() => message.reply.answer(remembered(deps.model, state)));
+      return;
+    case "locate": {
+      const at = state.past.get(message.id)?.at;
+      turn.onCommit(() => message.reply.answer(at));
+      return;
+    }
+    default:
+      message satisfies never;
+  }
+}
+
+async function recall(
+  deps: BufferDeps,
+  state: State,
+  { batch }: Extract<BufferMessage, { kind: "recall" }>,
+  life: Life<BufferMessage>,
+): Promise<VoterMessage> {
+  const past = batch.requests.map((request) => state.past.get(request.id));
+  return {
+    kind: "judge",
+    batch,
+    neighbours: batch.cold ? undefined : await search(deps, state, batch.embedded, life),
+    past,
+  };
+}
+
+/** A memory that cannot answer costs its vote, not the request. */
+async function search(
+  deps: BufferDeps,
+  state: State,
+  embedded: Embedded,
+  life: Life<BufferMessage>,
+): Promise<Neighbours | undefined> {
+  deps.counters.add("recall_searches", embedded.rows);
+  try {
+    // A copy goes to the thread: the voter logs these embeddings.
+    return await state.memory.search(
+      embedded.embeddings.slice(),
+      embedded.rows,
+      deps.model.manifest.learning.neighbours,
+    );
+  } catch (error) {
+    deps.counters.add("recall_failures", embedded.rows);
+    life.log.warn("the memory could not be searched", { error: asError(error) });
+    return undefined;
+  }
+}
+
+/** At most one question is under way, so the figures cost little however many records come. */
+function refreshStats(state: State, life: Life<BufferMessage>): void {
+  if (state.asking) return;
+  state.asking = true;
+  state.memory.stats().then(
+    (stats) => {
+      state.stats = stats;
+      state.asking = false;
+    },
+    (error) => life.fail(asError(error)),
+  );
+}
+
+function remembered(model: Model, state: State): Remembered {
+  const adapts = model.manifest.learning.stages.moments;
+  return {
+    experiences: state.experiences,
+    normalisation: adapts ? normalisation(state.moments, model.calibration) : sourceNormalisation(model.calibration),
+  };
+}
+
+/** True when the record was next in order and is now part of the memory. */
+function fold(model: Model, state: State, seq: number, record: ExperienceRecord): boolean {
+  if (seq <= state.lastSeq) return false;
+  state.lastSeq = seq;
+  if (record.kind === "label") {
+    state.memory.label(record.of, record.label);
+    state.labels += 1;
+    return true;
+  }
+  if (seq > state.momentsFromSeq) foldRows(state.moments, record);
+  state.memory.add(memoryRows(seq, record));
+  state.experiences += rowsOf(record);
+  remember(model, state.past, seq, record);
+  return true;
+}
+
+function foldRows(moments: Moments, record: ExperienceBatch): void {
+  const width = record.moments.length / rowsOf(record);
+  for (const [row, slot] of record.slots.entries())
+    foldMoments(moments, slot, record.moments.subarray(row * width, (row + 1) * width));
+}
+
+function remember(model: Model, past: Map<string, PastAnswer>, seq: number, record: ExperienceBatch): void {
+  for (const [index, id] of record.ids.entries()) {
+    const at: Position = { seq, index };
+    past.set(id, {
+      at,
+      answer: record.answers[index] ?? 0,
+      confidence: record.confidences[index] ?? 0,
+      cold: record.cold[index] === 1,
+      version: record.version,
+      traceId: record.traceIds[index] ?? "",
+    });
+  }
+  for (const id of past.keys()) {
+    if (past.size <= model.manifest.learning.capacity) break;
+    past.delete(id);
+  }
+}

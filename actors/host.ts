@@ -1,0 +1,191 @@
+// The host of a tree: what surrounds the actors of one node process, from connecting to the last goodbye.
+//
+// Owns: the order of start and end, the answers to a look, a fault or a drain from outside, the exit code.
+// Does not own: the tree (node.ts), the process itself (signals and exit are the caller's: `until`).
+//
+// H1. Ready is said after every actor is ready: the views have caught up with the log, the model has run once.
+// H2. Draining: the door closes, what is open is finished, the rest stops in reverse order, the connection goes last.
+// H3. A tree that gave up, or a connection that is closed for good, ends the node with exit code 70: its root starts the next incarnation.
+
+import type { Clock, Random } from "../models/clock.js";
+import type { Model } from "../models/manifest.js";
+import { answerLooks } from "../operations/looks.js";
+import { Counters, Telemetry } from "../operations/telemetry.js";
+import type { SupervisorSpec } from "../supervision/child-spec.js";
+import type { DeadLetter } from "../supervision/dead-letters.js";
+import type { SupervisionEvent } from "../supervision/events.js";
+import type { Logger } from "../supervision/logger.js";
+import { type ActorTree, startTree } from "../supervision/system.js";
+import type { Bus, BusEvent } from "../transport/bus.js";
+import { announceService } from "../transport/service.js";
+import { ensureLeaseBucket, ensureStreams } from "../transport/streams.js";
+import type { Subjects } from "../transport/subjects.js";
+import type { Desk, OpenRequest } from "./desk.js";
+import { type NodeWiring, wire } from "./wiring.js";
+
+export interface HostOptions {
+  readonly node: string;
+  readonly incarnation: number;
+  readonly pid: number;
+  readonly origin: string;
+  readonly roles: readonly string[];
+  readonly models: readonly Model[];
+  readonly bus: Bus;
+  readonly subjects: Subjects;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly version: string;
+  readonly vitals: () => Readonly<Record<string, number>>;
+}
+
+export interface HostedNode {
+  /** Why the node cannot go on; never settles while it can. */
+  readonly failed: Promise<Error>;
+  /** A drain was asked for over the bus. */
+  readonly drainAsked: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The process exit code for a node that gave up (sysexits.h EX_SOFTWARE). */
+export const gaveUpExitCode = 70;
+
+export async function hostNode(
+  options: HostOptions,
+  treeOf: (wiring: NodeWiring) => SupervisorSpec,
+): Promise<HostedNode> {
+  const { bus, subjects, clock, log, node, incarnation, models } = options;
+  await prepareStreams(options);
+  const counters = new Counters();
+  const telemetry = new Telemetry(bus, subjects, node, counters, clock);
+  const startedAtMs = clock.nowMs();
+  const vitals = () => ({ roles: options.roles.join(","), pid: options.pid, ...options.vitals(), ...counters.all() });
+  const identity = { node, incarnation, origin: options.origin };
+  const wiring = wire({ identity, bus, subjects, telemetry, clock, vitals }, models);
+  const desks = wiring.models.map((model) => model.desk);
+  const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));
+  const tree = await startTree(treeOf(wiring), {
+    node,
+    incarnation,
+    clock,
+    random: options.random,
+    log,
+    onEvent: (event) => reportSupervision(telemetry, log, event),
+  });
+  tree.onDeadLetter((letter) => refuseDeadLetter(desks, letter));
+  const looks = answerLooks({ bus, subjects, node, incarnation, pid: options.pid, tree, vitals, startedAtMs });
+  const stopAnnouncing = announce(options, counters, startedAtMs);
+  telemetry.event("node_ready", { actor: "host", incarnation }, () => [
+    { about: node, roles: options.roles.join(",") },
+  ]);
+  return {
+    failed: Promise.race([tree.failed, bus.closed.then((error) => error ?? new Error("the connection was closed"))]),
+    drainAsked: looks.drainAsked,
+    stop: async () => {
+      stopAnnouncing();
+      await stopTree(tree, telemetry, node, incarnation);
+      looks.stop();
+      stopListening();
+      await bus.drain();
+    },
+  };
+}
+
+async function prepareStreams({ bus, subjects, models }: HostOptions): Promise<void> {
+  const outcomes = [await ensureLeaseBucket(bus, subjects)];
+  for (const model of models) outcomes.push(await ensureStreams(bus, subjects, model.manifest.name));
+  for (const outcome of outcomes)
+    if (outcome.kind === "unavailable") throw new Error(`JetStream is unavailable: ${outcome.why}`);
+}
+
+async function stopTree(tree: ActorTree, telemetry: Telemetry, node: string, incarnation: number): Promise<void> {
+  await tree.stop();
+  telemetry.event("node_left", { actor: "host", incarnation }, () => [{ about: node }]);
+}
+
+function announce(options: HostOptions, counters: Counters, startedAtMs: number): () => void {
+  const { bus, subjects, node, roles, models, incarnation, origin } = options;
+  const serves = roles.includes("serving") ? models : [];
+  const identity = {
+    name: "driftmend",
+    id: origin,
+    version: options.version,
+    description: "inference that mends crashes and drift",
+    metadata: {
+      cluster: subjects.cluster,
+      node,
+      role: roles.join(","),
+      incarnation: `${incarnation}`,
+      model: models.map((model) => model.manifest.name).join(","),
+    },
+  };
+  const endpoints = serves.map(({ manifest }) => ({
+    name: manifest.name,
+    subject: subjects.infer(manifest.name),
+    queueGroup: subjects.servingGroup,
+    stats: () => ({
+      requests: counters.get("requests"),
+      errors: counters.get("closed_refused"),
+      lastError: "",
+      processingMs: 0,
+    }),
+  }));
+  return announceService(bus, identity, endpoints, startedAtMs);
+}
+
+/** A request that no actor will handle any more is refused by name; nobody waits for its deadline. */
+function refuseDeadLetter(desks: readonly Desk[], letter: DeadLetter): void {
+  for (const request of requestsIn(letter.message))
+    for (const desk of desks) desk.refuse(request, "internal", `${letter.to} gave up on it: ${letter.cause}`);
+}
+
+function requestsIn(message: unknown): readonly OpenRequest[] {
+  if (typeof message !== "object" || message === null) return [];
+  if ("request" in message) return [message.request as OpenRequest];
+  if ("batch" in message) return (message.batch as { readonly requests: readonly OpenRequest[] }).requests;
+  return [];
+}
+
+const loud = new Set<SupervisionEvent["kind"]>(["crashed", "escalated", "dead_letter"]);
+
+function reportSupervision(telemetry: Telemetry, log: Logger, event: SupervisionEvent): void {
+  const { kind, path, incarnation, node: _node, nodeIncarnation, atMs: _at, ...facts } = event;
+  const line = { actor: path, incarnation, nodeIncarnation, ...plain(facts) };
+  if (loud.has(kind)) log.warn(`actor ${kind}`, line);
+  else log.debug(`actor ${kind}`, line);
+  telemetry.counters.add(`actors_${kind}`);
+  telemetry.event(kind, { actor: path, incarnation }, () => [{ nodeIncarnation, ...plain(facts) }]);
+}
+
+function plain(facts: Readonly<Record<string, unknown>>): Readonly<Record<string, string | number>> {
+  return Object.fromEntries(
+    Object.entries(facts).map(([name, value]) => [
+      name,
+      typeof value === "number" || typeof value === "string" ? value : ((value as { kind?: string }).kind ?? ""),
+    ]),
+  );
+}
+
+function reportBus(telemetry: Telemetry, log: Logger, incarnation: number, event: BusEvent): void {
+  const origin = { actor: "bus", incarnation };
+  switch (event.kind) {
+    case "denied":
+      log.warn("permission denied", { operation: event.operation, subject: event.subject });
+      telemetry.event("permission_violation", origin, () => [{ about: event.subject, cause: event.operation }]);
+      return;
+    case "reconnected":
+      telemetry.event("reconnected", origin, () => [{ outageMs: event.outageMs }]);
+      return;
+    case "handler_failed":
+    case "server_error":
+      log.error(event.kind, { error: event.error });
+      return;
+    case "disconnected":
+    case "server_leaving":
+    case "slow_consumer":
+      log.warn(event.kind, { ...event });
+      return;
+    default:
+      event satisfies never;
+  }
+}

@@ -1,0 +1,157 @@
+// Inference: turns the requests that are queued into one run of the model.
+//
+// Owns: the engine (a worker thread with the ONNX session), the parameters that the next run uses, the choice of cold or adapted parameters.
+// Does not own: admission (desk.ts), the memory (buffer.ts), the answer (voter.ts).
+//
+// F1. Natural batching: a turn takes what is queued, up to batchMax, and never waits for more.
+// F2. Parameters change between runs, never inside one. New weights are inputs of the graph; the session is never rebuilt.
+// F3. The first `coldStart` requests of a model run with the source parameters: their answer is the source model's, bit for bit.
+
+import type { Engine, Parameters } from "../models/engine.js";
+import { startEngine } from "../models/engine.js";
+import type { Model } from "../models/manifest.js";
+import { sourceNormalisation } from "../models/moments.js";
+import { ask } from "../supervision/ask.js";
+import type { BatchBehaviour, Life, Turn } from "../supervision/behaviour.js";
+import { asError } from "../supervision/exit-reason.js";
+import type { Ref } from "../supervision/ref.js";
+import type { Desk, OpenRequest } from "./desk.js";
+import type { BufferMessage, EmbeddedBatch, InferenceMessage, Remembered, ServedHead } from "./messages.js";
+
+export interface InferenceDeps {
+  readonly model: Model;
+  readonly desk: Desk;
+  readonly buffer: Ref<BufferMessage>;
+  readonly heads: HeadSource;
+  /** Unique to this process: batch ids stay unique across node incarnations. */
+  readonly origin: string;
+}
+
+/** Where committed heads come from: the newest one now, and every later one until the signal aborts. */
+export interface HeadSource {
+  latest(): Promise<ServedHead & { readonly seq: number }>;
+  follow(fromSeq: number, signal: AbortSignal, onHead: (served: ServedHead) => void): Promise<void>;
+}
+
+interface State {
+  readonly engine: Engine;
+  readonly source: Parameters;
+  /** Replaced, never changed: the engine sends an object to its thread once. */
+  adapted: Parameters;
+  version: number;
+  /** Experiences in the log plus requests of this node on their way there. */
+  experiences: number;
+  runs: number;
+  rows: number;
+}
+
+const introductionMs = 5_000;
+
+export function inference(deps: InferenceDeps): BatchBehaviour<InferenceMessage, State> {
+  return {
+    batchMax: 64,
+    init: (life) => init(deps, life),
+    receiveBatch: (state, messages, turn) => receive(deps, state, messages, turn),
+    stop: (state) => state.engine.close(),
+    summary: (state) => ({
+      model: deps.model.manifest.name,
+      modelVersion: state.version,
+      mode: state.experiences < deps.model.manifest.learning.coldStart ? "cold" : "ensemble",
+      runs: state.runs,
+      rows: state.rows,
+    }),
+  };
+}
+
+async function init(deps: InferenceDeps, life: Life<InferenceMessage>): Promise<State> {
+  const { calibration } = deps.model;
+  const remembered = await ask<BufferMessage, Remembered>(deps.buffer, (reply) => ({ kind: "introduce", reply }), {
+    clock: life.clock,
+    deadlineMs: introductionMs,
+  });
+  const served = await deps.heads.latest();
+  const engine = await startEngine(deps.model);
+  void engine.died.then((error) => life.fail(error));
+  followHeads(deps, served.seq + 1, life);
+  return {
+    engine,
+    source: { ...sourceNormalisation(calibration), head: calibration.head },
+    adapted: { ...remembered.normalisation, head: served.head },
+    version: served.version,
+    experiences: remembered.experiences,
+    runs: 0,
+    rows: 0,
+  };
+}
+
+/** Only the newest head counts: one that finds the mailbox full is made up for by the next. */
+function followHeads(deps: InferenceDeps, fromSeq: number, life: Life<InferenceMessage>): void {
+  const onHead = (served: ServedHead): void => {
+    if (!life.signal.aborted) life.self.tell({ kind: "committed", served });
+  };
+  deps.heads.follow(fromSeq, life.signal, onHead).then(
+    () => life.fail(new Error("the commits ended while they were followed")),
+    (error) => life.fail(asError(error)),
+  );
+}
+
+async function receive(
+  deps: InferenceDeps,
+  state: State,
+  messages: readonly InferenceMessage[],
+  turn: Turn<InferenceMessage>,
+): Promise<void> {
+  const requests = takeRequests(deps.desk, state, messages);
+  if (requests.length === 0) return;
+  const coldLeft = Math.max(0, deps.model.manifest.learning.coldStart - state.experiences);
+  const cold = requests.slice(0, coldLeft);
+  const warm = requests.slice(coldLeft);
+  for (const [rows, isCold] of [[cold, true] as const, [warm, false] as const]) {
+    if (rows.length === 0) continue;
+    turn.send(deps.buffer, { kind: "recall", batch: await embed(deps, state, rows, isCold) });
+  }
+  state.experiences += requests.length;
+}
+
+/** Applies what is not a request, at once, and returns the requests somebody still waits for. */
+function takeRequests(desk: Desk, state: State, messages: readonly InferenceMessage[]): OpenRequest[] {
+  const requests: OpenRequest[] = [];
+  for (const message of messages) {
+    switch (message.kind) {
+      case "request":
+        if (desk.isOpen(message.request)) requests.push(message.request);
+        break;
+      case "remembered":
+        state.adapted = { ...message.normalisation, head: state.adapted.head };
+        state.experiences = Math.max(state.experiences, message.experiences);
+        break;
+      case "committed":
+        state.adapted = { ...state.adapted, head: message.served.head };
+        state.version = message.served.version;
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+  return requests;
+}
+
+async function embed(
+  deps: InferenceDeps,
+  state: State,
+  requests: readonly OpenRequest[],
+  cold: boolean,
+): Promise<EmbeddedBatch> {
+  const { version } = state;
+  const embedded = await state.engine.run(stack(requests), requests.length, cold ? state.source : state.adapted);
+  state.runs += 1;
+  state.rows += requests.length;
+  return { batchId: `${deps.origin}-${requests[0]?.key}`, requests, cold, version: cold ? 0 : version, embedded };
+}
+
+function stack(requests: readonly OpenRequest[]): Float32Array {
+  const width = requests[0]?.input.length ?? 0;
+  const input = new Float32Array(width * requests.length);
+  for (const [row, request] of requests.entries()) input.set(request.input, row * width);
+  return input;
+}

@@ -1,0 +1,176 @@
+// The intake: the door of one model on one node.
+//
+// Owns: the subscriptions (requests by queue group, feedback), decoding once, the refusal of what does not fit.
+// Does not own: the open requests (desk.ts), validation rules (transport/wire.ts, models/manifest.ts).
+//
+// I1. Every message with a reply address is answered: opened at the desk, joined to an open request, or refused by name.
+// I2. Stopping closes the door first; what is open goes on until it is settled or its deadline passes.
+
+import { randomBytes } from "node:crypto";
+import type { Position } from "../models/experience.js";
+import type { Model } from "../models/manifest.js";
+import { prepareInput } from "../models/manifest.js";
+import type { Telemetry } from "../operations/telemetry.js";
+import { ask } from "../supervision/ask.js";
+import type { Behaviour, Life } from "../supervision/behaviour.js";
+import type { Ref } from "../supervision/ref.js";
+import type { Bus, Incoming, Subscribed } from "../transport/bus.js";
+import { header, type Subjects } from "../transport/subjects.js";
+import {
+  encodeFeedbackReply,
+  encodeRefusal,
+  type FeedbackRequest,
+  parseFeedbackRequest,
+  parseInferenceRequest,
+  type Refusal,
+} from "../transport/wire.js";
+import type { Answerer, Desk, NewRequest } from "./desk.js";
+import type { BufferMessage, InferenceMessage } from "./messages.js";
+
+export interface IntakeDeps {
+  readonly model: Model;
+  readonly node: string;
+  readonly bus: Bus;
+  readonly subjects: Subjects;
+  readonly desk: Desk;
+  readonly inference: Ref<InferenceMessage>;
+  readonly buffer: Ref<BufferMessage>;
+  /** Writes a late label to the log; false when the log cannot take it. */
+  readonly appendLabel: (id: string, label: number, of: Position) => Promise<boolean>;
+  readonly telemetry: Telemetry;
+  readonly deadlineMs: number;
+}
+
+export type IntakeMessage = {
+  readonly kind: "feedback";
+  readonly request: FeedbackRequest;
+  readonly message: Incoming;
+};
+
+interface State {
+  readonly subscriptions: readonly Subscribed[];
+}
+
+const locateMs = 1_000;
+
+export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
+  return {
+    init: (life) => ({ subscriptions: subscribe(deps, life) }),
+    receive: (_state, message, turn) => label(deps, message, turn),
+    stop: async (state) => {
+      await Promise.all(state.subscriptions.map((subscription) => subscription.drain()));
+    },
+    summary: () => ({ model: deps.model.manifest.name, open: deps.desk.size }),
+  };
+}
+
+function subscribe(deps: IntakeDeps, life: Life<IntakeMessage>): Subscribed[] {
+  const { bus, subjects, model } = deps;
+  const { name } = model.manifest;
+  const queue = { queue: subjects.servingGroup };
+  return [
+    bus.subscribe(subjects.infer(name), queue, (message) => admit(deps, life, message)),
+    bus.subscribe(subjects.feedback(name), queue, (message) => {
+      const parsed = parseFeedbackRequest(message.data);
+      if (parsed.kind === "refused") refuse(deps, life, message, parsed);
+      else if (life.self.tell({ kind: "feedback", request: parsed.value, message }) !== "ok")
+        refuse(deps, life, message, { code: "overloaded", message: "too much feedback is waiting", retryAfterMs: 250 });
+    }),
+  ];
+}
+
+function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): void {
+  deps.telemetry.counters.add("requests");
+  const read = readRequest(deps, message);
+  if (read.kind === "refused") {
+    refuse(deps, life, message, read.refusal);
+    return;
+  }
+  const { wanted } = read;
+  const { id, traceId } = wanted;
+  const answerer: Answerer = {
+    answer: (payload) => message.respond(payload),
+    refuse: (code, why, retryAfterMs) => refuse(deps, life, message, { id, traceId, code, message: why, retryAfterMs }),
+  };
+  const admission = deps.desk.open(wanted, answerer);
+  if (admission.kind === "refused") answerer.refuse(admission.code, admission.message, admission.retryAfterMs);
+  if (admission.kind === "opened" && deps.inference.tell({ kind: "request", request: admission.request }) !== "ok")
+    deps.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
+}
+
+type ReadRequest =
+  | { readonly kind: "ok"; readonly wanted: NewRequest }
+  | { readonly kind: "refused"; readonly refusal: Refusal };
+
+/** The one decode of a request: the envelope by wire.ts, the tensor by the manifest. */
+function readRequest({ model, node, deadlineMs }: IntakeDeps, message: Incoming): ReadRequest {
+  const traceId = traceIdOf(message);
+  const parsed = parseInferenceRequest(message.data);
+  if (parsed.kind === "refused") return { kind: "refused", refusal: { ...parsed, traceId } };
+  const request = parsed.value;
+  const id = request.id ?? message.headers.get(header.messageId) ?? `${node}.${randomBytes(9).toString("base64url")}`;
+  const input = prepareInput(model.manifest, request.input);
+  if (input.kind === "refused") {
+    const { field, message: why } = input;
+    return { kind: "refused", refusal: { id, traceId, code: "bad_tensor", field, message: why } };
+  }
+  const { priority, explain } = request;
+  return {
+    kind: "ok",
+    wanted: { id, traceId, input: input.values, explain, priority, deadlineMs: request.deadlineMs ?? deadlineMs },
+  };
+}
+
+async function label(deps: IntakeDeps, { request, message }: IntakeMessage, life: Life<IntakeMessage>): Promise<void> {
+  const { id } = request;
+  const { labels } = deps.model.manifest;
+  const traceId = traceIdOf(message);
+  const index = typeof request.label === "number" ? request.label : labels.indexOf(request.label);
+  const name = labels[index];
+  if (name === undefined)
+    return refuse(deps, life, message, {
+      id,
+      code: "bad_request",
+      field: "label",
+      message: `labels are ${labels.join(", ")}`,
+    });
+  const of = await ask<BufferMessage, Position | undefined>(deps.buffer, (reply) => ({ kind: "locate", id, reply }), {
+    clock: life.clock,
+    deadlineMs: locateMs,
+  });
+  if (of === undefined)
+    return refuse(deps, life, message, {
+      id,
+      code: "bad_request",
+      field: "id",
+      message: `no answered request "${id}" is remembered`,
+    });
+  if (!(await deps.appendLabel(id, index, of)))
+    return refuse(deps, life, message, {
+      id,
+      code: "log_unavailable",
+      message: "the log cannot take the label",
+      retryAfterMs: 250,
+    });
+  deps.telemetry.event("feedback", { actor: life.path, incarnation: life.incarnation }, () => [
+    { traceId, id, label: name, seq: of.seq, index: of.index },
+  ]);
+  message.respond(encodeFeedbackReply({ id, label: { index, label: name }, of, traceId }));
+}
+
+function refuse(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming, refusal: Refusal): void {
+  const { bytes, headers } = encodeRefusal(refusal);
+  message.respond(bytes, headers);
+  deps.telemetry.counters.add(`refused_${refusal.code}`);
+  deps.telemetry.event("refused", { actor: life.path, incarnation: life.incarnation }, () => [
+    { traceId: refusal.traceId, id: refusal.id, code: refusal.code, field: refusal.field, message: refusal.message },
+  ]);
+}
+
+/** The caller's trace id (W3C `traceparent`: version-traceid-spanid-flags), or a new one. */
+function traceIdOf(message: Incoming): string {
+  const given = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(
+    message.headers.get(header.traceparent) ?? "",
+  )?.[1];
+  return given ?? randomBytes(16).toString("hex");
+}

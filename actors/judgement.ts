@@ -1,0 +1,178 @@
+// What the rows of a micro-batch become: answers, lines of the log, and perhaps tasks.
+//
+// Owns: the judgement of each row, its columns in the log, the reply that follows from both.
+// Does not own: the formulas (models/vote.ts, gate.ts, reward.ts, priority.ts, moments.ts), the log, who is waiting (desk.ts).
+//
+// J1. Pure: a function of the batch, the time and one source of chance (for the moment slot alone, which the log records).
+// J2. Rows that the log already answered are left out: they leave no second experience.
+
+import type { Random } from "../models/clock.js";
+import { type ExperienceBatch, rowsOf, type UpdateTask } from "../models/experience.js";
+import { gate } from "../models/gate.js";
+import type { Model } from "../models/manifest.js";
+import { chooseSlot, momentDistance } from "../models/moments.js";
+import { priority } from "../models/priority.js";
+import { type Reward, reward } from "../models/reward.js";
+import { softmax } from "../models/softmax.js";
+import { castVotes, neighboursOf, ownVerdict, type Verdict } from "../models/vote.js";
+import { type Explanation, encodeInferenceReply } from "../transport/wire.js";
+import type { OpenRequest } from "./desk.js";
+import type { EmbeddedBatch, PastAnswer, VoterMessage } from "./messages.js";
+
+export interface Author {
+  readonly node: string;
+  readonly nodeIncarnation: number;
+  readonly nowMs: number;
+}
+
+export interface Judgement {
+  readonly requests: readonly OpenRequest[];
+  readonly verdicts: readonly Verdict[];
+  readonly rewards: readonly Reward[];
+  readonly record: ExperienceBatch;
+}
+
+/** Undefined when no row of the batch is new. */
+export function judge(model: Model, message: VoterMessage, author: Author, random: Random): Judgement | undefined {
+  const { batch, past } = message;
+  const rows = batch.requests.flatMap((_, row) => (past[row] === undefined ? [row] : []));
+  if (rows.length === 0) return undefined;
+  const judged = rows.map((row) => judgeRow(model, message, row, author.nowMs, random));
+  const { learning, name } = model.manifest;
+  const requests = rows.flatMap((row) => batch.requests[row] ?? []);
+  const { embedded, cold } = batch;
+  const record: ExperienceBatch = {
+    kind: "answers",
+    model: name,
+    node: author.node,
+    incarnation: author.nodeIncarnation,
+    atMs: author.nowMs,
+    version: batch.version,
+    ids: requests.map((request) => request.id),
+    traceIds: requests.map((request) => request.traceId),
+    cold: new Uint8Array(rows.length).fill(cold ? 1 : 0),
+    learn: Uint8Array.from(judged, ({ verdict }) => (gate(verdict.confidence, cold, learning) === "learn" ? 1 : 0)),
+    answers: Uint16Array.from(judged, ({ verdict }) => verdict.answer),
+    confidences: Float32Array.from(judged, ({ verdict }) => verdict.confidence),
+    priorities: Float32Array.from(judged, (row) => priority(row.verdict.confidence, row.reward, cold, learning)),
+    slots: Uint8Array.from(judged, ({ slot }) => slot),
+    embeddings: pick(embedded.embeddings, embedded.rows, rows),
+    logits: pick(embedded.logits, embedded.rows, rows),
+    moments: pick(embedded.moments, embedded.rows, rows),
+  };
+  return { requests, record, verdicts: judged.map(({ verdict }) => verdict), rewards: judged.map((row) => row.reward) };
+}
+
+interface JudgedRow {
+  readonly verdict: Verdict;
+  readonly reward: Reward;
+  readonly slot: number;
+}
+
+function judgeRow(
+  model: Model,
+  { batch, neighbours }: VoterMessage,
+  row: number,
+  nowMs: number,
+  random: Random,
+): JudgedRow {
+  const { calibration } = model;
+  const logits = rowOf(batch.embedded.logits, batch, row);
+  const moments = rowOf(batch.embedded.moments, batch, row);
+  const density = batch.embedded.density[row] ?? 0;
+  const own = ownVerdict(logits);
+  const verdict =
+    batch.cold || neighbours === undefined
+      ? own
+      : castVotes({ logits, neighbours: neighboursOf(neighbours, row), nowMs }, model.manifest.learning);
+  const evidence = {
+    own: own.answer,
+    verdict,
+    density,
+    momentDistance: momentDistance(calibration, moments),
+    momentDistance99: calibration.momentDistance99,
+  };
+  return { verdict, reward: reward(evidence), slot: chooseSlot(calibration, { logits, moments, density }, random) };
+}
+
+/** One task per row that the gate let pass, in row order. */
+export function tasksOf(record: ExperienceBatch, seq: number): UpdateTask[] {
+  const { model, node, atMs } = record;
+  return record.traceIds.flatMap((traceId, index) =>
+    record.learn[index] === 1
+      ? [{ model, node, atMs, traceId, experience: { seq, index }, confidence: record.confidences[index] ?? 0 }]
+      : [],
+  );
+}
+
+/** The reply to one row of a judgement that was appended at `seq`. */
+export function answerOf(model: Model, node: string, judgement: Judgement, index: number, seq: number): Uint8Array {
+  const { record, requests, verdicts } = judgement;
+  const request = requests[index];
+  const verdict = verdicts[index];
+  if (request === undefined || verdict === undefined)
+    throw new Error(`row ${index} of ${rowsOf(record)} has no request`);
+  return encodeInferenceReply({
+    id: request.id,
+    answer: { index: verdict.answer, label: labelOf(model, verdict.answer) },
+    confidence: verdict.confidence,
+    mode: record.cold[index] === 1 ? "cold" : "ensemble",
+    modelVersion: record.version,
+    experience: { seq, index },
+    traceId: request.traceId,
+    node,
+    explain: request.explain ? explanationOf(model, record, index, verdict) : undefined,
+  });
+}
+
+/** The reply that an earlier delivery of the same request got. */
+export function pastAnswerOf(model: Model, node: string, request: OpenRequest, past: PastAnswer): Uint8Array {
+  return encodeInferenceReply({
+    id: request.id,
+    answer: { index: past.answer, label: labelOf(model, past.answer) },
+    confidence: past.confidence,
+    mode: past.cold ? "cold" : "ensemble",
+    modelVersion: past.version,
+    experience: past.at,
+    traceId: past.traceId,
+    node,
+  });
+}
+
+function explanationOf(model: Model, record: ExperienceBatch, index: number, verdict: Verdict): Explanation {
+  const classes = model.manifest.labels.length;
+  return {
+    own: [...softmax(record.logits.subarray(index * classes, (index + 1) * classes))],
+    neighbours: verdict.votes.flatMap((vote) =>
+      vote.from === "memory"
+        ? [
+            {
+              id: `${vote.position.seq}.${vote.position.index}`,
+              similarity: vote.similarity,
+              label: labelOf(model, vote.answer),
+              weight: vote.weight,
+            },
+          ]
+        : [],
+    ),
+    weights: [...verdict.shares],
+  };
+}
+
+function labelOf(model: Model, answer: number): string {
+  return model.manifest.labels[answer] ?? `${answer}`;
+}
+
+function rowOf(column: Float32Array, batch: EmbeddedBatch, row: number): Float32Array {
+  const width = column.length / batch.embedded.rows;
+  return column.subarray(row * width, (row + 1) * width);
+}
+
+/** The whole column when every row is picked: the common case copies nothing. */
+function pick(column: Float32Array, rows: number, picked: readonly number[]): Float32Array {
+  if (picked.length === rows) return column;
+  const width = column.length / rows;
+  const out = new Float32Array(picked.length * width);
+  for (const [to, from] of picked.entries()) out.set(column.subarray(from * width, (from + 1) * width), to * width);
+  return out;
+}

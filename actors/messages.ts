@@ -1,0 +1,70 @@
+// What the actors of a serving node say to each other, in the order a request meets them:
+//
+//   intake -> inference -> buffer -> voter -> (log, reply) -> relay
+//                ^           |         |
+//                +-----------+<--------+   parameters; what was appended
+//
+// Owns: the messages. A message that carries requests is the only holder of them: whoever takes it, answers for them.
+
+import type { Embedded } from "../models/engine.js";
+import type { ExperienceRecord, Position, UpdateTask } from "../models/experience.js";
+import type { Neighbours } from "../models/memory.js";
+import type { Normalisation } from "../models/moments.js";
+import type { ReplyTo } from "../supervision/ask.js";
+import type { OpenRequest } from "./desk.js";
+
+/** The head that a committed version serves: [width * classes + classes]. */
+export interface ServedHead {
+  readonly version: number;
+  readonly head: Float32Array;
+}
+
+/** What the memory of this node implies for the next run of the model. */
+export interface Remembered {
+  /** Answered requests in the log, up to coldStart and beyond. */
+  readonly experiences: number;
+  readonly normalisation: Normalisation;
+}
+
+export type InferenceMessage =
+  | { readonly kind: "request"; readonly request: OpenRequest }
+  | ({ readonly kind: "remembered" } & Remembered)
+  | { readonly kind: "committed"; readonly served: ServedHead };
+
+/** One micro-batch that went through the model. `batchId` stays the same however often the batch is redelivered. */
+export interface EmbeddedBatch {
+  readonly batchId: string;
+  readonly requests: readonly OpenRequest[];
+  readonly cold: boolean;
+  readonly version: number;
+  readonly embedded: Embedded;
+}
+
+export type BufferMessage =
+  | { readonly kind: "recall"; readonly batch: EmbeddedBatch }
+  | { readonly kind: "record"; readonly from: "log" | "voter"; readonly seq: number; readonly record: ExperienceRecord }
+  | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Position | undefined> }
+  | { readonly kind: "introduce"; readonly reply: ReplyTo<Remembered> };
+
+/** The answer an earlier delivery of the same request got: it is given again, not made anew. */
+export interface PastAnswer {
+  readonly at: Position;
+  readonly answer: number;
+  readonly confidence: number;
+  readonly cold: boolean;
+  readonly version: number;
+  readonly traceId: string;
+}
+
+export interface VoterMessage {
+  readonly kind: "judge";
+  readonly batch: EmbeddedBatch;
+  readonly neighbours: Neighbours | undefined;
+  /** [rows]; defined where the log already holds an answer to this request. */
+  readonly past: readonly (PastAnswer | undefined)[];
+}
+
+export interface RelayMessage {
+  readonly kind: "tasks";
+  readonly tasks: readonly UpdateTask[];
+}

@@ -1,0 +1,114 @@
+// The voter: turns a run of the model and its neighbours into answers, writes them to the log, and only then lets the replies go.
+//
+// Owns: the order "append, then reply" (law 2), the judgement of each row, what is worth learning from.
+// Does not own: the formulas (models/vote.ts, gate.ts, priority.ts), the bytes (transport/records.ts), the update stream (relay.ts).
+//
+// V1. One log record per micro-batch, under the batch's id: a redelivered batch is appended once, however often it is judged.
+// V2. No reply leaves before its experience is acknowledged. When the log cannot take it, the requests are refused `log_unavailable`.
+// V3. The reply waits for nobody's learning: update tasks leave with the commit of the turn, by another actor.
+
+import type { ExperienceBatch } from "../models/experience.js";
+import type { Model } from "../models/manifest.js";
+import type { Telemetry } from "../operations/telemetry.js";
+import type { Behaviour, Turn } from "../supervision/behaviour.js";
+import type { Ref } from "../supervision/ref.js";
+import type { AppendOutcome } from "../transport/log.js";
+import type { Desk, OpenRequest } from "./desk.js";
+import { answerOf, type Judgement, judge, pastAnswerOf, tasksOf } from "./judgement.js";
+import type { BufferMessage, RelayMessage, VoterMessage } from "./messages.js";
+
+export interface VoterDeps {
+  readonly model: Model;
+  readonly node: string;
+  readonly nodeIncarnation: number;
+  readonly desk: Desk;
+  readonly buffer: Ref<BufferMessage>;
+  readonly relay: Ref<RelayMessage>;
+  readonly append: (batchId: string, record: ExperienceBatch) => Promise<AppendOutcome>;
+  readonly telemetry: Telemetry;
+}
+
+interface State {
+  records: number;
+  answers: number;
+  tasks: number;
+}
+
+export function voter(deps: VoterDeps): Behaviour<VoterMessage, State> {
+  return {
+    init: () => ({ records: 0, answers: 0, tasks: 0 }),
+    receive: (state, message, turn) => receive(deps, state, message, turn),
+    summary: (state) => ({
+      model: deps.model.manifest.name,
+      strategy: deps.model.manifest.learning.strategy,
+      gate: deps.model.manifest.learning.gate,
+      ...state,
+    }),
+  };
+}
+
+async function receive(deps: VoterDeps, state: State, message: VoterMessage, turn: Turn<VoterMessage>): Promise<void> {
+  answerFromTheLog(deps, message, turn);
+  const judgement = judge(deps.model, message, { ...deps, nowMs: turn.clock.nowMs() }, turn.random);
+  if (judgement === undefined) return;
+  const outcome = await deps.append(message.batch.batchId, judgement.record);
+  if (outcome.kind === "unavailable") {
+    turn.onCommit(() => refuseAll(deps, judgement.requests, outcome.why));
+    return;
+  }
+  commit(deps, state, judgement, outcome, turn);
+}
+
+/** Requests that the log already answered get that answer again; they leave no second experience. */
+function answerFromTheLog(deps: VoterDeps, message: VoterMessage, turn: Turn<VoterMessage>): void {
+  for (const [row, past] of message.past.entries()) {
+    const request = message.batch.requests[row];
+    if (past === undefined || request === undefined) continue;
+    turn.onCommit(() => deps.desk.settle(request, pastAnswerOf(deps.model, deps.node, request, past)));
+  }
+}
+
+function commit(
+  deps: VoterDeps,
+  state: State,
+  judgement: Judgement,
+  outcome: { readonly seq: number; readonly duplicate: boolean },
+  turn: Turn<VoterMessage>,
+): void {
+  const { record, requests } = judgement;
+  // A duplicate means that an earlier delivery appended this batch: its record, not this one, is the truth, and the log brings it.
+  if (!outcome.duplicate) turn.send(deps.buffer, { kind: "record", from: "voter", seq: outcome.seq, record });
+  const tasks = tasksOf(record, outcome.seq);
+  if (tasks.length > 0) turn.send(deps.relay, { kind: "tasks", tasks });
+  state.records += 1;
+  state.answers += requests.length;
+  state.tasks += tasks.length;
+  turn.onCommit(() => {
+    for (const [index, request] of requests.entries())
+      deps.desk.settle(request, answerOf(deps.model, deps.node, judgement, index, outcome.seq));
+    report(deps, turn, judgement, outcome.seq);
+  });
+}
+
+function refuseAll(deps: VoterDeps, requests: readonly OpenRequest[], why: string): void {
+  for (const request of requests)
+    deps.desk.refuse(request, "log_unavailable", `the log cannot take the experience: ${why}`, 250);
+}
+
+function report(deps: VoterDeps, turn: Turn<VoterMessage>, judgement: Judgement, seq: number): void {
+  const { record, verdicts, rewards } = judgement;
+  deps.telemetry.event("vote", { actor: turn.path, incarnation: turn.incarnation }, () =>
+    record.ids.map((id, index) => ({
+      traceId: record.traceIds[index] ?? "",
+      id,
+      seq,
+      index,
+      answer: deps.model.manifest.labels[record.answers[index] ?? 0] ?? "",
+      confidence: record.confidences[index] ?? 0,
+      mode: record.cold[index] === 1 ? "cold" : "ensemble",
+      voters: verdicts[index]?.voters ?? 1,
+      reward: rewards[index]?.total ?? 0,
+      learn: record.learn[index] === 1,
+    })),
+  );
+}

@@ -1,0 +1,291 @@
+// The wiring: what each actor of a node is given, made from the bus, the logs and the models.
+//
+// Owns: the one place where actors meet transport. Does not own: which actors run (node.ts), when (supervision/).
+
+import type { Clock } from "../models/clock.js";
+import type { Position } from "../models/experience.js";
+import { openLearner } from "../models/learner.js";
+import type { Model } from "../models/manifest.js";
+import { alertingKinds } from "../operations/alert-rules.js";
+import { ModelLog } from "../operations/model-log.js";
+import type { Telemetry } from "../operations/telemetry.js";
+import type { Ref } from "../supervision/ref.js";
+import type { Bus } from "../transport/bus.js";
+import { encodeEvent, parseEvent, type TelemetryEvent } from "../transport/events.js";
+import { type HeldLease, openLease } from "../transport/lease.js";
+import type { Subjects } from "../transport/subjects.js";
+import type { AlerterDeps } from "./alerter.js";
+import type { BeaconDeps } from "./beacon.js";
+import type { BufferDeps } from "./buffer.js";
+import { Desk } from "./desk.js";
+import type { HeadSource, InferenceDeps } from "./inference.js";
+import type { IntakeDeps } from "./intake.js";
+import type { BufferMessage, InferenceMessage, RelayMessage, ServedHead, VoterMessage } from "./messages.js";
+import type { RelayDeps } from "./relay.js";
+import type { UpdaterDeps } from "./updater.js";
+import type { VoterDeps } from "./voter.js";
+import type { WatchdogDeps } from "./watchdog.js";
+
+export interface NodeIdentity {
+  readonly node: string;
+  readonly incarnation: number;
+  /** Unique to this process. */
+  readonly origin: string;
+}
+
+export interface ModelWiring {
+  readonly name: string;
+  readonly desk: Desk;
+  buffer(inference: Ref<InferenceMessage>, voter: Ref<VoterMessage>): BufferDeps;
+  voter(buffer: Ref<BufferMessage>, relay: Ref<RelayMessage>): VoterDeps;
+  relay(): RelayDeps;
+  inference(buffer: Ref<BufferMessage>): InferenceDeps;
+  intake(inference: Ref<InferenceMessage>, buffer: Ref<BufferMessage>): IntakeDeps;
+  updater(): UpdaterDeps;
+}
+
+export interface NodeWiring {
+  readonly models: readonly ModelWiring[];
+  readonly beacon: BeaconDeps;
+  readonly watchdog: WatchdogDeps;
+  readonly alerter: AlerterDeps;
+}
+
+export interface Surroundings {
+  readonly identity: NodeIdentity;
+  readonly bus: Bus;
+  readonly subjects: Subjects;
+  readonly telemetry: Telemetry;
+  readonly clock: Clock;
+  /** The figures of a heartbeat. */
+  readonly vitals: () => TelemetryEvent["items"][number];
+}
+
+/** Every period and bound of the actors, in one literal. */
+const timing = {
+  beatMs: 1_000,
+  silentAfterMs: 4_000,
+  lookMs: 1_000,
+  requestDeadlineMs: 2_000,
+} as const;
+/** Newest records whose tasks are published again after a restart: more than one crash can leave without them. */
+const reconciled = 256;
+
+export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
+  return {
+    models: models.map((model) => wireModel(around, model)),
+    beacon: { everyMs: timing.beatMs, beat: () => beat(around) },
+    watchdog: wireWatchdog(around, models),
+    alerter: wireAlerter(around),
+  };
+}
+
+function wireModel(around: Surroundings, model: Model): ModelWiring {
+  const { identity, bus, subjects, telemetry, clock } = around;
+  const { counters } = telemetry;
+  const log = new ModelLog(bus, subjects, model, clock, (unreadable) => {
+    counters.add("log_unreadable");
+    telemetry.event("log_unreadable", { actor: "log", incarnation: identity.incarnation }, () => [{ ...unreadable }]);
+  });
+  const desk = new Desk(clock, (closed) => counters.add(closed.code === undefined ? "answered" : "closed_refused"));
+  const author = { node: identity.node, nodeIncarnation: identity.incarnation };
+  return {
+    name: model.manifest.name,
+    desk,
+    buffer: (inference, voter) => ({ model, inference, voter, counters, source: experienceSource(log) }),
+    voter: (buffer, relay) => ({
+      model,
+      ...author,
+      desk,
+      buffer,
+      relay,
+      append: (batchId, record) => log.append(batchId, record),
+      telemetry,
+    }),
+    relay: () => ({
+      newestRecords: () => newestRecords(log),
+      publish: (task, messageId) => log.enqueue({ kind: "task", task }, messageId),
+      telemetry,
+    }),
+    inference: (buffer) => ({ model, desk, buffer, heads: headSource(log, model), origin: identity.origin }),
+    intake: (inference, buffer) => ({
+      model,
+      node: identity.node,
+      bus,
+      subjects,
+      desk,
+      inference,
+      buffer,
+      appendLabel: (id, label, of) => appendLabel(log, around, model, { id, label, of }),
+      telemetry,
+      deadlineMs: timing.requestDeadlineMs,
+    }),
+    updater: () => ({
+      model,
+      ...author,
+      store: log,
+      acquireLease: (signal) => acquire(around, model, signal),
+      openLearner: () => openLearner(),
+      telemetry,
+    }),
+  };
+}
+
+function experienceSource(log: ModelLog): BufferDeps["source"] {
+  return {
+    moments: async () => {
+      const { moments, experienceSeq } = await log.newestPolicy();
+      return { moments, experienceSeq };
+    },
+    lastSeq: async () => (await log.state("experience")).lastSeq,
+    follow: (signal) => log.experiences(1, signal),
+  };
+}
+
+function headSource(log: ModelLog, model: Model): HeadSource {
+  const latest = async (): Promise<ServedHead & { readonly seq: number }> => {
+    const last = await log.lastCommit();
+    if (last === undefined) return { seq: 0, version: 0, head: model.calibration.head };
+    return { seq: last.seq, version: last.commit.version, head: last.commit.served };
+  };
+  return {
+    latest,
+    follow: async (fromSeq, signal, onHead) => {
+      for await (const { commit } of log.commits(fromSeq, signal))
+        onHead({ version: commit.version, head: commit.served });
+    },
+  };
+}
+
+async function* newestRecords(log: ModelLog): ReturnType<RelayDeps["newestRecords"]> {
+  const { lastSeq, messages } = await log.state("experience");
+  if (messages === 0) return;
+  const reading = new AbortController();
+  try {
+    for await (const record of log.experiences(Math.max(1, lastSeq - reconciled + 1), reading.signal)) {
+      yield record;
+      if (record.seq >= lastSeq) return;
+    }
+  } finally {
+    reading.abort();
+  }
+}
+
+async function appendLabel(
+  log: ModelLog,
+  { identity, clock }: Surroundings,
+  model: Model,
+  { id, label, of }: { readonly id: string; readonly label: number; readonly of: Position },
+): Promise<boolean> {
+  const record = {
+    kind: "label",
+    model: model.manifest.name,
+    node: identity.node,
+    atMs: clock.nowMs(),
+    id,
+    label,
+    of,
+  } as const;
+  const outcome = await log.append(`label.${of.seq}.${of.index}.${label}`, record);
+  return outcome.kind === "appended";
+}
+
+async function acquire({ bus, subjects, clock, identity }: Surroundings, model: Model, signal: AbortSignal) {
+  const lease = openLease(bus, clock, subjects.leaseBucket, model.manifest.name);
+  const held: HeldLease | undefined = await lease.acquire(
+    { node: identity.node, incarnation: identity.incarnation },
+    signal,
+  );
+  return held;
+}
+
+function beat({ bus, subjects, identity, clock, vitals }: Surroundings): void {
+  const event: TelemetryEvent = {
+    kind: "metrics",
+    node: identity.node,
+    actor: "beacon",
+    incarnation: identity.incarnation,
+    atMs: clock.nowMs(),
+    items: [vitals()],
+  };
+  bus.publish(subjects.metrics(identity.node), encodeEvent(event));
+}
+
+function wireWatchdog(around: Surroundings, models: readonly Model[]): WatchdogDeps {
+  const { bus, subjects, clock, telemetry } = around;
+  return {
+    silentAfterMs: timing.silentAfterMs,
+    lookEveryMs: timing.lookMs,
+    telemetry,
+    listen: (tell) => {
+      const beats = listen(bus, subjects.all.metrics, (event) =>
+        tell({ kind: "heartbeat", node: event.node, incarnation: event.incarnation }),
+      );
+      const deaths = listen(bus, subjects.event("node_died"), (event) => {
+        for (const item of event.items)
+          tell({ kind: "died", node: String(item.about), incarnation: Number(item.about_incarnation) });
+      });
+      const leavings = listen(bus, subjects.event("node_left"), (event) => tell({ kind: "left", node: event.node }));
+      return () => {
+        for (const stop of [beats, deaths, leavings]) stop();
+      };
+    },
+    sweep: async (node, incarnation) => {
+      let swept = 0;
+      for (const model of models) {
+        const lease = openLease(bus, clock, subjects.leaseBucket, model.manifest.name);
+        if (await lease.evict({ node, incarnation })) swept += 1;
+      }
+      return swept;
+    },
+    confirm: async (node, incarnation, leases) => {
+      const event: TelemetryEvent = {
+        kind: "cleanup",
+        node,
+        actor: "watchdog",
+        incarnation,
+        atMs: clock.nowMs(),
+        items: [{ leases, by: "watchdog" }],
+      };
+      bus.publish(subjects.cleanup(node), encodeEvent(event));
+    },
+  };
+}
+
+function wireAlerter({ bus, subjects }: Surroundings): AlerterDeps {
+  return {
+    lookEveryMs: timing.lookMs,
+    listen: (tell) => {
+      const stops = alertingKinds.map((kind) =>
+        listen(bus, subjects.event(kind), (event) => {
+          for (const item of event.items) {
+            const about = String(item.about ?? `${event.node}/${event.actor}`);
+            tell({ kind, about, detail: String(item.cause ?? "") });
+          }
+        }),
+      );
+      return () => {
+        for (const stop of stops) stop();
+      };
+    },
+    publish: (alert) => {
+      const event = {
+        kind: "alert",
+        node: "cluster",
+        actor: "alerter",
+        incarnation: 0,
+        atMs: alert.sinceMs,
+        items: [{ ...alert }],
+      };
+      bus.publish(subjects.alert(alert.severity, alert.name), encodeEvent(event));
+    },
+  };
+}
+
+function listen(bus: Bus, subject: string, onEvent: (event: TelemetryEvent) => void): () => void {
+  const subscription = bus.subscribe(subject, {}, (message) => {
+    const parsed = parseEvent(message.data);
+    if (parsed.kind === "ok") onEvent(parsed.value);
+  });
+  return () => subscription.unsubscribe();
+}

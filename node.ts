@@ -1,0 +1,159 @@
+// What one node runs, as data: the one picture of what restarts with what.
+//
+//   node                       one_for_one; gives up -> the process exits 70, its root starts the next incarnation
+//   ├─ beacon                  heartbeat and vital figures                                    every node
+//   ├─ <model>                 one_for_one                                                    serving
+//   │  ├─ buffer               memory and moments: a fold over the experience log
+//   │  ├─ voter                judgement, append, reply
+//   │  ├─ relay                update tasks that the log asks for
+//   │  ├─ inference            the model, in batches
+//   │  └─ intake               the door; stopped first, and then everything open is finished
+//   ├─ <model>-updater         the single writer of the model's parameters                    learning
+//   ├─ watchdog                silence, sweeps, confirmations                                 operations
+//   └─ alerter                 events to alerts                                               operations
+//
+// Children start in this order, each ready before the next, and stop in reverse. An actor that restarts takes nobody with it: refs and
+// mailboxes outlive it, and what it held comes back from the log.
+//
+// Owns: the tree, and the life of the process around it. Does not own: how its actors reach the bus and the log (actors/wiring.ts),
+// the order in which they start and end (actors/host.ts).
+
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { constants, setPriority } from "node:os";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { alerter } from "./actors/alerter.js";
+import { beacon } from "./actors/beacon.js";
+import { buffer } from "./actors/buffer.js";
+import { gaveUpExitCode, type HostedNode, hostNode } from "./actors/host.js";
+import { inference } from "./actors/inference.js";
+import { intake } from "./actors/intake.js";
+import { relay } from "./actors/relay.js";
+import { updater } from "./actors/updater.js";
+import { voter } from "./actors/voter.js";
+import { watchdog } from "./actors/watchdog.js";
+import type { ModelWiring, NodeWiring } from "./actors/wiring.js";
+import { seededRandom } from "./models/clock.js";
+import { loadModel } from "./models/manifest.js";
+import { digitsFolder } from "./operations/local-cluster.js";
+import type { Terminal } from "./operations/terminal/terminal.js";
+import { entry, interrupted } from "./operations/up.js";
+import type { NodeOptions } from "./operations/verbs/run-options.js";
+import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
+import { type Logger, openLogger } from "./supervision/logger.js";
+import { reportReady, watchParent } from "./supervision/parent-watch.js";
+import { connectBus } from "./transport/bus.js";
+import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
+
+export const roles = ["serving", "learning", "operations"] as const;
+export type Role = (typeof roles)[number];
+
+const intensity = { restarts: 10, withinMs: 10_000 } as const;
+
+export function nodeTree(node: string, running: readonly Role[], wiring: NodeWiring): SupervisorSpec {
+  const children: (ChildSpec | SupervisorSpec)[] = [actor("beacon", () => beacon(wiring.beacon))];
+  for (const model of wiring.models) {
+    if (running.includes("serving")) children.push(serving(model));
+    if (running.includes("learning"))
+      children.push(actor(`${model.name}-updater`, () => updater(model.updater()), { mailboxMax: 256 }));
+  }
+  if (running.includes("operations")) {
+    children.push(actor("watchdog", () => watchdog(wiring.watchdog)));
+    children.push(actor("alerter", () => alerter(wiring.alerter)));
+  }
+  return { id: node, strategy: "one_for_one", intensity, children };
+}
+
+function serving(model: ModelWiring): SupervisorSpec {
+  const { name } = model;
+  const path = (child: string): string => `${name}/${child}`;
+  return {
+    id: name,
+    strategy: "one_for_one",
+    intensity,
+    children: [
+      actor("buffer", (refs) => buffer(model.buffer(refs.ref(path("inference")), refs.ref(path("voter"))))),
+      actor("voter", (refs) => voter(model.voter(refs.ref(path("buffer")), refs.ref(path("relay"))))),
+      actor("relay", () => relay(model.relay())),
+      actor("inference", (refs) => inference(model.inference(refs.ref(path("buffer"))))),
+      actor("intake", (refs) => intake(model.intake(refs.ref(path("inference")), refs.ref(path("buffer")))), {
+        mailboxMax: 256,
+      }),
+    ],
+  };
+}
+
+function actor<M, S>(
+  id: string,
+  behaviour: ChildSpec<M, S>["behaviour"],
+  bounds: Pick<ChildSpec, "mailboxMax" | "shutdownMs"> = {},
+): ChildSpec<M, S> {
+  return { id, behaviour, restart: "permanent", ...bounds };
+}
+
+/** Runs one node until it is told to drain (exit 0), or gives up (exit 70). A node that a root started dies with it. */
+export async function runNode(options: NodeOptions, terminal: Terminal): Promise<number> {
+  const name = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
+  const log = openLogger("warn", { node: name, nodeIncarnation: options.incarnation });
+  const hasParent = watchParent(() => process.exit(gaveUpExitCode));
+  // Learning yields: a step may wait, an answer may not (law 7).
+  if (!options.role.includes("serving") && options.role.includes("learning"))
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  const hosted = await startNode(options, name, terminal, log);
+  if (!(reportReady() || terminal.json)) terminal.note(`${name} is ready (${options.role.join(", ")})`);
+  if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node: name }));
+  const failure = await Promise.race([interrupted(terminal.interrupted), hosted.drainAsked, hosted.failed]);
+  if (failure instanceof Error) log.fatal("this node gives up", { error: failure });
+  await hosted.stop();
+  return failure instanceof Error ? gaveUpExitCode : 0;
+}
+
+async function startNode(options: NodeOptions, node: string, terminal: Terminal, log: Logger): Promise<HostedNode> {
+  const { user, password } = options;
+  const models = await Promise.all((options.model ?? [digitsFolder(entry)]).map(loadModel));
+  const bus = await connectBus({
+    url: options.nats,
+    name: node,
+    clock: terminal.clock,
+    ...(user === undefined ? {} : { user, inboxPrefix: inboxPrefixOf(user) }),
+    ...(password === undefined ? {} : { password }),
+  });
+  const origin = randomBytes(6).toString("hex");
+  return hostNode(
+    {
+      node,
+      incarnation: options.incarnation,
+      pid: process.pid,
+      origin: `${node}-${origin}`,
+      roles: options.role,
+      models,
+      bus,
+      subjects: subjectsOf(options.cluster),
+      clock: terminal.clock,
+      random: seededRandom(randomBytes(4).readUInt32LE()),
+      log,
+      version: version(),
+      vitals: vitalSigns(),
+    },
+    (wiring) => nodeTree(node, options.role, wiring),
+  );
+}
+
+/** Memory in bytes, the longest delay of the event loop in milliseconds since the last look. */
+function vitalSigns(): () => Readonly<Record<string, number>> {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  return () => {
+    const { rss, heapUsed } = process.memoryUsage();
+    const loopDelayMaxMs = delay.max / 1e6;
+    delay.reset();
+    return { rssBytes: rss, heapUsedBytes: heapUsed, loopDelayMaxMs, uptimeMs: Math.round(process.uptime() * 1000) };
+  };
+}
+
+function version(): string {
+  const found: { readonly version?: string } = JSON.parse(
+    readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+  );
+  return found.version ?? "0.0.0";
+}
