@@ -1,0 +1,115 @@
+// The evidence of a run: read from the log and the chain, not from anybody's memory of it.
+//
+// Owns: waiting until everything enqueued is committed, counting what the log holds, the replay. Does not own: the fold (operations/).
+
+import type { Clock } from "../models/clock.js";
+import { rowsOf } from "../models/experience.js";
+import type { Model } from "../models/manifest.js";
+import { ModelLog } from "../operations/model-log.js";
+import { type Replayed, replayModel } from "../operations/replay.js";
+import { type Bus, connectBus } from "../transport/bus.js";
+import type { ClusterContext } from "../transport/context.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../transport/orders.js";
+import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
+
+export interface Evidence {
+  readonly updates: {
+    readonly enqueued: number;
+    readonly applied: number;
+    readonly refused: Readonly<Record<string, number>>;
+    readonly rolledBack: number;
+  };
+  readonly modelVersion: number;
+  readonly log: { readonly experiences: number; readonly updates: number; readonly bytes: number };
+  readonly replay: Pick<Replayed, "updates" | "checksum" | "committedChecksum" | "equal">;
+  readonly actorRestarts: number;
+}
+
+/** Learning may lag behind the answers; it is waited for this long. */
+const settleWithinMs = 30_000;
+const lookMs = 100;
+
+export async function gatherEvidence(
+  context: ClusterContext,
+  model: Model,
+  folder: string,
+  clock: Clock,
+): Promise<Evidence> {
+  const subjects = subjectsOf(context.cluster);
+  const { operator } = context.users;
+  const bus = await connectBus({
+    ...operator,
+    url: context.natsUrl,
+    name: "driftmend-evidence",
+    inboxPrefix: inboxPrefixOf(operator.user),
+    clock,
+  });
+  try {
+    const log = new ModelLog(bus, subjects, model, clock, () => undefined);
+    await settled(log, clock);
+    const { name } = model.manifest;
+    const replay = await replayModel({ bus, subjects, model: name, folder, clock });
+    const commit = (await log.lastCommit())?.commit;
+    const [experience, update] = [await log.state("experience"), await log.state("update")];
+    return {
+      updates: {
+        enqueued: update.messages,
+        applied: commit?.counters.applied ?? 0,
+        refused: nonZero(commit?.counters.refused ?? {}),
+        rolledBack: 0,
+      },
+      modelVersion: commit?.version ?? 0,
+      log: {
+        experiences: await experiencesIn(log, experience.lastSeq),
+        updates: update.messages,
+        bytes: experience.bytes + update.bytes,
+      },
+      replay: {
+        updates: replay.updates,
+        checksum: replay.checksum,
+        committedChecksum: replay.committedChecksum,
+        equal: replay.equal,
+      },
+      actorRestarts: await actorRestarts(bus, subjects),
+    };
+  } finally {
+    await bus.close();
+  }
+}
+
+/** Until the newest update is committed, or learning has taken too long. */
+async function settled(log: ModelLog, clock: Clock): Promise<void> {
+  const untilMs = clock.monotonicMs() + settleWithinMs;
+  while (clock.monotonicMs() < untilMs) {
+    const [update, last] = [await log.state("update"), await log.lastCommit()];
+    if ((last?.commit.updateSeq ?? 0) >= update.lastSeq) return;
+    await clock.delay(lookMs);
+  }
+}
+
+async function experiencesIn(log: ModelLog, lastSeq: number): Promise<number> {
+  if (lastSeq === 0) return 0;
+  const reading = new AbortController();
+  let rows = 0;
+  for await (const { seq, record } of log.experiences(1, reading.signal)) {
+    if (record.kind === "answers") rows += rowsOf(record);
+    if (seq >= lastSeq) break;
+  }
+  reading.abort();
+  return rows;
+}
+
+async function actorRestarts(bus: Bus, subjects: Subjects): Promise<number> {
+  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), { timeoutMs: 3_000 });
+  const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
+  return parsed?.kind === "ok" && parsed.value.kind === "reply" ? restartsIn(parsed.value.reply) : 0;
+}
+
+function restartsIn(node: TreeNode): number {
+  const own = node.kind === "actor" && node.name !== "nats-server" ? node.restarts : 0;
+  return node.children.reduce((sum, child) => sum + restartsIn(child), own);
+}
+
+function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+}
