@@ -1,0 +1,103 @@
+// The engine's real thread with the shipped digits model, against the same graph in process.
+import test from "ava";
+import { type Embedded, EngineError, startEngine } from "../../models/engine.js";
+import { loadModel } from "../../models/manifest.js";
+import { sourceNormalisation } from "../../models/moments.js";
+import { openAdaptableSession } from "../../models/onnx-session.js";
+import { digitsFolder, firstDigits } from "./digits-model.js";
+
+const model = await loadModel(digitsFolder);
+const { calibration, manifest } = model;
+const { channels, width, classes } = calibration;
+const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
+
+async function inProcess(input: Float32Array, rows: number, given = parameters): Promise<Embedded> {
+  const graph = { inputName: manifest.input.name, shape: manifest.input.shape, channels, width, classes };
+  const session = await openAdaptableSession(model.modelBytes, graph);
+  const embedded = await session.run(input, rows, given);
+  await session.close();
+  return embedded;
+}
+
+test("the thread gives the bits that the graph gives in process, at every batch size", async (t) => {
+  const engine = await startEngine(model);
+  for (const rows of [1, 3, 16]) {
+    const { input } = await firstDigits(rows);
+    const expected = await inProcess(input.slice(), rows);
+    t.deepEqual(await engine.run(input, rows, parameters), expected);
+  }
+  await engine.close();
+});
+
+test("new parameters act from the next run on, old ones can come back", async (t) => {
+  const engine = await startEngine(model);
+  const { input } = await firstDigits(2);
+  const other = { ...parameters, head: parameters.head.map((value) => -value) };
+  const [first, second, third] = await Promise.all([
+    engine.run(input.slice(), 2, parameters),
+    engine.run(input.slice(), 2, other),
+    engine.run(input.slice(), 2, parameters),
+  ]);
+  t.deepEqual(second, await inProcess(input, 2, other));
+  t.deepEqual(third, first);
+  t.notDeepEqual(second.logits, first.logits);
+  await engine.close();
+});
+
+test("a slice of a larger buffer is sent without its neighbours, which stay usable", async (t) => {
+  const engine = await startEngine(model);
+  const { input } = await firstDigits(2);
+  const embedded = await engine.run(input.subarray(784), 1, parameters);
+  t.is(input.length, 1568);
+  t.deepEqual(embedded, await inProcess(input.slice(784), 1));
+  await engine.close();
+});
+
+test("a whole buffer is handed over, not copied", async (t) => {
+  const engine = await startEngine(model);
+  const { input } = await firstDigits(1);
+  const run = engine.run(input, 1, parameters);
+  t.is(input.length, 0);
+  await run;
+  await engine.close();
+});
+
+test("inputs and parameters of the wrong size are the caller's fault, and harm no other run", async (t) => {
+  const engine = await startEngine(model);
+  const { input } = await firstDigits(1);
+  const faults = [
+    engine.run(new Float32Array(783), 1, parameters),
+    engine.run(new Float32Array(0), 0, parameters),
+    engine.run(input.slice(), 1, { ...parameters, scale: new Float32Array(175) }),
+    engine.run(input.slice(), 1, { ...parameters, head: new Float32Array(1) }),
+  ];
+  for (const fault of faults) t.is((await t.throwsAsync(fault, { instanceOf: EngineError })).code, "input");
+  t.is((await engine.run(input, 1, parameters)).rows, 1);
+  await engine.close();
+});
+
+test("closing rejects what is in flight and what comes later, and is not a death", async (t) => {
+  const engine = await startEngine(model);
+  const { input } = await firstDigits(1);
+  const flying = engine.run(input.slice(), 1, parameters);
+  const closing = engine.close();
+  t.is((await t.throwsAsync(flying, { instanceOf: EngineError })).code, "closed");
+  await closing;
+  t.is((await t.throwsAsync(engine.run(input, 1, parameters), { instanceOf: EngineError })).code, "closed");
+  t.is(await Promise.race([engine.died, Promise.resolve("alive")]), "alive");
+  await t.notThrowsAsync(engine.close());
+});
+
+test("a graph that ONNX Runtime refuses gives a typed error that names the model, and no thread stays", async (t) => {
+  const broken = { ...model, modelBytes: model.modelBytes.slice(0, 1000) };
+  const error = await t.throwsAsync(startEngine(broken), { instanceOf: EngineError });
+  t.is(error.code, "start");
+  t.regex(error.message, /digits cannot be served/);
+});
+
+test("a graph without the promised outputs is refused at the start", async (t) => {
+  const error = await t.throwsAsync(startEngine({ ...model, modelBytes: model.sourceBytes }), {
+    instanceOf: EngineError,
+  });
+  t.is(error.code, "start");
+});

@@ -1,0 +1,113 @@
+// A model small enough to reason about: 3 classes, embeddings 8 wide, 4 channels; everything from one seed.
+//
+// Class c lies around the axes 2c and 2c + 1; the source head reads those axes. Nothing here is a mock: calibration and
+// records have the shapes of the real ones and go through the production code.
+import type { Calibration } from "../../models/calibration.js";
+import { unitRows } from "../../models/calibration.js";
+import { type Random, seededRandom } from "../../models/clock.js";
+import type { ExperienceBatch, LateLabel, Position, UpdateTask } from "../../models/experience.js";
+import type { Subject } from "../../models/policy.js";
+import { defaults, type LearningSettings } from "../../models/settings.js";
+import { argmax, headLogits, softmax } from "../../models/softmax.js";
+
+export const classes = 3;
+export const width = 8;
+export const channels = 4;
+
+export function embeddingOf(label: number, random: Random, spread = 0.3): Float32Array {
+  return Float32Array.from({ length: width }, (_, axis) => {
+    const centre = Math.floor(axis / 2) === label ? 1 : 0;
+    return Math.max(0, centre + spread * (2 * random() - 1));
+  });
+}
+
+export function smallCalibration(): Calibration {
+  const random = seededRandom(11);
+  const anchorCount = 60;
+  const anchorLabels = Uint8Array.from({ length: anchorCount }, (_, i) => i % classes);
+  const anchorEmbeddings = new Float32Array(anchorCount * width);
+  for (const [i, label] of anchorLabels.entries()) anchorEmbeddings.set(embeddingOf(label, random), i * width);
+  return {
+    channels,
+    firstLayerChannels: 2,
+    classes,
+    width,
+    mean: new Float32Array(channels),
+    variance: new Float32Array(channels).fill(1),
+    gamma: new Float32Array(channels).fill(1),
+    beta: new Float32Array(channels),
+    eps: 1e-5,
+    classMean: new Float32Array(classes * channels),
+    classSquare: new Float32Array(classes * channels).fill(1),
+    anchors: unitRows(anchorEmbeddings, width),
+    anchorLabels,
+    anchorCount,
+    anchorEmbeddings,
+    density: { mean: 0.95, deviation: 0.02, low: 0.9, high: 0.94 },
+    momentDistance99: 0.5,
+    head: sourceHead(),
+  };
+}
+
+function sourceHead(): Float32Array {
+  const head = new Float32Array((width + 1) * classes);
+  for (let label = 0; label < classes; label++) {
+    head[2 * label * classes + label] = 3;
+    head[(2 * label + 1) * classes + label] = 3;
+  }
+  return head;
+}
+
+export function smallSubject(overrides: Partial<LearningSettings> = {}, name = "small"): Subject {
+  const file = { file: "model.onnx", sha256: "ab".repeat(32), bytes: 1 };
+  return {
+    calibration: smallCalibration(),
+    manifest: {
+      v: 1,
+      name,
+      labels: ["a", "b", "c"],
+      input: { name: "input", shape: [2], accepts: [{ dt: "<f4", scale: 1 }], range: [0, 1] },
+      embeddingWidth: width,
+      layers: [{ name: "only", channels }],
+      files: { model: file, source: file, calibration: file },
+      sourceAccuracy: 1,
+      learning: { ...defaults, coldStart: 10, ...overrides },
+    },
+  };
+}
+
+/** `rows` answers of the source model about inputs of `labels`, in turn. */
+export function answersOf(subject: Subject, labels: readonly number[], random: Random, spread = 0.3): ExperienceBatch {
+  const rows = labels.length;
+  const embeddings = new Float32Array(rows * width);
+  for (const [row, label] of labels.entries()) embeddings.set(embeddingOf(label, random, spread), row * width);
+  const logits = Float32Array.from(headLogits(embeddings, subject.calibration.head, width));
+  const shares = labels.map((_, row) => softmax(logits.subarray(row * classes, (row + 1) * classes)));
+  return {
+    kind: "answers",
+    model: subject.manifest.name,
+    node: "n1",
+    incarnation: 1,
+    atMs: 1_000,
+    version: 0,
+    ids: labels.map((_, row) => `r${row}`),
+    traceIds: labels.map(() => "0".repeat(32)),
+    cold: new Uint8Array(rows),
+    learn: new Uint8Array(rows),
+    answers: Uint16Array.from(shares, (share) => argmax(share)),
+    confidences: Float32Array.from(shares, (share) => Math.max(...share)),
+    priorities: new Float32Array(rows).fill(0.5),
+    slots: Uint8Array.from(labels),
+    embeddings,
+    logits,
+    moments: Float32Array.from({ length: rows * 2 * channels }, () => random()),
+  };
+}
+
+export function taskFor(experience: Position, confidence = 0.4, model = "small"): UpdateTask {
+  return { model, traceId: "0".repeat(32), experience, confidence, atMs: 1_000, node: "n1" };
+}
+
+export function labelFor(of: Position, label: number, model = "small"): LateLabel {
+  return { kind: "label", model, node: "n1", atMs: 2_000, id: "r0", label, of };
+}

@@ -1,0 +1,121 @@
+// Votes worked out by hand; nothing is measured here.
+import test from "ava";
+import { emptyNeighbours } from "../../models/memory-store.js";
+import { at, softmax } from "../../models/softmax.js";
+import { castVotes, type Neighbour, neighboursOf, ownVerdict, strategies } from "../../models/vote.js";
+
+const hourMs = 3_600_000;
+/** Softmax of these is exactly 0.6, 0.3, 0.1 up to rounding. */
+const logits = Float32Array.from([0.6, 0.3, 0.1], Math.log);
+
+function past(part: Partial<Neighbour>): Neighbour {
+  return { position: { seq: 1, index: 0 }, similarity: 1, answer: 1, confidence: 1, atMs: 0, verified: false, ...part };
+}
+
+function near(t: { true(value: boolean, message?: string): unknown }, found: number, expected: number): void {
+  t.true(Math.abs(found - expected) < 1e-6, `${found} instead of ${expected}`);
+}
+
+test("(S2-4) ensemble: verified neighbours join the model's softmax with similarity x recency x confidence", (t) => {
+  const recencyMs = 24 * hourMs;
+  const neighbours = [
+    past({ similarity: 0.9, answer: 1, verified: true, atMs: 0 }),
+    past({ similarity: 0.5, answer: 2, verified: true, atMs: recencyMs }),
+    past({ similarity: 0.99, answer: 2, verified: false }),
+  ];
+  const verdict = castVotes({ logits, neighbours, nowMs: recencyMs }, { strategy: "ensemble", recencyMs });
+  // b: 0.9 exp(-1); c: 0.5; the unverified one is heard and not counted.
+  const b = 0.9 * Math.exp(-1);
+  const total = 1 + b + 0.5;
+  near(t, at(verdict.shares, 0), 0.6 / total);
+  near(t, at(verdict.shares, 1), (0.3 + b) / total);
+  near(t, at(verdict.shares, 2), (0.1 + 0.5) / total);
+  t.is(verdict.answer, 1);
+  near(t, verdict.confidence, (0.3 + b) / total);
+  t.is(verdict.voters, 3);
+  t.deepEqual(
+    verdict.votes.map((vote) => Number(vote.weight.toFixed(6))),
+    [1, Number(b.toFixed(6)), 0.5, 0],
+  );
+});
+
+test("(S2-4) weighted: every neighbour votes, the model with its confidence", (t) => {
+  const neighbours = [
+    past({ similarity: 0.8, confidence: 0.5 }),
+    past({ similarity: 0.5, confidence: 0.9, answer: 2 }),
+  ];
+  const verdict = castVotes({ logits, neighbours, nowMs: 0 }, { strategy: "weighted", recencyMs: hourMs });
+  const total = 0.6 + 0.4 + 0.45;
+  t.is(verdict.answer, 0);
+  near(t, verdict.confidence, 0.6 / total);
+  near(t, at(verdict.shares, 1), 0.4 / total);
+});
+
+test("(S2-4) majority: three of four voices win against the model", (t) => {
+  const neighbours = [past({}), past({}), past({ answer: 2 })];
+  const verdict = castVotes({ logits, neighbours, nowMs: 0 }, { strategy: "majority", recencyMs: hourMs });
+  t.is(verdict.answer, 1);
+  t.is(verdict.confidence, 0.5);
+});
+
+test("(S2-4) confidence: voices weigh what they were sure of, near or far", (t) => {
+  const neighbours = [
+    past({ similarity: 0.1, confidence: 0.9 }),
+    past({ similarity: 0.1, confidence: 0.5, answer: 0 }),
+  ];
+  const verdict = castVotes({ logits, neighbours, nowMs: 0 }, { strategy: "confidence", recencyMs: hourMs });
+  t.is(verdict.answer, 0);
+  near(t, verdict.confidence, 1.1 / 2);
+});
+
+test("fewer than three voices halve the confidence where neighbours are the voters, and not in the ensemble", (t) => {
+  for (const strategy of ["majority", "weighted", "confidence"] as const) {
+    const two = castVotes({ logits, neighbours: [past({ answer: 0 })], nowMs: 0 }, { strategy, recencyMs: hourMs });
+    t.is(two.confidence, 0.5, strategy);
+    const three = [past({ answer: 0 }), past({ answer: 0 })];
+    t.is(castVotes({ logits, neighbours: three, nowMs: 0 }, { strategy, recencyMs: hourMs }).confidence, 1, strategy);
+  }
+  const alone = castVotes({ logits, neighbours: [], nowMs: 0 }, { strategy: "ensemble", recencyMs: hourMs });
+  t.is(alone.confidence, at(softmax(logits), 0));
+});
+
+test("without a voice beside it the ensemble is the model's own softmax, bit for bit, as a cold answer is", (t) => {
+  const crowd = [past({ answer: 2 }), past({ answer: 2 }), past({ answer: 2 })];
+  const verdict = castVotes({ logits, neighbours: crowd, nowMs: 0 }, { strategy: "ensemble", recencyMs: hourMs });
+  t.deepEqual(verdict.shares, softmax(logits));
+  t.is(verdict.voters, 1);
+  const cold = ownVerdict(logits);
+  t.deepEqual(cold.shares, verdict.shares);
+  t.is(cold.voters, 1);
+});
+
+test("a tie goes to the model's own answer, a neighbour from the future or on the far side has no extra weight", (t) => {
+  const tie = castVotes(
+    { logits, neighbours: [past({ answer: 2 })], nowMs: 0 },
+    { strategy: "majority", recencyMs: hourMs },
+  );
+  t.is(tie.answer, 0);
+  const odd = [past({ atMs: hourMs, verified: true }), past({ similarity: -0.4, verified: true })];
+  const verdict = castVotes({ logits, neighbours: odd, nowMs: 0 }, { strategy: "ensemble", recencyMs: hourMs });
+  t.deepEqual(
+    verdict.votes.map((vote) => vote.weight),
+    [1, 1, 0],
+  );
+});
+
+test("neighbours are read from their columns row by row, and every strategy has a name", (t) => {
+  const columns = emptyNeighbours(2, 3);
+  columns.found[1] = 2;
+  columns.seqs[3] = 9;
+  columns.indexes[3] = 4;
+  columns.similarities[3] = 0.5;
+  columns.verified[4] = 1;
+  t.deepEqual(neighboursOf(columns, 0), []);
+  const rows = neighboursOf(columns, 1);
+  t.deepEqual(rows[0]?.position, { seq: 9, index: 4 });
+  t.deepEqual(
+    rows.map((row) => row.verified),
+    [false, true],
+  );
+  t.deepEqual(Object.keys(strategies).sort(), ["confidence", "ensemble", "majority", "weighted"]);
+});

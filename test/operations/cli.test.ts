@@ -1,0 +1,174 @@
+// Substrate: the real command line as a real process, in an empty folder, without any cluster.
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test from "ava";
+
+const cli = fileURLToPath(new URL("../../cli.js", import.meta.url));
+let folder = "";
+
+test.before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "driftmend-cli-"));
+});
+test.after.always(() => rm(folder, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function driftmend(...words: readonly string[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [cli, ...words], { cwd: folder, timeout: 30_000 }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : -1, stdout, stderr });
+    });
+  });
+}
+
+const usageErrors: readonly (readonly [words: readonly string[], says: RegExp])[] = [
+  [[], /Usage: driftmend/],
+  [["teleport"], /unknown command 'teleport'/],
+  [["tree", "--colour"], /unknown option '--colour'/],
+  [["infer", "digits"], /missing required argument 'file'/],
+  [["infer", "no such model", "x.npy"], /MODEL.*no such model/],
+  [["infer", "digits", "x.npy", "--priority", "11"], /--priority.*whole number from 0 to 10/],
+  [["infer", "digits", "x.npy", "--deadline", "banana"], /--deadline.*banana.*90s/],
+  [["chaos", "kill", "updater", "--mode", "hang", "--for", "banana"], /--for.*banana.*90s/],
+  [["chaos", "kill", "updater", "--mode", "tickle"], /--mode.*Allowed choices are crash/],
+  [["chaos", "kill", "updater", "--for", "5s"], /--for goes with a fault that lasts/],
+  [["demo", "--duration", "0s"], /--duration.*too short/],
+  [["demo", "--requests", "-3"], /--requests.*whole number of 1 or more/],
+  [["demo", "--rate", "fast"], /--rate.*number above 0/],
+  [["up", "--serving", "0"], /--serving.*from 1 to 64/],
+  [["node", "--role", "serving"], /required option '--nats/],
+  [["node", "--role", "serving,baking", "--nats", "nats://127.0.0.1:4222"], /--role.*serving, learning, operations/],
+  [["tree", "--nats", "http://127.0.0.1"], /--nats.*nats:\/\//],
+  [["tree", "--nats", "nats://me:secret@127.0.0.1"], /--nats.*--user and --password/],
+  [["tree", "--user", "me"], /--user goes with --nats/],
+  [["tree", "--nats", "nats://127.0.0.1:1", "--context", "x.json"], /--context and --nats/],
+  [["watch", "a..b"], /SUBJECT.*a\.\.b/],
+  [["replay", "digits"], /required option '--verify'/],
+];
+
+for (const [words, says] of usageErrors)
+  test(`"driftmend ${words.join(" ")}" is wrong usage: exit code 2, said on stderr, stdout empty`, async (t) => {
+    const { code, stdout, stderr } = await driftmend(...words);
+    t.is(code, 2, stderr);
+    t.is(stdout, "");
+    t.regex(stderr, says);
+  });
+
+const verbs = [
+  "up",
+  "demo",
+  "node",
+  "infer",
+  "feedback",
+  "tree",
+  "status",
+  "watch",
+  "chaos",
+  "chaos kill",
+  "replay",
+  "doctor",
+];
+
+for (const verb of verbs)
+  test(`"driftmend ${verb} --help" explains itself on stdout`, async (t) => {
+    const { code, stdout, stderr } = await driftmend(...verb.split(" "), "--help");
+    t.is(code, 0);
+    t.is(stderr, "");
+    t.regex(stdout, new RegExp(`Usage: driftmend ${verb}`));
+    if (verb !== "chaos") t.regex(stdout, /--json/);
+  });
+
+test("the list of verbs names all that are built, and fits 80 columns", async (t) => {
+  const { code, stdout } = await driftmend("--help");
+  t.is(code, 0);
+  for (const verb of verbs) t.regex(stdout, new RegExp(`^  ${verb.split(" ")[0]}\\b`, "m"));
+  t.true(
+    stdout.split("\n").every((line) => line.length <= 80),
+    stdout,
+  );
+});
+
+test("the version is the package's", async (t) => {
+  const { code, stdout } = await driftmend("--version");
+  t.is(code, 0);
+  t.regex(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+for (const verb of [
+  ["tree"],
+  ["status", "--json"],
+  ["watch"],
+  ["chaos", "kill", "updater"],
+  ["feedback", "digits", "id", "7"],
+])
+  test(`"driftmend ${verb.join(" ")}" without a cluster ends with 3 and the line that starts one`, async (t) => {
+    const { code, stdout, stderr } = await driftmend(...verb);
+    t.is(code, 3);
+    t.is(stdout, "");
+    t.regex(stderr, /no cluster here.*\.driftmend\/context\.json\n {2}-> start a cluster with: driftmend up/);
+  });
+
+test("an address where nobody listens ends with 3", async (t) => {
+  const { code, stdout, stderr } = await driftmend("tree", "--nats", "nats://127.0.0.1:1");
+  t.is(code, 3);
+  t.is(stdout, "");
+  t.regex(stderr, /no NATS server answers at nats:\/\/127\.0\.0\.1:1/);
+});
+
+test("the context file of a cluster that is gone ends with 3", async (t) => {
+  const file = join(folder, "gone.json");
+  const user = { user: "u", password: "p" };
+  const users = { client: user, telemetry: user, operator: user };
+  await writeFile(
+    file,
+    JSON.stringify({ cluster: "driftmend", natsUrl: "nats://127.0.0.1:1", httpUrl: "", pid: 2 ** 22 + 7, users }),
+  );
+  const { code, stderr } = await driftmend("tree", "--context", file);
+  t.is(code, 3);
+  t.regex(stderr, /is gone/);
+});
+
+test("a damaged context file ends with 3 and is named", async (t) => {
+  const file = join(folder, "damaged.json");
+  await writeFile(file, "{");
+  const { code, stderr } = await driftmend("status", "--context", file);
+  t.is(code, 3);
+  t.regex(stderr, /damaged\.json cannot be read/);
+});
+
+test("a file that is no picture ends with 1, named, before any cluster is looked for", async (t) => {
+  const file = join(folder, "letter.txt");
+  await writeFile(file, "Dear model,");
+  const { code, stdout, stderr } = await driftmend("infer", "digits", file);
+  t.is(code, 1);
+  t.is(stdout, "");
+  t.regex(stderr, /letter\.txt: it is neither an \.npy array nor a PNG/);
+  t.is((await driftmend("infer", "digits", join(folder, "nothing.npy"))).code, 1);
+});
+
+test("doctor prints one JSON document and nothing else", async (t) => {
+  const { stdout, code } = await driftmend("doctor", "--json");
+  const report: {
+    readonly ok: boolean;
+    readonly checks: readonly { readonly name: string; readonly status: string }[];
+  } = JSON.parse(stdout);
+  t.is(code, report.ok ? 0 : 1);
+  t.deepEqual(
+    report.checks.map(({ name }) => name),
+    ["node", "nats-server", "tensorflow.js", "onnxruntime-node", "hnswlib-node", "/dev/shm", "clock", "store"],
+  );
+});
+
+test("doctor without a nats-server ends with 1 and what to type", async (t) => {
+  const { stdout, stderr, code } = await driftmend("doctor", "--nats-server", join(folder, "none"));
+  t.is(code, 1);
+  t.regex(stdout, /missing +nats-server/);
+  t.regex(stderr, /apt install nats-server/);
+});

@@ -1,0 +1,38 @@
+// `npm test`: makes sure that the real nats-server is there, runs ava on the compiled tests, and ends with one line that says how many
+// passed and how many failed. Patterns given on the command line narrow the run: `npm test -- dist/test/models/*.test.js`.
+
+import { spawn } from "node:child_process";
+import { delimiter, dirname } from "node:path";
+import { createInterface } from "node:readline";
+import { findServer, NoServerBinary } from "../transport/server-binary.js";
+
+const patterns = process.argv.slice(2);
+const files = patterns.length > 0 ? patterns : ["dist/test/**/*.test.js"];
+
+let server: string;
+try {
+  server = await findServer({ searchPath: process.env.PATH ?? "", mayFetch: true });
+} catch (error) {
+  if (!(error instanceof NoServerBinary)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}
+
+const ava = spawn(process.execPath, ["node_modules/ava/entrypoints/cli.mjs", "--tap", ...files], {
+  stdio: ["ignore", "pipe", "inherit"],
+  env: { ...process.env, PATH: `${dirname(server)}${delimiter}${process.env.PATH ?? ""}` },
+});
+
+let passed = 0;
+let failed = 0;
+for await (const line of createInterface({ input: ava.stdout })) {
+  process.stdout.write(`${line}\n`);
+  if (/^ok \d+/.test(line)) passed += 1;
+  else if (/^not ok \d+/.test(line)) failed += 1;
+}
+const code = await new Promise<number>((resolve) => {
+  if (ava.exitCode !== null) resolve(ava.exitCode);
+  else ava.once("exit", (status) => resolve(status ?? 1));
+});
+process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+process.exit(failed > 0 || passed === 0 ? 1 : code);

@@ -1,0 +1,203 @@
+// The codec on its own: every element type there and back, hostile bytes, and what it must never hand to msgpackr.
+
+import test from "ava";
+import fc from "fast-check";
+import { Packr } from "msgpackr";
+import {
+  type Dtype,
+  decodeMessage,
+  dtypes,
+  elementsOf,
+  encodeMessage,
+  itemBytes,
+  readTensor,
+  type Tensor,
+} from "../../transport/codec.js";
+
+const runs = { numRuns: 150 };
+
+/** Any tensor of one element type, by its raw bytes. */
+function tensors(dt: Dtype): fc.Arbitrary<Tensor> {
+  return fc.array(fc.integer({ min: 0, max: 5 }), { maxLength: 4 }).chain((sh) => {
+    const size = elementsOf(sh) * itemBytes(dt);
+    return fc.uint8Array({ minLength: size, maxLength: size }).map((bytes) => tensorFrom(dt, sh, bytes));
+  });
+}
+
+function tensorFrom(dt: Dtype, sh: readonly number[], bytes: Uint8Array): Tensor {
+  const read = readTensor({ v: 1, dt, sh, d: bytes }, "t");
+  if (read.kind !== "tensor") throw new Error(read.message);
+  return read.tensor;
+}
+
+function bytesOf(tensor: Tensor): Uint8Array {
+  return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
+}
+
+function roundTrip(tensor: Tensor, shift: number): Tensor {
+  const encoded = encodeMessage({ v: 1, id: "x" }, { input: tensor });
+  const moved = new Uint8Array(encoded.byteLength + shift);
+  moved.set(encoded, shift);
+  const decoded = decodeMessage(moved.subarray(shift));
+  if (decoded.kind !== "message") throw new Error(decoded.message);
+  const read = readTensor(decoded.fields.input, "input");
+  if (read.kind !== "tensor") throw new Error(read.message);
+  return read.tensor;
+}
+
+for (const dt of dtypes) {
+  test(`a tensor of ${dt} keeps type, shape and bytes at any offset of the payload (S2-24)`, (t) => {
+    fc.assert(
+      fc.property(tensors(dt), fc.integer({ min: 0, max: 9 }), (tensor, shift) => {
+        const back = roundTrip(tensor, shift);
+        t.deepEqual({ dt: back.dt, sh: [...back.sh] }, { dt, sh: [...tensor.sh] });
+        t.is(back.data.constructor, tensor.data.constructor);
+        t.deepEqual(bytesOf(back), bytesOf(tensor));
+      }),
+      runs,
+    );
+  });
+}
+
+test("an empty tensor keeps its zero-sized shape (S2-32)", (t) => {
+  const back = roundTrip({ dt: "<f4", sh: [0, 28], data: new Float32Array(0) }, 0);
+  t.deepEqual([...back.sh], [0, 28]);
+  t.is(back.data.length, 0);
+});
+
+test("a scalar keeps rank 0 (S2-33)", (t) => {
+  const back = roundTrip({ dt: "<f8", sh: [], data: Float64Array.of(-0) }, 0);
+  t.deepEqual([...back.sh], []);
+  t.true(Object.is(back.data[0], -0));
+});
+
+test("the data of every tensor starts on a 64-byte boundary of the payload", (t) => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 300 }), fc.integer({ min: 0, max: 70_000 }), (id, length) => {
+      const first: Tensor = { dt: "|u1", sh: [length], data: new Uint8Array(length) };
+      const second: Tensor = { dt: "<f4", sh: [3], data: Float32Array.of(1, 2, 3) };
+      const encoded = encodeMessage({ v: 1, id }, { first, second });
+      const decoded = decodeMessage(encoded);
+      if (decoded.kind !== "message") throw new Error(decoded.message);
+      for (const name of ["first", "second"]) {
+        const { d } = decoded.fields[name] as { readonly d: Uint8Array };
+        t.is((d.byteOffset - encoded.byteOffset) % 64, 0);
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("an aligned tensor is a view of the payload, another one a copy (S2-49)", (t) => {
+  const encoded = Uint8Array.from(
+    encodeMessage({ v: 1 }, { input: { dt: "<f4", sh: [2], data: Float32Array.of(1, 2) } }),
+  );
+  const decoded = decodeMessage(encoded);
+  if (decoded.kind !== "message") throw new Error(decoded.message);
+  const read = readTensor(decoded.fields.input, "input");
+  t.is(read.kind === "tensor" ? read.tensor.data.buffer : undefined, encoded.buffer);
+  const shifted = roundTrip({ dt: "<f4", sh: [2], data: Float32Array.of(1, 2) }, 1);
+  t.deepEqual([...shifted.data], [1, 2]);
+});
+
+test("msgpackr must never see a typed array: what it makes of one cannot be read back", (t) => {
+  const packr = new Packr({ useRecords: false, variableMapSize: true });
+  const packed = packr.pack(Float32Array.of(1, 2, 3));
+  const readBack = (): unknown => {
+    try {
+      return [...(packr.unpack(packed) as Iterable<unknown>)];
+    } catch (error) {
+      return error;
+    }
+  };
+  t.notDeepEqual(readBack(), [1, 2, 3], "the library changed: the rule in codec.ts can be looked at again");
+  const smuggled = { data: Float32Array.of(1) } as unknown;
+  t.throws(() => encodeMessage(smuggled as { readonly data: number }), { message: /cannot go over the wire/ });
+});
+
+test("a tensor whose data does not fill its shape is a broken invariant of the sender", (t) => {
+  t.throws(() => encodeMessage({ v: 1 }, { input: { dt: "<f4", sh: [2], data: new Float32Array(3) } }), {
+    message: /do not fill/,
+  });
+});
+
+test("truncated and mutated bytes are refused or read, and never throw", (t) => {
+  const whole = encodeMessage(
+    { v: 1, id: "abc", priority: 5, explain: true, list: [1, 2.5, null, "x"], deep: { a: { b: 1 } } },
+    { input: { dt: "<f4", sh: [4], data: Float32Array.of(1, 2, 3, 4) } },
+  );
+  for (let end = 0; end < whole.byteLength; end += 1) t.is(decodeMessage(whole.subarray(0, end)).kind, "refused");
+  const edit = fc.record({ at: fc.nat(whole.byteLength - 1), to: fc.integer({ min: 0, max: 255 }) });
+  fc.assert(
+    fc.property(fc.array(edit, { minLength: 1, maxLength: 4 }), (edits) => {
+      const mutated = Uint8Array.from(whole);
+      for (const { at, to } of edits) mutated[at] = to;
+      const decoded = decodeMessage(mutated);
+      if (decoded.kind === "message") readTensor(decoded.fields.input, "input");
+    }),
+    { numRuns: 3_000 },
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeMessage(bytes)),
+    { numRuns: 2_000 },
+  );
+});
+
+const hostile: Readonly<Record<string, { readonly bytes: readonly number[]; readonly says: RegExp }>> = {
+  "an array that claims four billion items": {
+    bytes: [0x81, 0xa1, 0x61, 0xdd, 0xff, 0xff, 0xff, 0xff],
+    says: /claims more items/,
+  },
+  "a map that claims four billion entries": { bytes: [0xdf, 0xff, 0xff, 0xff, 0xff], says: /entries/ },
+  "bytes that claim a gigabyte": { bytes: [0x81, 0xa1, 0x61, 0xc6, 0x40, 0, 0, 0], says: /ends before/ },
+  "an extension type": { bytes: [0x81, 0xa1, 0x61, 0xd4, 0x00, 0x00], says: /extension/ },
+  "msgpackr's own error extension": { bytes: [0x81, 0xa1, 0x61, 0xc7, 1, 0x65, 0x90], says: /extension/ },
+  "the same key twice": { bytes: [0x82, 0xa1, 0x61, 1, 0xa1, 0x61, 2], says: /twice/ },
+  "the key __proto__": { bytes: [0x81, 0xa9, ...Buffer.from("__proto__"), 0x80], says: /__proto__/ },
+  "a key that is a number": { bytes: [0x81, 0x01, 0x01], says: /key must be a string/ },
+  "bytes after the end": { bytes: [0x80, 0x01], says: /after the end/ },
+  "nothing at all": { bytes: [], says: /one msgpack map/ },
+  "a list instead of a map": { bytes: [0x90], says: /one msgpack map/ },
+  "the byte that msgpack never uses": { bytes: [0x81, 0xa1, 0x61, 0xc1], says: /extension/ },
+};
+for (const [what, { bytes, says }] of Object.entries(hostile)) {
+  test(`${what} is refused with a sentence`, (t) => {
+    const decoded = decodeMessage(Uint8Array.from(bytes));
+    t.is(decoded.kind, "refused");
+    t.regex(decoded.kind === "refused" ? decoded.message : "", says);
+  });
+}
+
+test("nesting is bounded, so that no stack overflows", (t) => {
+  const bytes = Buffer.concat([
+    Uint8Array.from([0x81, 0xa1, 0x61]),
+    new Uint8Array(1_000_000).fill(0x91),
+    Uint8Array.of(0x01),
+  ]);
+  const decoded = decodeMessage(bytes);
+  t.regex(decoded.kind === "refused" ? decoded.message : "", /nested deeper/);
+});
+
+const badTensors: Readonly<Record<string, { readonly tensor: unknown; readonly field: string }>> = {
+  "no map": { tensor: 7, field: "input" },
+  "a later version": { tensor: { v: 2, dt: "<f4", sh: [], d: new Uint8Array(4) }, field: "input.v" },
+  "an unknown element type": { tensor: { v: 1, dt: ">f4", sh: [], d: new Uint8Array(4) }, field: "input.dt" },
+  "a name from Object.prototype as type": {
+    tensor: { v: 1, dt: "toString", sh: [], d: new Uint8Array(4) },
+    field: "input.dt",
+  },
+  "a negative size": { tensor: { v: 1, dt: "<f4", sh: [-1], d: new Uint8Array(4) }, field: "input.sh" },
+  "a shape whose product overflows": {
+    tensor: { v: 1, dt: "|u1", sh: [2 ** 30, 2 ** 30, 2 ** 30], d: new Uint8Array(4) },
+    field: "input.sh",
+  },
+  "too few bytes": { tensor: { v: 1, dt: "<f4", sh: [2], d: new Uint8Array(4) }, field: "input.d" },
+  "text instead of bytes": { tensor: { v: 1, dt: "|u1", sh: [2], d: "ab" }, field: "input.d" },
+  "a reference": { tensor: { v: 1, dt: "|u1", sh: [2], ref: "shm" }, field: "input.ref" },
+};
+for (const [what, { tensor, field }] of Object.entries(badTensors)) {
+  test(`a tensor with ${what} is refused and names ${field}`, (t) => {
+    const read = readTensor(tensor, "input");
+    t.like(read, { kind: "refused", code: "bad_tensor", field });
+  });
+}

@@ -1,0 +1,157 @@
+// The log against a real nats-server: appends that are stored once, following across the broker's death, the bound, truncation.
+
+import test from "ava";
+import { systemClock } from "../../supervision/clock.js";
+import type { Bus } from "../../transport/bus.js";
+import type { Followed } from "../../transport/follow.js";
+import { openLog } from "../../transport/log.js";
+import { ensureStreams } from "../../transport/streams.js";
+import { said, startCluster, text } from "./fixture.js";
+
+const model = "digits";
+
+async function open(t: { teardown(fn: () => Promise<void>): void }, limits = {}) {
+  const cluster = await startCluster();
+  t.teardown(cluster.end);
+  const bus: Bus = await cluster.bus();
+  const ready = await ensureStreams(bus, cluster.subjects, model, limits);
+  if (ready.kind !== "ready") throw new Error(ready.why);
+  const stream = cluster.subjects.stream("experience", model);
+  return { cluster, bus, stream, subject: cluster.subjects.experience(model), log: openLog(bus, systemClock) };
+}
+
+async function take(messages: AsyncIterable<Followed>, count: number): Promise<Followed[]> {
+  const taken: Followed[] = [];
+  for await (const message of messages) {
+    taken.push(message);
+    if (taken.length === count) break;
+  }
+  return taken;
+}
+
+test("the same message id is stored once however often it is appended", async (t) => {
+  const { log, stream, subject } = await open(t);
+  t.deepEqual(await log.append(subject, text("a"), "one"), { kind: "appended", seq: 1, duplicate: false });
+  t.deepEqual(await log.append(subject, text("a"), "one"), { kind: "appended", seq: 1, duplicate: true });
+  const state = await log.state(stream);
+  t.is(state.kind === "state" ? state.state.messages : -1, 1);
+});
+
+test("a follower sees what was there and what comes, in order, with its place", async (t) => {
+  const { log, stream, subject } = await open(t);
+  for (let index = 1; index <= 300; index += 1) await log.append(subject, text(`${index}`), `${index}`);
+  const signal = AbortSignal.timeout(20_000);
+  const taking = take(log.follow(stream, { fromSeq: 100, signal, batch: 32 }), 203);
+  for (const late of ["301", "302"]) await log.append(subject, text(late), late);
+  const taken = await taking;
+  t.deepEqual(
+    taken.map((message) => message.seq),
+    Array.from({ length: 203 }, (_, index) => index + 100),
+  );
+  t.true(taken.every((message) => said(message.bytes) === `${message.seq}`));
+  t.is(taken.at(-1)?.pending, 0);
+  t.true(Math.abs((taken[0]?.atMs ?? 0) - systemClock.nowMs()) < 60_000);
+});
+
+test("an operator reads the log without any violation (S2-65)", async (t) => {
+  const { cluster, log, subject, stream } = await open(t);
+  for (let index = 1; index <= 20; index += 1) await log.append(subject, text(`${index}`), `${index}`);
+  const operator = await cluster.bus("operator");
+  const events: unknown[] = [];
+  operator.onEvent((event) => events.push(event));
+  const reading = openLog(operator, systemClock);
+  t.is((await take(reading.follow(stream, { fromSeq: 1, signal: AbortSignal.timeout(10_000) }), 20)).length, 20);
+  t.is((await reading.get(stream, 3)).kind, "found");
+  t.is((await reading.state(stream)).kind, "state");
+  t.like(await reading.append(subject, text("x"), "x"), { kind: "unavailable", why: "denied" });
+  t.is(events.length, 1, "the append only");
+});
+
+test("a slow follower holds at most two fetches", async (t) => {
+  const { log, stream, subject } = await open(t);
+  for (let index = 1; index <= 100; index += 1) await log.append(subject, text(`${index}`), `${index}`);
+  const followed = log
+    .follow(stream, { fromSeq: 1, signal: AbortSignal.timeout(20_000), batch: 8 })
+    [Symbol.asyncIterator]();
+  const first = await followed.next();
+  t.is(first.value?.seq, 1);
+  // The server knows how many it delivered: what it still has is what was not fetched ahead.
+  t.true((first.value?.pending ?? 0) >= 100 - 16);
+  await followed.return?.();
+});
+
+test("across kill -9 of the broker a follower misses nothing and repeats nothing, and no acknowledged append is lost (S2-35)", async (t) => {
+  const { cluster, log, stream, subject } = await open(t);
+  const total = 400;
+  const ended = new AbortController();
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const message of log.follow(stream, { fromSeq: 1, signal: ended.signal })) {
+      seen.push(`${message.seq}:${said(message.bytes)}`);
+      if (said(message.bytes) === `${total}`) return;
+    }
+  })();
+  const appended: string[] = [];
+  const kills: Promise<void>[] = [];
+  for (let index = 1; index <= total; index += 1) {
+    if (index === 100 || index === 250) kills.push(cluster.killAndRestart());
+    const outcome = await log.append(subject, text(`${index}`), `${index}`);
+    if (outcome.kind === "appended") appended.push(`${outcome.seq}:${index}`);
+  }
+  await Promise.all(kills);
+  await following;
+  t.is(appended.length, total);
+  t.deepEqual(seen, appended);
+});
+
+test("a full stream refuses by name and keeps what it has (S0-31)", async (t) => {
+  const { log, stream, subject } = await open(t, { experienceMaxBytes: 4_096 });
+  let full = false;
+  for (let index = 0; index < 10 && !full; index += 1) {
+    const outcome = await log.append(subject, new Uint8Array(1_000), `${index}`);
+    full = outcome.kind === "unavailable" && outcome.why === "full";
+  }
+  t.true(full);
+  const state = await log.state(stream);
+  t.is(state.kind === "state" ? state.state.firstSeq : -1, 1);
+  const purged = await log.purgeUpTo(stream, 2);
+  t.deepEqual(purged, { kind: "purged", messages: 2 });
+  t.is((await log.append(subject, text("again"), "again")).kind, "appended");
+  const gone = await log.get(stream, 1);
+  t.is(gone.kind, "none");
+  const last = await log.last(stream, subject);
+  t.is(last.kind === "found" ? said(last.message.bytes) : "", "again");
+});
+
+test("an append with the broker down fails by name within its deadline (S2-13)", async (t) => {
+  const { cluster, bus, subject } = await open(t);
+  const log = openLog(bus, systemClock, { tryMs: 100, deadlineMs: 400, pauseMs: 10 });
+  const died = new Promise<void>((resolve) => void cluster.broker.onExit(() => resolve()));
+  process.kill(cluster.broker.pid, "SIGKILL");
+  await died;
+  const startedMs = systemClock.monotonicMs();
+  t.deepEqual(await log.append(subject, text("x"), "x"), { kind: "unavailable", why: "timeout" });
+  t.true(systemClock.monotonicMs() - startedMs < 1_000);
+});
+
+test("streams can be ensured again, with other limits", async (t) => {
+  const { cluster, bus, log, stream, subject } = await open(t);
+  await log.append(subject, text("x"), "x");
+  t.is((await ensureStreams(bus, cluster.subjects, model, { experienceMaxBytes: 1_000_000 })).kind, "ready");
+  const state = await log.state(stream);
+  t.is(state.kind === "state" ? state.state.messages : -1, 1);
+});
+
+test("how long an append takes", async (t) => {
+  const { log, subject } = await open(t);
+  const payload = new Uint8Array(20_000);
+  const tookMs: number[] = [];
+  for (let index = 0; index < 300; index += 1) {
+    const startedMs = systemClock.monotonicMs();
+    await log.append(subject, payload, `${index}`);
+    tookMs.push(systemClock.monotonicMs() - startedMs);
+  }
+  tookMs.sort((a, b) => a - b);
+  t.log(`20 kB append: p50 ${tookMs[150]?.toFixed(2)} ms, p99 ${tookMs[297]?.toFixed(2)} ms`);
+  t.pass();
+});

@@ -1,0 +1,313 @@
+// Requests, replies and records: there and back, and what is said about wrong ones.
+
+import test from "ava";
+import fc from "fast-check";
+import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
+import { encodeMessage, type PlainMap, type Tensor } from "../../transport/codec.js";
+import {
+  encodeAlert,
+  encodeEvent,
+  encodeMetrics,
+  parseAlert,
+  parseEvent,
+  parseMetrics,
+} from "../../transport/events.js";
+import {
+  encodeChaosReceipt,
+  encodeTree,
+  parseChaosReceipt,
+  parseChaosRequest,
+  parseTree,
+  type TreeNode,
+} from "../../transport/orders.js";
+import {
+  type Commit,
+  decodeCommit,
+  decodeExperience,
+  decodeUpdate,
+  encodeCommit,
+  encodeExperience,
+  encodeUpdate,
+} from "../../transport/records.js";
+import { header, NameError, subjectsOf } from "../../transport/subjects.js";
+import {
+  encodeFeedbackReply,
+  encodeFeedbackRequest,
+  encodeInferenceReply,
+  encodeInferenceRequest,
+  encodeRefusal,
+  type InferenceReply,
+  parseFeedbackReply,
+  parseFeedbackRequest,
+  parseInferenceReply,
+  parseInferenceRequest,
+  refusalCodes,
+} from "../../transport/wire.js";
+
+const picture: Tensor = { dt: "<f4", sh: [2, 2], data: Float32Array.of(0, 0.5, 1, 0.25) };
+
+test("a request needs only its input; the rest has defaults", (t) => {
+  const parsed = parseInferenceRequest(encodeInferenceRequest({ input: picture }));
+  t.like(parsed, {
+    kind: "ok",
+    value: { id: undefined, priority: 5, deadlineMs: undefined, explain: false, input: picture },
+  });
+});
+
+const wrongRequests: Readonly<Record<string, { readonly head: PlainMap; readonly field: string }>> = {
+  "no version": { head: {}, field: "v" },
+  "another version": { head: { v: 2 }, field: "v" },
+  "a priority of 11": { head: { v: 1, priority: 11 }, field: "priority" },
+  "a priority of 2.5": { head: { v: 1, priority: 2.5 }, field: "priority" },
+  "a deadline of 0": { head: { v: 1, deadlineMs: 0 }, field: "deadlineMs" },
+  "a deadline of NaN": { head: { v: 1, deadlineMs: Number.NaN }, field: "deadlineMs" },
+  "a number as id": { head: { v: 1, id: 7 }, field: "id" },
+  "an endless id": { head: { v: 1, id: "x".repeat(129) }, field: "id" },
+  "text as explain": { head: { v: 1, explain: "yes" }, field: "explain" },
+};
+for (const [what, { head, field }] of Object.entries(wrongRequests)) {
+  test(`a request with ${what} is a bad_request that names ${field}`, (t) => {
+    t.like(parseInferenceRequest(encodeMessage(head, { input: picture })), {
+      kind: "refused",
+      code: "bad_request",
+      field,
+    });
+  });
+}
+
+test("a request without input is refused, one with unknown fields is understood", (t) => {
+  t.like(parseInferenceRequest(encodeMessage({ v: 1 })), { kind: "refused", code: "bad_tensor", field: "input" });
+  t.is(parseInferenceRequest(encodeMessage({ v: 1, later: { a: [1] } }, { input: picture, more: picture })).kind, "ok");
+});
+
+test("a reply with and without an explanation comes back as it was", (t) => {
+  const reply: InferenceReply = {
+    id: "r1",
+    answer: { index: 7, label: "7" },
+    confidence: 0.93,
+    mode: "ensemble",
+    modelVersion: 12,
+    experience: { seq: 4, index: 2 },
+    traceId: "0".repeat(32),
+    node: "n1",
+    explain: {
+      own: [0.1, 0.9],
+      neighbours: [{ id: "r0", similarity: 0.99, label: "7", weight: 0.4 }],
+      weights: [0.1, 1.3],
+    },
+  };
+  t.deepEqual(parseInferenceReply(encodeInferenceReply(reply)), { kind: "ok", value: { kind: "reply", reply } });
+  const { explain: _, ...short } = { ...reply, experience: null, mode: "cold" as const };
+  t.like(parseInferenceReply(encodeInferenceReply(short)), { kind: "ok", value: { kind: "reply", reply: short } });
+});
+
+test("every refusal comes back with its code, also in the headers (S2-31)", (t) => {
+  for (const code of refusalCodes) {
+    const framed = encodeRefusal({
+      id: "r1",
+      code,
+      message: "why\r\nNats-Injected: 1",
+      field: "input.d",
+      retryAfterMs: 50,
+    });
+    t.is(framed.headers[header.errorCode], code);
+    t.false(/[\r\n]/.test(framed.headers[header.error] ?? ""));
+    const parsed = parseInferenceReply(framed.bytes);
+    t.like(parsed, {
+      kind: "ok",
+      value: { kind: "refusal", refusal: { id: "r1", code, field: "input.d", retryAfterMs: 50 } },
+    });
+  }
+});
+
+test("feedback takes a label by name or by index", (t) => {
+  for (const label of ["7", 7]) {
+    t.deepEqual(parseFeedbackRequest(encodeFeedbackRequest({ id: "r1", label })), {
+      kind: "ok",
+      value: { id: "r1", label },
+    });
+  }
+  t.like(parseFeedbackRequest(encodeMessage({ v: 1, id: "r1", label: -1 })), { kind: "refused", field: "label" });
+  const reply = { id: "r1", label: { index: 7, label: "7" }, of: { seq: 1, index: 0 }, traceId: "t" };
+  t.deepEqual(parseFeedbackReply(encodeFeedbackReply(reply)), { kind: "ok", value: { kind: "reply", reply } });
+});
+
+test("faults, receipts and trees come back as they were", (t) => {
+  t.like(parseChaosRequest(encodeMessage({ v: 1, target: "n1", mode: "explode" })), { kind: "refused", field: "mode" });
+  const receipt = {
+    target: "serving/inference",
+    mode: "kill",
+    generationBefore: 1,
+    generationAfter: 2,
+    inFlight: 3,
+    redelivered: 3,
+    refused: 0,
+    lost: null,
+    leasesCleaned: 0,
+    detectMs: 0.2,
+    repairMs: null,
+  };
+  t.deepEqual(parseChaosReceipt(encodeChaosReceipt(receipt)), { kind: "ok", value: { kind: "reply", reply: receipt } });
+  const leaf: TreeNode = {
+    name: "buffer",
+    kind: "actor",
+    generation: 2,
+    state: "running",
+    restarts: 1,
+    mailbox: { depth: 0, capacity: 64 },
+    children: [],
+  };
+  const tree: TreeNode = {
+    name: "n1",
+    kind: "node",
+    pid: 42,
+    generation: 1,
+    state: "running",
+    restarts: 0,
+    children: [leaf],
+  };
+  const parsed = parseTree(encodeTree(tree));
+  t.like(parsed, { kind: "ok", value: { kind: "reply", reply: { name: "n1", pid: 42 } } });
+  t.like(parsed.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply.children[0] : {}, leaf);
+});
+
+test("events, samples and alerts come back as they were", (t) => {
+  const event = {
+    kind: "vote",
+    node: "n1",
+    actor: "serving/voter",
+    incarnation: 1,
+    atMs: 5,
+    items: [{ id: "r1", learn: true, none: null }],
+  };
+  t.deepEqual(parseEvent(encodeEvent(event)), { kind: "ok", value: event });
+  const sample = { node: "n1", incarnation: 1, atMs: 5, values: { requests: 3 } };
+  t.deepEqual(parseMetrics(encodeMetrics(sample)), { kind: "ok", value: sample });
+  const alert = {
+    name: "kl",
+    severity: "warning",
+    state: "fired",
+    node: "n1",
+    atMs: 5,
+    message: "m",
+    value: 1,
+    threshold: 2,
+  } as const;
+  t.deepEqual(parseAlert(encodeAlert(alert)), { kind: "ok", value: alert });
+});
+
+function batch(rows: number): ExperienceBatch {
+  const column = (width: number): Float32Array => Float32Array.from({ length: rows * width }, (_, index) => index / 7);
+  return {
+    kind: "answers",
+    model: "digits",
+    node: "n1",
+    incarnation: 3,
+    atMs: 1_700_000_000_000.25,
+    version: 9,
+    ids: Array.from({ length: rows }, (_, index) => `r${index}`),
+    traceIds: Array.from({ length: rows }, () => "a".repeat(32)),
+    cold: new Uint8Array(rows),
+    learn: new Uint8Array(rows).fill(1),
+    answers: new Uint16Array(rows).fill(9),
+    confidences: column(1),
+    priorities: column(1),
+    slots: new Uint8Array(rows).fill(4),
+    embeddings: column(64),
+    logits: column(10),
+    moments: column(352),
+  };
+}
+
+test("experience records come back as they were, for any number of rows", (t) => {
+  for (const rows of [0, 1, 2, 17, 64]) {
+    const record = batch(rows);
+    t.deepEqual(decodeExperience(encodeExperience(record)), { kind: "ok", value: record });
+  }
+  const label: ExperienceRecord = {
+    kind: "label",
+    model: "digits",
+    node: "n1",
+    atMs: 1,
+    id: "r1",
+    label: 3,
+    of: { seq: 8, index: 1 },
+  };
+  t.deepEqual(decodeExperience(encodeExperience(label)), { kind: "ok", value: label });
+});
+
+test("a record whose columns disagree is refused and names the column", (t) => {
+  const record = batch(3);
+  t.like(decodeExperience(encodeExperience({ ...record, answers: new Uint16Array(3), traceIds: ["a"] })), {
+    kind: "refused",
+    field: "traceIds",
+  });
+  const foreign = encodeMessage(
+    { v: 1, kind: "answers", model: "m", node: "n", incarnation: 1, atMs: 1, version: 1, ids: ["a"], traceIds: ["b"] },
+    { cold: { dt: "|u1", sh: [2], data: new Uint8Array(2) } },
+  );
+  t.like(decodeExperience(foreign), { kind: "refused", field: "cold" });
+});
+
+test("update entries and commits come back as they were", (t) => {
+  const task = {
+    model: "digits",
+    traceId: "t",
+    experience: { seq: 1, index: 2 },
+    confidence: 0.4,
+    atMs: 5,
+    node: "n1",
+  };
+  t.deepEqual(decodeUpdate(encodeUpdate({ kind: "task", task })), { kind: "ok", value: { kind: "task", task } });
+  const mark = { model: "digits", node: "n1", atMs: 5, experienceSeq: 90 };
+  t.deepEqual(decodeUpdate(encodeUpdate({ kind: "mark", mark })), { kind: "ok", value: { kind: "mark", mark } });
+  const commit: Commit = {
+    model: "digits",
+    version: 3,
+    updateSeq: 5,
+    experienceSeq: 7,
+    node: "n1",
+    incarnation: 2,
+    backend: "wasm",
+    checksum: "c".repeat(64),
+    previousChecksum: "d".repeat(64),
+    served: Float32Array.of(1, 2, 3),
+    counters: { applied: 3, refused: { kl: 1 }, duplicates: 0 },
+    atMs: 5,
+  };
+  t.deepEqual(decodeCommit(encodeCommit(commit)), { kind: "ok", value: commit });
+});
+
+test("mutated records are refused or read, and never throw", (t) => {
+  const whole = encodeExperience(batch(2));
+  const edit = fc.record({ at: fc.nat(Math.min(600, whole.byteLength - 1)), to: fc.integer({ min: 0, max: 255 }) });
+  fc.assert(
+    fc.property(fc.array(edit, { minLength: 1, maxLength: 3 }), (edits) => {
+      const mutated = Uint8Array.from(whole);
+      for (const { at, to } of edits) mutated[at] = to;
+      for (const decode of [
+        decodeExperience,
+        decodeUpdate,
+        decodeCommit,
+        parseInferenceRequest,
+        parseInferenceReply,
+        parseEvent,
+        parseTree,
+      ])
+        decode(mutated);
+    }),
+    { numRuns: 1_000 },
+  );
+  t.pass();
+});
+
+test("names that would change a subject are refused", (t) => {
+  for (const name of ["", "a.b", "*", ">", "a b", "x".repeat(33), "ä"]) {
+    t.throws(() => subjectsOf(name), { instanceOf: NameError });
+    t.throws(() => subjectsOf("c").infer(name), { instanceOf: NameError });
+  }
+  for (const path of ["", "*", "a/>", "a//b", "/a", "a b"]) {
+    t.throws(() => subjectsOf("c").actor("n1", path), { instanceOf: NameError });
+  }
+  t.is(subjectsOf("c").actor("n1", "serving/inference"), "c.actor.n1.serving.inference");
+});
