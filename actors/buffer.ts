@@ -9,10 +9,12 @@
 // B3. A request id that the log already answered is answered from the log, not anew.
 
 import type { Embedded } from "../models/engine.js";
-import { type ExperienceBatch, type ExperienceRecord, type Position, rowsOf } from "../models/experience.js";
+import { type ExperienceBatch, type Position, rowsOf } from "../models/experience.js";
+import { allFinite } from "../models/guardrails.js";
 import type { Model } from "../models/manifest.js";
 import { type Memory, type MemoryStats, memoryRows, type Neighbours, startMemory } from "../models/memory.js";
 import { foldMoments, type Moments, normalisation, sourceMoments, sourceNormalisation } from "../models/moments.js";
+import type { LoggedExperience } from "../operations/log-fold.js";
 import type { Counters } from "../operations/telemetry.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
@@ -26,7 +28,7 @@ export interface ExperienceSource {
   /** Position of the newest record, 0 when empty. */
   lastSeq(): Promise<number>;
   /** Every retained record in order, then each new one, until the signal aborts. */
-  follow(signal: AbortSignal): AsyncIterable<{ readonly seq: number; readonly record: ExperienceRecord }>;
+  follow(signal: AbortSignal): AsyncIterable<LoggedExperience>;
 }
 
 export interface BufferDeps {
@@ -90,7 +92,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
   while (state.lastSeq < endSeq) {
     const next = await records.next();
     if (next.done) throw new Error("the experience log ended before it was caught up");
-    fold(deps.model, state, next.value.seq, next.value.record);
+    fold(deps.model, state, next.value);
     if (state.lastSeq % settleEvery === 0) await memory.settled();
   }
   await memory.settled();
@@ -101,7 +103,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
 
 /** Feeds later records into the mailbox, so that they are folded between two searches and never during one. */
 async function pump(
-  records: AsyncIterator<{ readonly seq: number; readonly record: ExperienceRecord }>,
+  records: AsyncIterator<LoggedExperience>,
   life: Life<BufferMessage>,
 ): Promise<void> {
   for (let next = await records.next(); !next.done; next = await records.next()) {
@@ -123,7 +125,7 @@ async function receive(
       return;
     case "record":
       if (message.from === "voter" && message.seq !== state.lastSeq + 1) return;
-      if (fold(deps.model, state, message.seq, message.record))
+      if (fold(deps.model, state, message))
         turn.send(deps.inference, { kind: "remembered", ...remembered(deps.model, state) });
       refreshStats(state, turn);
       return;
@@ -164,12 +166,7 @@ async function search(
 ): Promise<Neighbours | undefined> {
   deps.counters.add("recall_searches", embedded.rows);
   try {
-    // A copy goes to the thread: the voter logs these embeddings.
-    return await state.memory.search(
-      embedded.embeddings.slice(),
-      embedded.rows,
-      deps.model.manifest.learning.neighbours,
-    );
+    return await state.memory.search(embedded.embeddings, embedded.rows, deps.model.manifest.learning.neighbours);
   } catch (error) {
     deps.counters.add("recall_failures", embedded.rows);
     life.log.warn("the memory could not be searched", { error: asError(error) });
@@ -199,9 +196,10 @@ function remembered(model: Model, state: State): Remembered {
 }
 
 /** True when the record was next in order and is now part of the memory. */
-function fold(model: Model, state: State, seq: number, record: ExperienceRecord): boolean {
+function fold(model: Model, state: State, { seq, record }: LoggedExperience): boolean {
   if (seq <= state.lastSeq) return false;
   state.lastSeq = seq;
+  if (record === undefined) return false;
   if (record.kind === "label") {
     state.memory.label(record.of, record.label);
     state.labels += 1;
@@ -214,10 +212,15 @@ function fold(model: Model, state: State, seq: number, record: ExperienceRecord)
   return true;
 }
 
+/** Leaves out the rows that the policy's fold leaves out: one value that is not finite would stay in every mean. */
 function foldRows(moments: Moments, record: ExperienceBatch): void {
-  const width = record.moments.length / rowsOf(record);
-  for (const [row, slot] of record.slots.entries())
-    foldMoments(moments, slot, record.moments.subarray(row * width, (row + 1) * width));
+  const rows = rowsOf(record);
+  const row = (column: Float32Array, index: number): Float32Array =>
+    column.subarray((index * column.length) / rows, ((index + 1) * column.length) / rows);
+  for (const [index, slot] of record.slots.entries()) {
+    const moved = row(record.moments, index);
+    if (allFinite(moved) && allFinite(row(record.embeddings, index))) foldMoments(moments, slot, moved);
+  }
 }
 
 function remember(model: Model, past: Map<string, PastAnswer>, seq: number, record: ExperienceBatch): void {

@@ -126,6 +126,8 @@ function takeRequests(desk: Desk, state: State, messages: readonly InferenceMess
         state.experiences = Math.max(state.experiences, message.experiences);
         break;
       case "committed":
+        // Queued by an earlier incarnation, and older than the head that this one began with.
+        if (message.served.version < state.version) break;
         state.adapted = { ...state.adapted, head: message.served.head };
         state.version = message.served.version;
         break;

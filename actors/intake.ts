@@ -11,7 +11,7 @@ import type { Position } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
 import { prepareInput } from "../models/manifest.js";
 import type { Telemetry } from "../operations/telemetry.js";
-import { ask } from "../supervision/ask.js";
+import { AskError, ask } from "../supervision/ask.js";
 import type { Behaviour, Life } from "../supervision/behaviour.js";
 import type { Ref } from "../supervision/ref.js";
 import type { Bus, Incoming, Subscribed } from "../transport/bus.js";
@@ -57,8 +57,10 @@ export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
   return {
     init: (life) => ({ subscriptions: subscribe(deps, life) }),
     receive: (_state, message, turn) => label(deps, message, turn),
-    stop: async (state) => {
+    stop: async (state, reason) => {
       await Promise.all(state.subscriptions.map((subscription) => subscription.drain()));
+      // The actors that finish what is open stop after this one.
+      if (reason.kind === "shutdown") await deps.desk.drained();
     },
     summary: () => ({ model: deps.model.manifest.name, open: deps.desk.size }),
   };
@@ -134,10 +136,9 @@ async function label(deps: IntakeDeps, { request, message }: IntakeMessage, life
       field: "label",
       message: `labels are ${labels.join(", ")}`,
     });
-  const of = await ask<BufferMessage, Position | undefined>(deps.buffer, (reply) => ({ kind: "locate", id, reply }), {
-    clock: life.clock,
-    deadlineMs: locateMs,
-  });
+  const of = await locate(deps, id, life);
+  if (of instanceof AskError)
+    return refuse(deps, life, message, { id, code: "not_ready", message: of.message, retryAfterMs: 250 });
   if (of === undefined)
     return refuse(deps, life, message, {
       id,
@@ -156,6 +157,21 @@ async function label(deps: IntakeDeps, { request, message }: IntakeMessage, life
     { traceId, id, label: name, seq: of.seq, index: of.index },
   ]);
   message.respond(encodeFeedbackReply({ id, label: { index, label: name }, of, traceId }));
+}
+
+/** A memory that restarts or is late is an answer too: the asker may try again, the door stays open. */
+function locate(
+  { buffer }: IntakeDeps,
+  id: string,
+  { clock }: Life<IntakeMessage>,
+): Promise<Position | undefined | AskError> {
+  return ask<BufferMessage, Position | undefined>(buffer, (reply) => ({ kind: "locate", id, reply }), {
+    clock,
+    deadlineMs: locateMs,
+  }).catch((error: unknown) => {
+    if (error instanceof AskError) return error;
+    throw error;
+  });
 }
 
 function refuse(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming, refusal: Refusal): void {

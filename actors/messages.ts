@@ -7,9 +7,10 @@
 // Owns: the messages. A message that carries requests is the only holder of them: whoever takes it, answers for them.
 
 import type { Embedded } from "../models/engine.js";
-import type { ExperienceRecord, Position, UpdateTask } from "../models/experience.js";
+import type { Position, UpdateTask } from "../models/experience.js";
 import type { Neighbours } from "../models/memory.js";
 import type { Normalisation } from "../models/moments.js";
+import type { LoggedExperience } from "../operations/log-fold.js";
 import type { ReplyTo } from "../supervision/ask.js";
 import type { OpenRequest } from "./desk.js";
 
@@ -42,7 +43,7 @@ export interface EmbeddedBatch {
 
 export type BufferMessage =
   | { readonly kind: "recall"; readonly batch: EmbeddedBatch }
-  | { readonly kind: "record"; readonly from: "log" | "voter"; readonly seq: number; readonly record: ExperienceRecord }
+  | ({ readonly kind: "record"; readonly from: "log" | "voter" } & LoggedExperience)
   | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Position | undefined> }
   | { readonly kind: "introduce"; readonly reply: ReplyTo<Remembered> };
 

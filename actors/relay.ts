@@ -7,7 +7,8 @@
 //     window the updater skips the position itself.
 // R2. `init` publishes again what the newest records ask for: a crash between append and publication loses no task.
 
-import type { ExperienceRecord, Position, UpdateTask } from "../models/experience.js";
+import type { Position, UpdateTask } from "../models/experience.js";
+import type { LoggedExperience } from "../operations/log-fold.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import type { BatchBehaviour, Turn } from "../supervision/behaviour.js";
 import type { AppendOutcome } from "../transport/log.js";
@@ -16,7 +17,7 @@ import type { RelayMessage } from "./messages.js";
 
 export interface RelayDeps {
   /** The newest records of the experience log, oldest first: those that may have lost their tasks. */
-  readonly newestRecords: () => AsyncIterable<{ readonly seq: number; readonly record: ExperienceRecord }>;
+  readonly newestRecords: () => AsyncIterable<LoggedExperience>;
   readonly publish: (task: UpdateTask, messageId: string) => Promise<AppendOutcome>;
   readonly telemetry: Telemetry;
 }
@@ -41,7 +42,7 @@ export function relay(deps: RelayDeps): BatchBehaviour<RelayMessage, State> {
 async function reconcile(deps: RelayDeps): Promise<State> {
   const state: State = { published: 0, refused: 0 };
   for await (const { seq, record } of deps.newestRecords())
-    if (record.kind === "answers") await publish(deps, state, tasksOf(record, seq), undefined);
+    if (record?.kind === "answers") await publish(deps, state, tasksOf(record, seq), undefined);
   return state;
 }
 

@@ -16,7 +16,6 @@ import type { ModelLog } from "../operations/model-log.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import type { BatchBehaviour, Life, Summary, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
-import { tellLater } from "../supervision/tell-later.js";
 import type { HeldLease } from "../transport/lease.js";
 import type { Commit } from "../transport/records.js";
 
@@ -82,7 +81,7 @@ async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<Stat
     state.lease = lease;
     if (life.signal.aborted) return lease.release();
     void lease.lost.then((why) => life.fail(new Error(`the writer's lease was lost: ${why}`)));
-    life.self.tell({ kind: "elected", incarnation: life.incarnation });
+    await tellSelf(life, { kind: "elected", incarnation: life.incarnation });
   };
   stand().catch((error) => life.fail(asError(error)));
   return state;
@@ -140,8 +139,7 @@ function assertSame(commit: Commit, policy: Policy, learner: Learner): void {
 function follow(updates: AsyncIterator<LoggedUpdate>, life: Life<UpdaterMessage>): void {
   const pump = async (): Promise<void> => {
     for (let next = await updates.next(); !next.done; next = await updates.next()) {
-      const message = { kind: "update", incarnation: life.incarnation, update: next.value } as const;
-      while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(5, life.signal);
+      await tellSelf(life, { kind: "update", incarnation: life.incarnation, update: next.value });
     }
     if (!life.signal.aborted) throw new Error("the update stream ended while it was followed");
   };
@@ -162,8 +160,18 @@ async function mark(deps: UpdaterDeps, writer: Leading, turn: Turn<UpdaterMessag
   if (outcome.kind === "appended") writer.markedSeq = lastSeq;
 }
 
+/** A look that found the mailbox full of tasks would be the last one, so it waits like the tasks do. */
 function armLook(life: Life<UpdaterMessage>): void {
-  tellLater(life, lookEveryMs, { kind: "look", incarnation: life.incarnation });
+  const arm = async (): Promise<void> => {
+    await life.clock.delay(lookEveryMs, life.signal);
+    await tellSelf(life, { kind: "look", incarnation: life.incarnation });
+  };
+  arm().catch((error) => life.fail(asError(error)));
+}
+
+/** Waits while the mailbox is full, until the incarnation ends. */
+async function tellSelf(life: Life<UpdaterMessage>, message: UpdaterMessage): Promise<void> {
+  while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(5, life.signal);
 }
 
 async function advance(

@@ -114,7 +114,8 @@ async function cleanUp(
 ): Promise<void> {
   const leases = await deps.sweep(dead.node, dead.incarnation);
   await deps.confirm(dead.node, dead.incarnation, leases);
-  state.nodes.delete(dead.node);
+  // Its next incarnation may have been heard already.
+  if ((state.nodes.get(dead.node)?.incarnation ?? 0) <= dead.incarnation) state.nodes.delete(dead.node);
   state.cleanups += 1;
   state.leasesSwept += leases;
   turn.onCommit(() => {

@@ -137,7 +137,11 @@ function experienceSource(log: ModelLog): BufferDeps["source"] {
       const { moments, experienceSeq } = await log.newestPolicy();
       return { moments, experienceSeq };
     },
-    lastSeq: async () => (await log.state("experience")).lastSeq,
+    // The last sequence outlives its message: in an emptied stream there is nothing to catch up with.
+    lastSeq: async () => {
+      const { lastSeq, messages } = await log.state("experience");
+      return messages === 0 ? 0 : lastSeq;
+    },
     follow: (signal) => log.experiences(1, signal),
   };
 }

@@ -40,7 +40,7 @@ export interface MemoryOptions {
   readonly width: number;
   /** Items held at most. */
   readonly capacity: number;
-  /** Newest items that stay in exact search; the default follows from the capacity (memory-index.ts). */
+  /** Newest items that stay in exact search beside the graph; default in memory-index.ts. */
   readonly tail?: number;
 }
 

@@ -53,6 +53,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
   #failures = 0;
   #upSinceMs: number;
   #restarts = 0;
+  #released = false;
 
   constructor(broker: Broker, deps: BrokerWatchDeps) {
     this.#broker = broker;
@@ -61,10 +62,14 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
-    this.release = broker.onExit((exit) => {
+    const stopListening = broker.onExit((exit) => {
       deps.log.error("nats-server has terminated unexpectedly. Attempting to restart.", { lastWords: exit.lastWords });
       this.#restart().catch((error) => this.#fail(asError(error)));
     });
+    this.release = () => {
+      this.#released = true;
+      stopListening();
+    };
   }
 
   get pid(): number {
@@ -97,6 +102,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     const backoff = nextBackoff(this.#failures, clock.monotonicMs() - this.#upSinceMs, backoffDefaults, random);
     this.#failures = backoff.failures;
     await clock.delay(backoff.delayMs);
+    if (this.#released) return;
     await this.#broker.restart();
     this.#restarts += 1;
     this.#upSinceMs = clock.monotonicMs();

@@ -13,7 +13,8 @@ import { applyMark, applyTask, foldExperience, type Policy, type StepOutcome } f
 
 export interface LoggedExperience {
   readonly seq: number;
-  readonly record: ExperienceRecord;
+  /** Undefined where nobody can read what stands there: every fold passes the place by, alike. */
+  readonly record: ExperienceRecord | undefined;
 }
 
 export interface LoggedUpdate {
@@ -55,7 +56,8 @@ export class LogFold {
         return;
       }
       this.#ahead = undefined;
-      foldExperience(this.policy, next.seq, next.record, this.#model);
+      if (next.record === undefined) this.policy.experienceSeq = next.seq;
+      else foldExperience(this.policy, next.seq, next.record, this.#model);
     }
   }
 

@@ -3,11 +3,12 @@
 // Owns: which stream is read for what, the rule for records that cannot be decoded, what may be truncated.
 // Does not own: the streams (transport/), the fold (log-fold.ts, models/policy.ts).
 //
-// G1. A record that cannot be decoded is skipped by every reader alike, and reported: the fold stays the same everywhere.
+// G1. A record that cannot be decoded is skipped by every reader alike, and reported: the fold stays the same everywhere. In the
+//     experience log its place is told, so that who waits for a position (a node that catches up, a mark) is not kept waiting by it.
 // G2. Truncation keeps what the oldest kept snapshot needs to be folded on from, and as many records as a memory may hold.
 
 import type { Clock } from "../models/clock.js";
-import type { ExperienceBatch, LateLabel, UpdateEntry } from "../models/experience.js";
+import type { ExperienceBatch, ExperienceRecord, LateLabel, UpdateEntry } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
 import { type Policy, sourcePolicy } from "../models/policy.js";
 import { decodePolicy, encodePolicy } from "../models/policy-snapshot.js";
@@ -96,15 +97,18 @@ export class ModelLog {
 
   /** Experience records from `fromSeq` on, then each new one. */
   experiences(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience> {
-    return this.#records("experience", fromSeq, signal, decodeExperience, (seq, record) => ({ seq, record }));
+    return this.#records<ExperienceRecord, LoggedExperience>("experience", fromSeq, signal, decodeExperience, {
+      logged: (seq, record) => ({ seq, record }),
+      unreadable: (seq) => ({ seq, record: undefined }),
+    });
   }
 
   updates(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedUpdate> {
-    return this.#records("update", fromSeq, signal, decodeUpdate, (seq, entry) => ({ seq, entry }));
+    return this.#records("update", fromSeq, signal, decodeUpdate, { logged: (seq, entry) => ({ seq, entry }) });
   }
 
   commits(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedCommit> {
-    return this.#records("weights", fromSeq, signal, decodeCommit, (seq, commit) => ({ seq, commit }));
+    return this.#records("weights", fromSeq, signal, decodeCommit, { logged: (seq, commit) => ({ seq, commit }) });
   }
 
   async state(kind: StreamKind): Promise<StreamState> {
@@ -156,13 +160,17 @@ export class ModelLog {
     fromSeq: number,
     signal: AbortSignal,
     decode: (bytes: Uint8Array) => Parsed<R>,
-    logged: (seq: number, record: R) => T,
+    tell: { readonly logged: (seq: number, record: R) => T; readonly unreadable?: (seq: number) => T },
   ): AsyncGenerator<T> {
     const followed: AsyncIterable<Followed> = this.#log.follow(this.#at(kind).stream, { fromSeq, signal });
     for await (const { seq, bytes } of followed) {
       const decoded = decode(bytes);
-      if (decoded.kind === "ok") yield logged(seq, decoded.value);
-      else this.#onUnreadable({ stream: kind, seq, message: decoded.message });
+      if (decoded.kind === "ok") {
+        yield tell.logged(seq, decoded.value);
+        continue;
+      }
+      this.#onUnreadable({ stream: kind, seq, message: decoded.message });
+      if (tell.unreadable !== undefined) yield tell.unreadable(seq);
     }
   }
 

@@ -11,7 +11,7 @@ import type { Model } from "../models/manifest.js";
 import { chooseSlot, foldMoments, type Moments, normalisation, sourceMoments } from "../models/moments.js";
 import { type AdaptableSession, openAdaptableSession, openSession, type Session } from "../models/onnx-session.js";
 import type { DigitPool } from "./digits.js";
-import { driftingStream, type Sample, type Variant } from "./stream.js";
+import { driftingStream, type Sample, type Variant, variants } from "./stream.js";
 
 export interface EvaluationOptions {
   readonly model: Model;
@@ -42,10 +42,22 @@ export interface Evaluation {
   readonly accuracyByDrift: readonly DriftAccuracy[];
 }
 
-export const windowRequests = 200;
+const windowRequests = 200;
 /** Requests of a full evaluation of one stream: about ten drifts. */
-export const fullRequests = 4500;
-export const quickRequests = 900;
+const fullRequests = 4500;
+const quickRequests = 900;
+
+/** Every variant with every seed, one request at a time; `quick` takes one seed and two drifts' worth of requests. */
+export async function evaluateAll(model: Model, pool: DigitPool, quick: boolean): Promise<readonly Evaluation[]> {
+  const requests = quick ? quickRequests : fullRequests;
+  const evaluations: Evaluation[] = [];
+  for (const variant of variants) {
+    for (const seed of quick ? [1] : [1, 2, 3, 4, 5]) {
+      evaluations.push(await evaluate({ model, pool, variant, seed, requests, microBatch: 1 }));
+    }
+  }
+  return evaluations;
+}
 
 /** Answers one stream one micro-batch at a time, adapting the class-balanced moments (models/moments.ts). */
 export async function evaluate(options: EvaluationOptions): Promise<Evaluation> {

@@ -92,7 +92,7 @@ async function experiencesIn(log: ModelLog, lastSeq: number): Promise<number> {
   const reading = new AbortController();
   let rows = 0;
   for await (const { seq, record } of log.experiences(1, reading.signal)) {
-    if (record.kind === "answers") rows += rowsOf(record);
+    if (record?.kind === "answers") rows += rowsOf(record);
     if (seq >= lastSeq) break;
   }
   reading.abort();

@@ -15,7 +15,7 @@
 import { failAsk } from "./ask.js";
 import type { Life, Summary } from "./behaviour.js";
 import type { ChaosTarget } from "./chaos.js";
-import { type ChildSpec, childDefaults, type RestartType } from "./child-spec.js";
+import { type ChildSpec, childDefaults } from "./child-spec.js";
 import { within } from "./deadline.js";
 import type { DeadLetterReason } from "./events.js";
 import { asError, type CrashPhase, describeExit, type ExitReason } from "./exit-reason.js";
@@ -25,6 +25,7 @@ import type { Spot } from "./kernel.js";
 import { type Delivery, Mailbox } from "./mailbox.js";
 import type { ActorPath } from "./path.js";
 import type { Ref, TellOutcome } from "./ref.js";
+import type { RestartType } from "./strategies.js";
 import type { ExitListener, Supervised, TreeEnv } from "./supervised.js";
 import type { TreeNode } from "./tree.js";
 import { TurnLoop } from "./turn-loop.js";

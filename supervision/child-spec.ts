@@ -7,10 +7,7 @@ import type { BackoffSettings } from "./backoff.js";
 import type { BatchBehaviour, Behaviour } from "./behaviour.js";
 import type { Refs } from "./ref.js";
 import type { RestartIntensity } from "./restart-intensity.js";
-import type { Strategy } from "./strategies.js";
-
-/** permanent: always restarted. transient: unless it ended normally. temporary: never. */
-export type RestartType = "permanent" | "transient" | "temporary";
+import type { RestartType, Strategy } from "./strategies.js";
 
 /** A spec of any actor is a ChildSpec<unknown, unknown>, so a list of children needs no type arguments. */
 export interface ChildSpec<M = unknown, S = unknown> {

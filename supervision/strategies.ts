@@ -4,8 +4,10 @@
 // Owns: the plan that follows from one child's exit.
 // Does not own: whether the supervisor may still restart (restart-intensity.ts) and when (backoff.ts).
 
-import type { RestartType } from "./child-spec.js";
 import type { ExitReason } from "./exit-reason.js";
+
+/** permanent: always restarted. transient: unless it ended normally. temporary: never. */
+export type RestartType = "permanent" | "transient" | "temporary";
 
 export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one";
 

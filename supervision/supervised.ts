@@ -3,7 +3,6 @@
 // Owns: the two seams inside the runtime. Does not own: any behaviour.
 
 import type { Clock, Random } from "../models/clock.js";
-import type { RestartType } from "./child-spec.js";
 import type { Cleanup, EndedIncarnation } from "./cleanup.js";
 import type { DeadLetter } from "./dead-letters.js";
 import type { SupervisionFact } from "./events.js";
@@ -13,6 +12,7 @@ import type { Logger } from "./logger.js";
 import type { Mailbox } from "./mailbox.js";
 import type { ActorPath } from "./path.js";
 import type { Refs } from "./ref.js";
+import type { RestartType } from "./strategies.js";
 import type { TreeNode } from "./tree.js";
 
 export interface Supervised {

@@ -101,6 +101,13 @@ test("density is the mean cosine to the five nearest anchors", (t) => {
   }
 });
 
+test("an embedding of nothing but zeros has a finite density", async (t) => {
+  const shift = parameters.shift.map(() => -1e6);
+  const { embeddings, density } = await adaptable.run(input.slice(0, 784), 1, { ...parameters, shift });
+  t.true(embeddings.every((value) => value === 0));
+  t.true(Number.isFinite(density[0]));
+});
+
 test("bytes that are no graph are refused", async (t) => {
   await t.throwsAsync(openSession(Uint8Array.of(1, 2, 3)));
 });

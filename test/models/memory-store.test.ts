@@ -51,8 +51,8 @@ function keysAt(found: Neighbours, row: number): string[] {
 }
 
 for (const [name, tail] of [
-  ["exact, as by default", undefined],
-  ["most of it in the graph", 500],
+  ["most of it in the graph, as by default", undefined],
+  ["exact", 5_000],
 ] as const) {
   test(`(S2-3) recall@10 against brute force is at least 0.95 on 5,000 items: ${name}`, (t) => {
     const count = 5_000;
@@ -63,7 +63,7 @@ for (const [name, tail] of [
       store.add(record(seq, stored.slice((seq - 1) * 50 * width, seq * 50 * width)));
     }
     build(store);
-    t.is(store.stats().graph, tail === undefined ? 0 : count - tail);
+    t.is(store.stats().graph > 4_000, tail === undefined);
     const recall = recallAt10(store, stored, data.slice(count * width));
     t.log(`recall@10 ${recall}`);
     t.true(recall >= 0.95, `${recall}`);

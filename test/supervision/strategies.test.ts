@@ -2,8 +2,8 @@
 
 import test from "ava";
 import fc from "fast-check";
-import type { RestartType } from "../../supervision/child-spec.js";
 import type { ExitReason } from "../../supervision/exit-reason.js";
+import type { RestartType } from "../../supervision/strategies.js";
 import { overlaps, planRestart, type Strategy, union } from "../../supervision/strategies.js";
 
 const crash: ExitReason = { kind: "crash", phase: "turn", error: new Error("broken") };
