@@ -7,6 +7,7 @@
 // I1. A verb's modules are imported when it runs: `--help` is quick, and a client loads neither TensorFlow.js nor ONNX Runtime.
 // I2. Whatever goes wrong, stdout stays clean: stderr says what, where, and what to type next.
 import { readFileSync } from "node:fs";
+import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
@@ -211,11 +212,17 @@ function terminalOf(json: boolean, interrupted: AbortSignal): Terminal {
     note: (text) => void stderr.write(`${text}\n`),
     readInput,
     json,
+    self: selfOf(process.argv[1] ?? ""),
     width: stdout.isTTY ? Math.max(stdout.columns, 40) : pipedWidth,
     colours: coloursFor(colourful),
     clock: systemClock,
     interrupted,
   };
+}
+
+/** What to type to get here again: the linked name, or the file. */
+function selfOf(script: string): string {
+  return basename(script) === "cli.js" ? `node ${relative(process.cwd(), script)}` : "driftmend";
 }
 
 async function readInput(): Promise<Uint8Array> {

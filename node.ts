@@ -6,11 +6,11 @@
 //   │  ├─ buffer               memory and moments: a fold over the experience log
 //   │  ├─ voter                judgement, append, reply
 //   │  ├─ relay                update tasks that the log asks for
-//   │  ├─ inference            the model, in batches
-//   │  └─ intake               the door; stopped first, and then everything open is finished
+//   │  └─ inference            the model, in batches
 //   ├─ <model>-updater         the single writer of the model's parameters                    learning
 //   ├─ watchdog                silence, sweeps, confirmations                                 operations
-//   └─ alerter                 events to alerts                                               operations
+//   ├─ alerter                 events to alerts                                               operations
+//   └─ intake                  the door; stopped first, and then everything open is finished  serving
 //
 // Children start in this order, each ready before the next, and stop in reverse. An actor that restarts takes nobody with it: refs and
 // mailboxes outlive it, and what it held comes back from the log.
@@ -61,6 +61,7 @@ export function nodeTree(node: string, running: readonly Role[], wiring: NodeWir
     children.push(actor("watchdog", () => watchdog(wiring.watchdog)));
     children.push(actor("alerter", () => alerter(wiring.alerter)));
   }
+  if (running.includes("serving")) children.push(door(wiring));
   return { id: node, strategy: "one_for_one", intensity, children };
 }
 
@@ -76,11 +77,20 @@ function serving(model: ModelWiring): SupervisorSpec {
       actor("voter", (refs) => voter(model.voter(refs.ref(path("buffer")), refs.ref(path("relay"))))),
       actor("relay", () => relay(model.relay())),
       actor("inference", (refs) => inference(model.inference(refs.ref(path("buffer"))))),
-      actor("intake", (refs) => intake(model.intake(refs.ref(path("inference")), refs.ref(path("buffer")))), {
-        mailboxMax: 256,
-      }),
     ],
   };
+}
+
+function door(wiring: NodeWiring): ChildSpec {
+  const behaviour: ChildSpec["behaviour"] = (refs) =>
+    intake(
+      wiring.intake(
+        wiring.models.map((model) =>
+          model.served(refs.ref(`${model.name}/inference`), refs.ref(`${model.name}/buffer`)),
+        ),
+      ),
+    );
+  return actor("intake", behaviour, { mailboxMax: 256, shutdownMs: 6_000 });
 }
 
 function actor<M, S>(

@@ -102,10 +102,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
 }
 
 /** Feeds later records into the mailbox, so that they are folded between two searches and never during one. */
-async function pump(
-  records: AsyncIterator<LoggedExperience>,
-  life: Life<BufferMessage>,
-): Promise<void> {
+async function pump(records: AsyncIterator<LoggedExperience>, life: Life<BufferMessage>): Promise<void> {
   for (let next = await records.next(); !next.done; next = await records.next()) {
     while (!life.signal.aborted && life.self.tell({ kind: "record", from: "log", ...next.value }) === "full")
       await life.clock.delay(2, life.signal);

@@ -1,7 +1,10 @@
-// The intake: the door of one model on one node.
+// The intake: the door of one serving node.
 //
 // Owns: the subscriptions (requests by queue group, feedback), decoding once, the refusal of what does not fit.
 // Does not own: the open requests (desk.ts), validation rules (transport/wire.ts, models/manifest.ts).
+//
+// One subscription takes the requests for every model, so that one for a model that nobody serves is refused by name instead of
+// meeting silence. All serving nodes of a cluster serve the same models.
 //
 // I1. Every message with a reply address is answered: opened at the desk, joined to an open request, or refused by name.
 // I2. Stopping closes the door first; what is open goes on until it is settled or its deadline passes.
@@ -13,9 +16,10 @@ import { prepareInput } from "../models/manifest.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import { AskError, ask } from "../supervision/ask.js";
 import type { Behaviour, Life } from "../supervision/behaviour.js";
+import type { ExitReason } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
 import type { Bus, Incoming, Subscribed } from "../transport/bus.js";
-import { header, type Subjects } from "../transport/subjects.js";
+import { header, modelOf, type Subjects } from "../transport/subjects.js";
 import {
   encodeFeedbackReply,
   encodeRefusal,
@@ -27,25 +31,33 @@ import {
 import type { Answerer, Desk, NewRequest } from "./desk.js";
 import type { BufferMessage, InferenceMessage } from "./messages.js";
 
-export interface IntakeDeps {
+/** One model behind the door. */
+export interface Served {
   readonly model: Model;
-  readonly node: string;
-  readonly bus: Bus;
-  readonly subjects: Subjects;
   readonly desk: Desk;
   readonly inference: Ref<InferenceMessage>;
   readonly buffer: Ref<BufferMessage>;
   /** Writes a late label to the log; false when the log cannot take it. */
   readonly appendLabel: (id: string, label: number, of: Position) => Promise<boolean>;
+}
+
+export interface IntakeDeps {
+  readonly node: string;
+  readonly bus: Bus;
+  readonly subjects: Subjects;
+  /** By name. */
+  readonly models: ReadonlyMap<string, Served>;
   readonly telemetry: Telemetry;
+  /** Of a request that names none. */
   readonly deadlineMs: number;
 }
 
-export type IntakeMessage = {
+export interface IntakeMessage {
   readonly kind: "feedback";
+  readonly served: Served;
   readonly request: FeedbackRequest;
   readonly message: Incoming;
-};
+}
 
 interface State {
   readonly subscriptions: readonly Subscribed[];
@@ -57,33 +69,53 @@ export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
   return {
     init: (life) => ({ subscriptions: subscribe(deps, life) }),
     receive: (_state, message, turn) => label(deps, message, turn),
-    stop: async (state, reason) => {
-      await Promise.all(state.subscriptions.map((subscription) => subscription.drain()));
-      // The actors that finish what is open stop after this one.
-      if (reason.kind === "shutdown") await deps.desk.drained();
-    },
-    summary: () => ({ model: deps.model.manifest.name, open: deps.desk.size }),
+    stop: (state, reason) => close(deps, state, reason),
+    summary: () => ({
+      models: [...deps.models.keys()],
+      open: [...deps.models.values()].reduce((sum, { desk }) => sum + desk.size, 0),
+    }),
   };
 }
 
 function subscribe(deps: IntakeDeps, life: Life<IntakeMessage>): Subscribed[] {
-  const { bus, subjects, model } = deps;
-  const { name } = model.manifest;
+  const { bus, subjects } = deps;
   const queue = { queue: subjects.servingGroup };
   return [
-    bus.subscribe(subjects.infer(name), queue, (message) => admit(deps, life, message)),
-    bus.subscribe(subjects.feedback(name), queue, (message) => {
-      const parsed = parseFeedbackRequest(message.data);
-      if (parsed.kind === "refused") refuse(deps, life, message, parsed);
-      else if (life.self.tell({ kind: "feedback", request: parsed.value, message }) !== "ok")
-        refuse(deps, life, message, { code: "overloaded", message: "too much feedback is waiting", retryAfterMs: 250 });
-    }),
+    bus.subscribe(subjects.all.infer, queue, (message) => admit(deps, life, message)),
+    bus.subscribe(subjects.all.feedback, queue, (message) => takeFeedback(deps, life, message)),
   ];
+}
+
+/** A restart leaves what is open to the actors behind the door; a shutdown waits for it, and every request has a deadline. */
+async function close(deps: IntakeDeps, { subscriptions }: State, reason: ExitReason): Promise<void> {
+  await Promise.all(subscriptions.map((subscription) => subscription.drain()));
+  if (reason.kind === "shutdown") await Promise.all([...deps.models.values()].map(({ desk }) => desk.drained()));
+}
+
+function unknownModel({ models }: IntakeDeps, name: string): Refusal {
+  const known = [...models.keys()].join(", ");
+  return { code: "unknown_model", message: `no model "${name}" is served here; there is: ${known}` };
+}
+
+function takeFeedback(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): void {
+  const name = modelOf(message.subject);
+  const served = deps.models.get(name);
+  const parsed = parseFeedbackRequest(message.data);
+  if (served === undefined) refuse(deps, life, message, unknownModel(deps, name));
+  else if (parsed.kind === "refused") refuse(deps, life, message, parsed);
+  else if (life.self.tell({ kind: "feedback", served, request: parsed.value, message }) !== "ok")
+    refuse(deps, life, message, { code: "overloaded", message: "too much feedback is waiting", retryAfterMs: 250 });
 }
 
 function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): void {
   deps.telemetry.counters.add("requests");
-  const read = readRequest(deps, message);
+  const name = modelOf(message.subject);
+  const served = deps.models.get(name);
+  if (served === undefined) {
+    refuse(deps, life, message, unknownModel(deps, name));
+    return;
+  }
+  const read = readRequest(deps, served.model, message);
   if (read.kind === "refused") {
     refuse(deps, life, message, read.refusal);
     return;
@@ -94,10 +126,10 @@ function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): 
     answer: (payload) => message.respond(payload),
     refuse: (code, why, retryAfterMs) => refuse(deps, life, message, { id, traceId, code, message: why, retryAfterMs }),
   };
-  const admission = deps.desk.open(wanted, answerer);
+  const admission = served.desk.open(wanted, answerer);
   if (admission.kind === "refused") answerer.refuse(admission.code, admission.message, admission.retryAfterMs);
-  if (admission.kind === "opened" && deps.inference.tell({ kind: "request", request: admission.request }) !== "ok")
-    deps.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
+  if (admission.kind === "opened" && served.inference.tell({ kind: "request", request: admission.request }) !== "ok")
+    served.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
 }
 
 type ReadRequest =
@@ -105,7 +137,7 @@ type ReadRequest =
   | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /** The one decode of a request: the envelope by wire.ts, the tensor by the manifest. */
-function readRequest({ model, node, deadlineMs }: IntakeDeps, message: Incoming): ReadRequest {
+function readRequest({ node, deadlineMs }: IntakeDeps, model: Model, message: Incoming): ReadRequest {
   const traceId = traceIdOf(message);
   const parsed = parseInferenceRequest(message.data);
   if (parsed.kind === "refused") return { kind: "refused", refusal: { ...parsed, traceId } };
@@ -123,9 +155,13 @@ function readRequest({ model, node, deadlineMs }: IntakeDeps, message: Incoming)
   };
 }
 
-async function label(deps: IntakeDeps, { request, message }: IntakeMessage, life: Life<IntakeMessage>): Promise<void> {
+async function label(
+  deps: IntakeDeps,
+  { served, request, message }: IntakeMessage,
+  life: Life<IntakeMessage>,
+): Promise<void> {
   const { id } = request;
-  const { labels } = deps.model.manifest;
+  const { labels } = served.model.manifest;
   const traceId = traceIdOf(message);
   const index = typeof request.label === "number" ? request.label : labels.indexOf(request.label);
   const name = labels[index];
@@ -136,7 +172,7 @@ async function label(deps: IntakeDeps, { request, message }: IntakeMessage, life
       field: "label",
       message: `labels are ${labels.join(", ")}`,
     });
-  const of = await locate(deps, id, life);
+  const of = await locate(served, id, life);
   if (of instanceof AskError)
     return refuse(deps, life, message, { id, code: "not_ready", message: of.message, retryAfterMs: 250 });
   if (of === undefined)
@@ -146,7 +182,7 @@ async function label(deps: IntakeDeps, { request, message }: IntakeMessage, life
       field: "id",
       message: `no answered request "${id}" is remembered`,
     });
-  if (!(await deps.appendLabel(id, index, of)))
+  if (!(await served.appendLabel(id, index, of)))
     return refuse(deps, life, message, {
       id,
       code: "log_unavailable",
@@ -161,7 +197,7 @@ async function label(deps: IntakeDeps, { request, message }: IntakeMessage, life
 
 /** A memory that restarts or is late is an answer too: the asker may try again, the door stays open. */
 function locate(
-  { buffer }: IntakeDeps,
+  { buffer }: Served,
   id: string,
   { clock }: Life<IntakeMessage>,
 ): Promise<Position | undefined | AskError> {

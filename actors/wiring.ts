@@ -19,7 +19,7 @@ import type { BeaconDeps } from "./beacon.js";
 import type { BufferDeps } from "./buffer.js";
 import { Desk } from "./desk.js";
 import type { HeadSource, InferenceDeps } from "./inference.js";
-import type { IntakeDeps } from "./intake.js";
+import type { IntakeDeps, Served } from "./intake.js";
 import type { BufferMessage, InferenceMessage, RelayMessage, ServedHead, VoterMessage } from "./messages.js";
 import type { RelayDeps } from "./relay.js";
 import type { UpdaterDeps } from "./updater.js";
@@ -40,12 +40,13 @@ export interface ModelWiring {
   voter(buffer: Ref<BufferMessage>, relay: Ref<RelayMessage>): VoterDeps;
   relay(): RelayDeps;
   inference(buffer: Ref<BufferMessage>): InferenceDeps;
-  intake(inference: Ref<InferenceMessage>, buffer: Ref<BufferMessage>): IntakeDeps;
+  served(inference: Ref<InferenceMessage>, buffer: Ref<BufferMessage>): Served;
   updater(): UpdaterDeps;
 }
 
 export interface NodeWiring {
   readonly models: readonly ModelWiring[];
+  intake(served: readonly Served[]): IntakeDeps;
   readonly beacon: BeaconDeps;
   readonly watchdog: WatchdogDeps;
   readonly alerter: AlerterDeps;
@@ -74,6 +75,14 @@ const reconciled = 256;
 export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
   return {
     models: models.map((model) => wireModel(around, model)),
+    intake: (served) => ({
+      node: around.identity.node,
+      bus: around.bus,
+      subjects: around.subjects,
+      models: new Map(served.map((each) => [each.model.manifest.name, each])),
+      telemetry: around.telemetry,
+      deadlineMs: timing.requestDeadlineMs,
+    }),
     beacon: { everyMs: timing.beatMs, beat: () => beat(around) },
     watchdog: wireWatchdog(around, models),
     alerter: wireAlerter(around),
@@ -108,17 +117,12 @@ function wireModel(around: Surroundings, model: Model): ModelWiring {
       telemetry,
     }),
     inference: (buffer) => ({ model, desk, buffer, heads: headSource(log, model), origin: identity.origin }),
-    intake: (inference, buffer) => ({
+    served: (inference, buffer) => ({
       model,
-      node: identity.node,
-      bus,
-      subjects,
       desk,
       inference,
       buffer,
       appendLabel: (id, label, of) => appendLabel(log, around, model, { id, label, of }),
-      telemetry,
-      deadlineMs: timing.requestDeadlineMs,
     }),
     updater: () => ({
       model,

@@ -8,7 +8,6 @@
 //     root itself, and the confirmation says by whom (law 6).
 // R3. Ends in reverse order: nodes drain, then the broker stops, then the context file goes.
 
-import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../models/clock.js";
@@ -24,6 +23,7 @@ import { findServer } from "../transport/server-binary.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 import { superviseBroker } from "./broker-watch.js";
 import { confirmCleanup } from "./cleanup-confirmation.js";
+import { Porter } from "./porter.js";
 import { answerAsRoot } from "./root-looks.js";
 import { Counters, Telemetry } from "./telemetry.js";
 
@@ -41,8 +41,8 @@ export interface LocalClusterOptions {
   readonly entry: string;
   /** Environment of the nodes. */
   readonly env: Readonly<Record<string, string>>;
-  /** Nodes log here instead of to stderr. */
-  readonly logFile?: string;
+  /** File descriptor that takes the nodes' log lines; stderr when left out. */
+  readonly output?: number;
 }
 
 export interface LocalClusterDeps {
@@ -137,10 +137,10 @@ async function startRoot(
   const brokerWatch = superviseBroker(access.broker, { clock, random, log });
   const telemetry = new Telemetry(bus, subjects, "root", new Counters(), clock);
   const models = await Promise.all(options.models.map(modelName));
-  const output = options.logFile === undefined ? undefined : openSync(options.logFile, "a", 0o600);
-  if (output !== undefined) ending.push(async () => closeSync(output));
+  const porter = new Porter(bus, subjects);
+  ending.push(async () => porter.leave());
   let nodeRestarts = 0;
-  const processes = await startProcesses(nodeSpecs(options, access, output), {
+  const processes = await startProcesses(nodeSpecs(options, access), {
     clock,
     random,
     log,
@@ -151,6 +151,7 @@ async function startRoot(
       return confirmCleanup({ bus, subjects, telemetry, clock, models }, { node: id, incarnation: generation, cause });
     },
     onEvent: (event) => {
+      if (event.role === "serving") attend(porter, event);
       report(telemetry, event);
       deps.onEvent?.(event);
     },
@@ -177,7 +178,7 @@ function connectAs({ url, node }: Access, clock: Clock): Promise<Bus> {
 }
 
 /** Serving nodes, one learning node, one operations node. */
-function nodeSpecs(options: LocalClusterOptions, access: Access, output: number | undefined): ProcessSpec[] {
+function nodeSpecs(options: LocalClusterOptions, access: Access): ProcessSpec[] {
   const serving = Array.from({ length: options.serving }, (_, index) => spec(`serving-${index + 1}`, "serving"));
   return [...serving, spec("learning-1", "learning"), spec("operations-1", "operations")];
 
@@ -199,9 +200,14 @@ function nodeSpecs(options: LocalClusterOptions, access: Access, output: number 
       env: { ...options.env, ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }) },
       spawnArgs: (generation) => ({ args: ["--incarnation", `${generation}`] }),
       shutdownMs: nodeShutdownMs,
-      ...(output === undefined ? {} : { output }),
+      ...(options.output === undefined ? {} : { output: options.output }),
     };
   }
+}
+
+function attend(porter: Porter, event: ProcessEvent): void {
+  if (event.kind === "started") porter.arrived(event.id);
+  if (event.kind === "crashed" || event.kind === "stopped") porter.left(event.id);
 }
 
 function report(telemetry: Telemetry, event: ProcessEvent): void {

@@ -8,7 +8,7 @@ import { seededRandom } from "../models/clock.js";
 import { openLogger } from "../supervision/logger.js";
 import { digitsFolder, type LocalCluster, startLocalCluster } from "./local-cluster.js";
 import type { Terminal } from "./terminal/terminal.js";
-import { done, type Outcome } from "./verbs/outcome.js";
+import type { Outcome } from "./verbs/outcome.js";
 import type { UpOptions } from "./verbs/run-options.js";
 
 /** The compiled cli.js: what every node process runs. */
@@ -25,18 +25,18 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
     terminal.print(
       [
         `ready in ${Math.round(readyMs)} ms   NATS ${context.natsUrl}   context ${contextFile}`,
-        "try: driftmend tree   driftmend status   driftmend watch   driftmend chaos kill updater",
+        `in another terminal: ${terminal.self} tree (or status, watch, chaos kill updater)`,
         "Ctrl-C drains and stops",
       ].join("\n"),
     );
   const failure = await Promise.race([interrupted(terminal.interrupted), cluster.failed]);
   await cluster.stop();
-  if (failure === undefined) return terminal.json ? done : { kind: "interrupted" };
+  if (failure === undefined) return { kind: "interrupted" };
   return { kind: "failed", message: failure.message, next: "driftmend doctor looks at this machine" };
 }
 
-/** Starts the cluster that the flags describe. */
-export function startFrom(options: UpOptions, terminal: Terminal, logFile?: string): Promise<LocalCluster> {
+/** Starts the cluster that the flags describe; `output` takes all log lines instead of stderr. */
+export function startFrom(options: UpOptions, terminal: Terminal, output?: number): Promise<LocalCluster> {
   const { nats, user, password } = options;
   return startLocalCluster(
     {
@@ -48,7 +48,7 @@ export function startFrom(options: UpOptions, terminal: Terminal, logFile?: stri
       entry,
       env: { PATH: options.searchPath },
       ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
-      ...(logFile === undefined ? {} : { logFile }),
+      ...(output === undefined ? {} : { output }),
       ...(nats === undefined
         ? {}
         : {
@@ -62,7 +62,7 @@ export function startFrom(options: UpOptions, terminal: Terminal, logFile?: stri
     {
       clock: terminal.clock,
       random: seededRandom(randomBytes(4).readUInt32LE()),
-      log: openLogger(logFile === undefined ? "warn" : "silent", { node: "root" }),
+      log: openLogger("warn", { process: "root" }, output),
     },
   );
 }

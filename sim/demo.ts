@@ -8,6 +8,7 @@
 // D3. A demo begins with an empty log and leaves nothing behind; with --store the log stays.
 
 import { randomBytes } from "node:crypto";
+import { closeSync, openSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadModel } from "../models/manifest.js";
@@ -39,9 +40,10 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
   const ownStore = options.store === defaultStore && options.nats === undefined;
   if (ownStore) await rm(join(options.store, "nats"), { recursive: true, force: true });
   await mkdir(options.store, { recursive: true, mode: 0o700 });
-  const logFile = join(options.store, "nodes.log");
+  // Log lines would tear the screen: they go to a file beside the log, and with it.
+  const output = openSync(join(options.store, "nodes.log"), "a", 0o600);
   if (!terminal.json) terminal.note("starting nats-server, one serving, one learning and one operations node ...");
-  const cluster = await startFrom(options, terminal, logFile);
+  const cluster = await startFrom(options, terminal, output);
   try {
     const report = await play(options, terminal, cluster);
     if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, undefined, 2)}\n`);
@@ -49,6 +51,7 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
     return outcomeOf(report, terminal);
   } finally {
     await cluster.stop();
+    closeSync(output);
     if (ownStore) await rm(options.store, { recursive: true, force: true });
   }
 }
@@ -166,7 +169,7 @@ function show(
         answered: load.answered,
         perSecond: ((load.answered - last.answered) * 1000) / (nowMs - last.atMs),
       };
-    const state = stateOf(options, cluster, load, updates, nowMs - beganAtMs, last.perSecond);
+    const state = stateOf(options, terminal, cluster, load, updates, nowMs - beganAtMs, last.perSecond);
     painter.paint({ screen: (width) => renderDemo(state, width, colours), line: () => renderDemoLine(state) });
     clock.after(frameMs, frame);
   };
@@ -179,6 +182,7 @@ function show(
 
 function stateOf(
   options: DemoOptions,
+  terminal: Terminal,
   cluster: LocalCluster,
   load: Load,
   updates: UpdateTally,
@@ -210,10 +214,10 @@ function stateOf(
     natsUrl: cluster.context.natsUrl,
     contextFile: cluster.contextFile,
     next: [
-      { command: "driftmend tree", does: "what runs, and what was restarted" },
-      { command: "driftmend chaos kill updater", does: "kill the learner; learning resumes" },
-      { command: "driftmend chaos kill serving-1", does: "kill a whole node; no answer is lost" },
-      { command: "driftmend watch", does: "telemetry as it happens" },
+      { command: `${terminal.self} tree`, does: "what runs, and what was restarted" },
+      { command: `${terminal.self} chaos kill updater`, does: "kill the learner; learning resumes" },
+      { command: `${terminal.self} chaos kill serving-1`, does: "kill a whole node; no answer is lost" },
+      { command: `${terminal.self} watch`, does: "telemetry as it happens" },
     ],
   };
 }

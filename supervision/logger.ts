@@ -1,4 +1,4 @@
-// Structured log lines on stderr: the only importer of pino.
+// Structured log lines, on stderr unless told otherwise: the only importer of pino.
 //
 // Owns: the shape of a line and its destination. Does not own: what is worth saying.
 //
@@ -26,7 +26,8 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
-export function openLogger(level: LogLevel, fields: LogFields = {}): Logger {
+/** `output` is a file descriptor; stderr when left out. */
+export function openLogger(level: LogLevel, fields: LogFields = {}, output = 2): Logger {
   const options = {
     level,
     base: { ...fields },
@@ -34,7 +35,7 @@ export function openLogger(level: LogLevel, fields: LogFields = {}): Logger {
     formatters: { level: (label: string) => ({ level: label }) },
     timestamp: pino.stdTimeFunctions.isoTime,
   };
-  return wrap(pino(options, destination({ dest: 2, sync: true })));
+  return wrap(pino(options, destination({ dest: output, sync: true })));
 }
 
 /** For trees whose log nobody reads: pure simulations and tests. */

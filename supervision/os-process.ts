@@ -3,7 +3,7 @@
 // Owns: the handle, its readiness, its exit. Does not own: whether there is a next generation (process-root.ts).
 //
 // O1. `exit` resolves once, also when there never was a process.
-// O2. The child's stdout goes to our stderr: stdout belongs to our own documents.
+// O2. The child's stdout goes to our stderr, or to the spec's output: stdout belongs to our own documents.
 // O3. The child leads its own process group: a terminal's Ctrl-C reaches only us, and we stop children in order.
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -22,10 +22,11 @@ export class OsProcess {
 
   constructor(spec: ProcessSpec, generation: number, onMessage: (message: unknown) => void) {
     const extras = spec.spawnArgs?.(generation);
-    const stdout = spec.readyLine === undefined ? 2 : "pipe";
+    const output = spec.output ?? 2;
+    const stdout = spec.readyLine === undefined ? output : "pipe";
     this.#child = spawn(spec.command, [...spec.args, ...(extras?.args ?? [])], {
       env: { ...spec.env, ...extras?.env },
-      stdio: ["ignore", stdout, 2, "ipc"],
+      stdio: ["ignore", stdout, output, "ipc"],
       detached: true,
     });
     this.exit = new Promise((resolve) => {

@@ -142,6 +142,11 @@ function actorTokens(path: string): string {
   return path.replaceAll("/", ".");
 }
 
+/** The model's name from the subject of a request: the reverse of `subjects.infer` and `subjects.feedback`. */
+export function modelOf(subject: string): string {
+  return subject.split(".").slice(2).join(".");
+}
+
 /** The actor's path from the subject somebody asked on: the reverse of `subjects.actor`. */
 export function actorPathOf(subject: string): string {
   return subject.split(".").slice(3).join("/");

@@ -24,6 +24,8 @@ export interface DemoReport {
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number };
   readonly log: { readonly experiences: number; readonly updates: number; readonly bytes: number };
   readonly restarts: number;
+  /** The log folded again, compared with what the cluster committed. */
+  readonly replay: { readonly updates: number; readonly equal: boolean; readonly checksum: string };
   readonly seed: number;
 }
 
@@ -58,7 +60,15 @@ export function renderReport(report: DemoReport, width: number, colours: Colours
     field("", `${count(updates.rolledBack)} rolled back, model version ${count(report.modelVersion)}`),
     field("log", `${plural(log.experiences, "experience")}, ${plural(log.updates, "update")}, ${bytes(log.bytes)}`),
     field("restarts", count(report.restarts)),
+    field("replay", replayLine(report.replay, colours)),
   ].join("\n");
+}
+
+function replayLine({ updates, equal, checksum }: DemoReport["replay"], colours: Colours): string {
+  const folded = `${plural(updates, "update")} folded again`;
+  return equal
+    ? colours.good(`${folded}: parameters equal bit for bit (${checksum.slice(0, 12)})`)
+    : colours.bad(`${folded}: NOT what was committed`);
 }
 
 function driftTable(report: DemoReport, gain: number | null, width: number, colours: Colours): string[] {

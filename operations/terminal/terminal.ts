@@ -16,6 +16,8 @@ export interface Terminal {
   /** True with `--json`: `print` is given JSON, one document or one a line. */
   readonly json: boolean;
   readonly width: number;
+  /** How this program was called, for commands to try: "driftmend", or "node dist/cli.js". */
+  readonly self: string;
   readonly colours: Colours;
   readonly clock: Clock;
   /** Aborted at the first Ctrl-C or SIGTERM. */

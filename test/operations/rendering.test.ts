@@ -168,6 +168,7 @@ const report: DemoReport = {
   latencyMs: { p50: 3.21, p95: 12, p99: 31 },
   log: { experiences: 1_998, updates: 700, bytes: 3_400_000 },
   restarts: 0,
+  replay: { updates: 12, equal: true, checksum: "ab".repeat(32) },
   seed: 7,
 };
 
