@@ -9,14 +9,20 @@ import type { Logger } from "../supervision/logger.js";
 import { type RestartHistory, recordRestart } from "../supervision/restart-intensity.js";
 import type { Broker } from "../transport/broker.js";
 
+/** Milliseconds from the kill until it was noticed, and until the server answered again. */
+export interface BrokerRepair {
+  readonly detectMs: number;
+  readonly repairMs: number;
+}
+
 export interface BrokerWatch {
   readonly pid: number | undefined;
   readonly alive: boolean;
   readonly restarts: number;
   /** The broker died too often, or did not come back. */
   readonly failed: Promise<Error>;
-  /** Kills the server as an outage would; resolves to the milliseconds until it was back. */
-  strike(): Promise<number>;
+  /** Kills the server as an outage would; resolves when it is back. */
+  strike(): Promise<BrokerRepair>;
   /** Watches no longer: the broker is about to be stopped. */
   release(): void;
 }
@@ -48,6 +54,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
   readonly #broker: Broker;
   readonly #deps: BrokerWatchDeps;
   readonly #waiting: (() => void)[] = [];
+  #diedAtMs = 0;
   #fail: (error: Error) => void = () => undefined;
   #history: RestartHistory = [];
   #failures = 0;
@@ -84,13 +91,13 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     return this.#restarts;
   }
 
-  async strike(): Promise<number> {
+  async strike(): Promise<BrokerRepair> {
     const { clock } = this.#deps;
     const beganAtMs = clock.monotonicMs();
     const back = new Promise<void>((resolve) => this.#waiting.push(resolve));
     process.kill(this.#broker.pid, "SIGKILL");
     await back;
-    return clock.monotonicMs() - beganAtMs;
+    return { detectMs: this.#diedAtMs - beganAtMs, repairMs: clock.monotonicMs() - beganAtMs };
   }
 
   async #restart(): Promise<void> {

@@ -2,6 +2,7 @@
 //
 // Owns: what is answered under the node name "root". Does not own: the nodes' own trees (looks.ts answers there), who may ask.
 
+import type { Clock } from "../models/clock.js";
 import { ChaosRefusedError } from "../supervision/chaos.js";
 import type { ProcessTree } from "../supervision/process-root.js";
 import type { TreeNode as LiveNode } from "../supervision/tree.js";
@@ -24,11 +25,15 @@ export interface RootLookDeps {
   readonly subjects: Subjects;
   readonly processes: ProcessTree;
   readonly brokerWatch: BrokerWatch;
+  readonly clock: Clock;
 }
 
 /** The broker's name in the tree, and as a target of faults. */
 export const brokerName = "nats-server";
 const nodeTreeMs = 800;
+const reconnectWithinMs = 10_000;
+/** Waits before each sending of a broker's receipt: longer together than a client takes to reconnect. */
+const receiptAfterMs = [0, 100, 400] as const;
 
 export function answerAsRoot(deps: RootLookDeps): { stop(): void } {
   const { bus, subjects } = deps;
@@ -86,16 +91,16 @@ async function fault(deps: RootLookDeps, message: Incoming): Promise<void> {
   }
 }
 
-/** The receipt travels over the broker that was killed: it is sent when everybody is connected again. */
+/** The receipt travels over the broker that was killed. Whoever asked may be back later than the root, so it is sent more than once. */
 async function strikeBroker(
-  { bus, brokerWatch }: RootLookDeps,
+  { bus, brokerWatch, clock }: RootLookDeps,
   message: Incoming,
   mode: ChaosRequest["mode"],
 ): Promise<void> {
   if (mode !== "sigkill" && mode !== "kill")
     return refuse(message, { code: "bad_request", field: "mode", message: `the broker takes sigkill, not ${mode}` });
   const generationBefore = brokerWatch.restarts + 1;
-  const repairMs = await brokerWatch.strike();
+  const repair = await brokerWatch.strike();
   const unmeasured = { inFlight: null, redelivered: null, refused: null, lost: null };
   const receipt = {
     target: brokerName,
@@ -104,8 +109,22 @@ async function strikeBroker(
     generationAfter: brokerWatch.restarts + 1,
     ...unmeasured,
   };
-  while (!(await bus.flush())) await bus.rttMs();
-  message.respond(encodeChaosReceipt({ ...receipt, leasesCleaned: 0, detectMs: 0, repairMs }));
+  await connectedAgain(bus, clock);
+  const bytes = encodeChaosReceipt({ ...receipt, leasesCleaned: 0, ...repair });
+  for (const waitMs of receiptAfterMs) {
+    await clock.delay(waitMs);
+    message.respond(bytes);
+  }
+}
+
+/** Bounded: an asker that waits longer for its receipt has given up. */
+async function connectedAgain(bus: Bus, clock: Clock): Promise<void> {
+  const stop = new AbortController();
+  const unlisten = bus.onEvent((event) => {
+    if (event.kind === "reconnected") stop.abort();
+  });
+  if (!(bus.connected && (await bus.flush()))) await clock.delay(reconnectWithinMs, stop.signal);
+  unlisten();
 }
 
 function refuse(message: Incoming, refusal: Refusal): void {
