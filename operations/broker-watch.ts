@@ -70,6 +70,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
       this.#fail = resolve;
     });
     const stopListening = broker.onExit((exit) => {
+      this.#diedAtMs = deps.clock.monotonicMs();
       deps.log.error("nats-server has terminated unexpectedly. Attempting to restart.", { lastWords: exit.lastWords });
       this.#restart().catch((error) => this.#fail(asError(error)));
     });
