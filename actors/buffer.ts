@@ -87,6 +87,19 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     stats: undefined,
     asking: false,
   };
+  try {
+    await catchUp(deps, state, life);
+  } catch (error) {
+    // Without a state there is no `stop`: the thread would outlive this incarnation.
+    await memory.close();
+    throw error;
+  }
+  return state;
+}
+
+/** Folds what the log holds now (B2), and leaves the rest to the mailbox. */
+async function catchUp(deps: BufferDeps, state: State, life: Life<BufferMessage>): Promise<void> {
+  const { memory } = state;
   const endSeq = await deps.source.lastSeq();
   const records = deps.source.follow(life.signal)[Symbol.asyncIterator]();
   while (state.lastSeq < endSeq) {
@@ -98,7 +111,6 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
   await memory.settled();
   state.stats = await memory.stats();
   pump(records, life).catch((error: Error) => life.fail(error));
-  return state;
 }
 
 /** Feeds later records into the mailbox, so that they are folded between two searches and never during one. */

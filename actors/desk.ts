@@ -7,7 +7,8 @@
 //
 // D1. A request leaves the desk exactly once: settled, or refused with a name.
 // D2. A request that is open longer than its deadline is refused with `deadline`; it never hangs.
-// D3. A second delivery of an open request id joins the first one: one inference, one experience, each delivery answered.
+// D3. A second delivery of an open request id joins the first one: one inference, one experience, each delivery answered. Those who
+//     may wait for one request are bounded too.
 
 import type { Clock } from "../models/clock.js";
 import type { RefusalCode } from "../transport/wire.js";
@@ -60,6 +61,9 @@ export interface DeskSettings {
 export const deskDefaults: DeskSettings = { openMax: 1024, shedFrom: 0.8, sweepEveryMs: 10 };
 
 const defaultPriority = 5;
+/** Deliveries of one open request at most: a client that tries again stays far below. */
+const deliveriesMax = 64;
+const retryAfterMs = 50;
 
 interface Entry {
   readonly request: OpenRequest;
@@ -90,6 +94,8 @@ export class Desk {
     const known = this.#byId.get(wanted.id);
     const earlier = known === undefined ? undefined : this.#open.get(known);
     if (earlier !== undefined) {
+      const { length } = earlier.answerers;
+      if (length >= deliveriesMax) return overloaded(`request ${wanted.id} is open ${length} times already`);
       earlier.answerers.push(answerer);
       return { kind: "joined" };
     }
@@ -137,14 +143,7 @@ export class Desk {
 
   #refusalFor(priority: number): Admission | undefined {
     const { openMax, shedFrom } = this.#settings;
-    const retryAfterMs = 50;
-    if (this.#open.size >= openMax)
-      return {
-        kind: "refused",
-        code: "overloaded",
-        message: `${openMax} requests are open on this node`,
-        retryAfterMs,
-      };
+    if (this.#open.size >= openMax) return overloaded(`${openMax} requests are open on this node`);
     if (priority < defaultPriority && this.#open.size >= openMax * shedFrom)
       return { kind: "refused", code: "shed", message: `priority ${priority} is shed under load`, retryAfterMs };
     return undefined;
@@ -172,4 +171,8 @@ export class Desk {
     this.#cancelSweep =
       this.#open.size === 0 ? undefined : this.#clock.after(this.#settings.sweepEveryMs, () => this.#sweep());
   }
+}
+
+function overloaded(message: string): Admission {
+  return { kind: "refused", code: "overloaded", message, retryAfterMs };
 }

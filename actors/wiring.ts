@@ -260,7 +260,7 @@ function wireWatchdog(around: Surroundings, models: readonly Model[]): WatchdogD
   };
 }
 
-function wireAlerter({ bus, subjects }: Surroundings): AlerterDeps {
+function wireAlerter({ bus, subjects, clock }: Surroundings): AlerterDeps {
   return {
     lookEveryMs: timing.lookMs,
     listen: (tell) => {
@@ -282,7 +282,7 @@ function wireAlerter({ bus, subjects }: Surroundings): AlerterDeps {
         node: "cluster",
         actor: "alerter",
         incarnation: 0,
-        atMs: alert.sinceMs,
+        atMs: clock.nowMs(),
         items: [{ ...alert }],
       };
       bus.publish(subjects.alert(alert.severity, alert.name), encodeEvent(event));

@@ -53,7 +53,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
   readonly release: () => void;
   readonly #broker: Broker;
   readonly #deps: BrokerWatchDeps;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: { resolve(): void; reject(error: Error): void }[] = [];
   #diedAtMs = 0;
   #fail: (error: Error) => void = () => undefined;
   #history: RestartHistory = [];
@@ -72,7 +72,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     const stopListening = broker.onExit((exit) => {
       this.#diedAtMs = deps.clock.monotonicMs();
       deps.log.error("nats-server has terminated unexpectedly. Attempting to restart.", { lastWords: exit.lastWords });
-      this.#restart().catch((error) => this.#fail(asError(error)));
+      this.#restart().catch((error) => this.#giveUp(asError(error)));
     });
     this.release = () => {
       this.#released = true;
@@ -95,10 +95,15 @@ class EmbeddedBrokerWatch implements BrokerWatch {
   async strike(): Promise<BrokerRepair> {
     const { clock } = this.#deps;
     const beganAtMs = clock.monotonicMs();
-    const back = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    const back = new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
     process.kill(this.#broker.pid, "SIGKILL");
     await back;
     return { detectMs: this.#diedAtMs - beganAtMs, repairMs: clock.monotonicMs() - beganAtMs };
+  }
+
+  #giveUp(error: Error): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    this.#fail(error);
   }
 
   async #restart(): Promise<void> {
@@ -114,6 +119,6 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     await this.#broker.restart();
     this.#restarts += 1;
     this.#upSinceMs = clock.monotonicMs();
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 }

@@ -54,6 +54,10 @@ export async function replayModel(request: ReplayRequest): Promise<Replayed> {
   try {
     const first = await log.state("update");
     const policy = first.firstSeq <= 1 ? sourcePolicy(model) : await log.newestPolicy();
+    if (policy.updateSeq > commit.commit.updateSeq)
+      throw new ReplayError(
+        `the log is kept from update ${policy.updateSeq} on; give --until ${policy.updateSeq} or more`,
+      );
     const fold = new LogFold(policy, log.experiences(policy.experienceSeq + 1, reading.signal), learner, model);
     let updates = 0;
     if (policy.updateSeq < commit.commit.updateSeq)

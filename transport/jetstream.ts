@@ -33,6 +33,7 @@ const errorCode = {
   storageResourcesExceeded: 10_047,
   streamNameExists: 10_058,
   streamNotFound: 10_059,
+  subjectsOverlap: 10_065,
   wrongLastSequence: 10_071,
   storeFailed: 10_077,
   wrongLastSequenceUnknown: 10_164,
@@ -44,6 +45,7 @@ const fullCodes: readonly number[] = [
 ];
 
 const apiTimeoutMs = 2_000;
+const createTries = 20;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -206,17 +208,24 @@ export async function lastSubjects(bus: Bus, stream: string, filter: string): Pr
   return Object.keys(subjects ?? {});
 }
 
-/** Creates the stream or gives an existing one these limits. */
+/**
+ * Creates the stream or gives an existing one these limits. Nodes that start together create it together: the loser may be told that the
+ * subjects overlap with a stream that cannot be found yet (nats-server 2.9.10), and tries again.
+ */
 export async function ensureStream(
   bus: Bus,
   config: { readonly name: string } & Readonly<Record<string, unknown>>,
 ): Promise<{ readonly kind: "ready" } | Unavailable> {
-  const created = await ask(bus, jetStreamApi.streamCreate(config.name), config);
-  if (created.kind === "ok") return { kind: "ready" };
-  if (created.kind === "unavailable") return created;
-  if (created.code !== errorCode.streamNameExists)
-    throw new JetStreamError(config.name, created.code, created.description);
-  const updated = await ask(bus, jetStreamApi.streamUpdate(config.name), config);
-  if (updated.kind === "refused") throw new JetStreamError(config.name, updated.code, updated.description);
-  return updated.kind === "ok" ? { kind: "ready" } : updated;
+  for (let tries = 1; ; tries += 1) {
+    const created = await ask(bus, jetStreamApi.streamCreate(config.name), config);
+    if (created.kind === "ok") return { kind: "ready" };
+    if (created.kind === "unavailable") return created;
+    const exists = created.code === errorCode.streamNameExists || created.code === errorCode.subjectsOverlap;
+    if (!exists) throw new JetStreamError(config.name, created.code, created.description);
+    const updated = await ask(bus, jetStreamApi.streamUpdate(config.name), config);
+    if (updated.kind === "ok") return { kind: "ready" };
+    if (updated.kind === "unavailable") return updated;
+    if (updated.code !== errorCode.streamNotFound || tries === createTries)
+      throw new JetStreamError(config.name, updated.code, updated.description);
+  }
 }

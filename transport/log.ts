@@ -32,7 +32,8 @@ export interface LogSettings {
   /** Wait between tries after a quick refusal. */
   readonly pauseMs: number;
 }
-export const logDefaults: LogSettings = { tryMs: 250, deadlineMs: 3_000, pauseMs: 25 };
+/** Shorter than the default deadline of a request, so that who asks hears `log_unavailable` and not `deadline`. */
+export const logDefaults: LogSettings = { tryMs: 250, deadlineMs: 1_500, pauseMs: 25 };
 
 export interface Log {
   append(subject: string, bytes: Uint8Array, messageId: string): Promise<AppendOutcome>;

@@ -1,0 +1,229 @@
+// The buffer: a fold over the experience log, in order, each record once, from whichever side it comes.
+
+import type { Worker } from "node:worker_threads";
+import test from "ava";
+import type { BufferMessage } from "../../actors/messages.js";
+import { seededRandom } from "../../models/clock.js";
+import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
+import { foldMoments, normalisation, sourceMoments } from "../../models/moments.js";
+import { answersOf, channels, labelFor } from "../models/small-world.js";
+import { MemoryLog } from "./memory-log.js";
+import { type AnyRecord, rememberingNode } from "./remembering-node.js";
+import { Askers, batchOf, openAt, quietDesk, settle, smallModel } from "./small-node.js";
+
+const model = smallModel();
+const random = seededRandom(5);
+
+/** Three rows with ids of their own, all of class `label`. */
+function recordOf(name: string, label = 0): ExperienceBatch {
+  const record = answersOf(model, [label, label, label], random);
+  return { ...record, ids: [0, 1, 2].map((row) => `${name}${row}`) };
+}
+
+function fromVoter(seq: number, record: ExperienceRecord): BufferMessage {
+  return { kind: "record", from: "voter", seq, record };
+}
+
+function fromLog(seq: number, record: ExperienceRecord): BufferMessage {
+  return { kind: "record", from: "log", seq, record };
+}
+
+/** A batch of three requests about class `label`. */
+function recall(label: number, ids: readonly string[], cold = false): BufferMessage {
+  const [desk, askers] = [quietDesk(), new Askers()];
+  const requests = ids.map((id) => openAt(desk, askers, id));
+  return { kind: "recall", batch: batchOf(answersOf(model, [label, label, label], random), requests, { cold }) };
+}
+
+const newIds = ["x", "y", "z"];
+
+/** A log with two records, a label, and something unreadable at its end. */
+function pastLog(): MemoryLog<AnyRecord> {
+  const log = new MemoryLog<AnyRecord>();
+  const records: AnyRecord[] = [recordOf("a"), recordOf("b", 1), labelFor({ seq: 1, index: 0 }, 2), undefined];
+  for (const [index, record] of records.entries()) log.append(`${index}`, record);
+  return log;
+}
+
+test("(S0-6) ready means caught up: everything before is remembered, also when the end of the log cannot be read", async (t) => {
+  const { tree, introduce, locate } = await rememberingNode({ log: pastLog() });
+  t.like(tree.summary("buffer"), { experiences: 6, labels: 1, lastSeq: 4 });
+  t.like(tree.summary("buffer")?.memory, { size: 6, verified: 1 });
+  t.is((await introduce()).experiences, 6);
+  t.deepEqual(await locate("b2"), { seq: 2, index: 2 });
+  await tree.stop();
+});
+
+test("(S0-6) a killed buffer comes back with the same memory and the same moments", async (t) => {
+  const { tree, introduce } = await rememberingNode({ log: pastLog() });
+  const before = await introduce();
+  await tree.kill("buffer", "kill");
+  t.deepEqual(await introduce(), before);
+  await tree.stop();
+});
+
+test("a record is folded once, whether the log or the voter brings it first", async (t) => {
+  const { tree, tell, introduce, inference } = await rememberingNode();
+  const [one, two] = [recordOf("a"), recordOf("b")];
+  for (const message of [fromVoter(1, one), fromLog(1, one), fromLog(2, two), fromVoter(2, two)]) tell(message);
+  const { experiences, normalisation: found } = await introduce();
+  t.is(experiences, 6);
+  const moments = sourceMoments(model.calibration);
+  for (const record of [one, two])
+    for (const [row, slot] of record.slots.entries())
+      foldMoments(moments, slot, record.moments.subarray(row * 2 * channels, (row + 1) * 2 * channels));
+  t.deepEqual(found, normalisation(moments, model.calibration));
+  await inference.until(2);
+  await settle();
+  t.deepEqual(
+    inference.messages.map((message) => message.kind === "remembered" && message.experiences),
+    [3, 6],
+    "the model is told once for each record",
+  );
+  await tree.stop();
+});
+
+test("behind a gap the voter's record waits for the log, which brings everything in order", async (t) => {
+  const { tree, tell, introduce, log } = await rememberingNode();
+  const [one, two] = [recordOf("a"), recordOf("b")];
+  tell(fromVoter(2, two));
+  t.is((await introduce()).experiences, 0);
+  log.append("1", one);
+  log.append("2", two);
+  await settle();
+  t.is((await introduce()).experiences, 6);
+  t.like(tree.summary("buffer"), { lastSeq: 2 });
+  await tree.stop();
+});
+
+test("a record that nobody can read is passed by, and what the voter appends behind it is next in order", async (t) => {
+  const { tree, tell, introduce } = await rememberingNode();
+  tell({ kind: "record", from: "log", seq: 1, record: undefined });
+  tell(fromVoter(2, recordOf("a")));
+  t.is((await introduce()).experiences, 3);
+  await tree.stop();
+});
+
+test("a row that is not finite is left out of the moments, as the policy's fold leaves it out", async (t) => {
+  const { tree, tell, introduce } = await rememberingNode();
+  const broken = recordOf("a");
+  broken.moments[0] = Number.NaN;
+  tell(fromLog(1, broken));
+  const { normalisation: found } = await introduce();
+  t.true([...found.scale, ...found.shift].every(Number.isFinite));
+  await tree.stop();
+});
+
+test("moments begin at the newest snapshot and take in only what it does not contain", async (t) => {
+  const log = pastLog();
+  const whole = await rememberingNode({ log });
+  const expected = await whole.introduce();
+  await whole.tree.stop();
+  const moments = sourceMoments(model.calibration);
+  const [first] = log.entries;
+  if (first?.kind !== "answers") return t.fail("the log begins with answers");
+  for (const [row, slot] of first.slots.entries())
+    foldMoments(moments, slot, first.moments.subarray(row * 2 * channels, (row + 1) * 2 * channels));
+  const { tree, introduce } = await rememberingNode({
+    log,
+    source: { moments: async () => ({ moments, experienceSeq: 1 }) },
+  });
+  t.deepEqual(await introduce(), expected);
+  await tree.stop();
+});
+
+test("a repeated request id is found with the answer that the log holds; new ones are not", async (t) => {
+  const { tree, tell, voter } = await rememberingNode();
+  const record = recordOf("a");
+  tell(fromLog(1, record));
+  tell(recall(0, ["new", "a1", "newer"]));
+  await voter.until(1);
+  const past = voter.messages[0]?.past ?? [];
+  t.deepEqual([past[0], past[2]], [undefined, undefined]);
+  t.like(past[1], { at: { seq: 1, index: 1 }, answer: record.answers[1], version: record.version });
+  await tree.stop();
+});
+
+test("warm batches come with their neighbours, cold ones ask no memory", async (t) => {
+  const { tree, tell, voter, counters } = await rememberingNode({ log: pastLog() });
+  tell(recall(0, newIds, true));
+  tell(recall(0, newIds));
+  await voter.until(2);
+  t.is(voter.messages[0]?.neighbours, undefined);
+  t.deepEqual([...(voter.messages[1]?.neighbours?.found ?? [])], [5, 5, 5]);
+  t.is(counters.get("recall_searches"), 3);
+  await tree.stop();
+});
+
+test("a search that fails costs its rows their vote, not their answer, and is counted", async (t) => {
+  const { tree, tell, voter, counters } = await rememberingNode({
+    around: (behaviour) => ({
+      ...behaviour,
+      init: async (life) => {
+        const state = await behaviour.init(life);
+        const search = () => Promise.reject(new Error("the index is broken"));
+        return {
+          ...state,
+          memory: Object.assign(Object.create(state.memory), { search, close: () => state.memory.close() }),
+        };
+      },
+    }),
+  });
+  tell(recall(0, newIds));
+  await voter.until(1);
+  t.is(voter.messages[0]?.neighbours, undefined);
+  t.deepEqual([counters.get("recall_searches"), counters.get("recall_failures")], [3, 3]);
+  await tree.stop();
+});
+
+// Serial: it hears of every thread that is started meanwhile.
+test.serial(
+  "when the memory's thread dies the buffer is a new incarnation, remembers the same, and answers what was asked",
+  async (t) => {
+    const threads: Worker[] = [];
+    const note = (thread: Worker): number => threads.push(thread);
+    process.on("worker", note);
+    const { tree, events, tell, voter } = await rememberingNode({ log: pastLog() });
+    process.off("worker", note);
+    await Promise.all(threads.map((thread) => thread.terminate()));
+    await events.started("buffer", 2);
+    tell(recall(0, newIds));
+    await voter.until(1);
+    t.deepEqual([...(voter.messages[0]?.neighbours?.found ?? [])], [5, 5, 5]);
+    await tree.stop();
+  },
+);
+
+test.serial("a buffer that cannot read its log leaves no thread behind, and tries again", async (t) => {
+  const threads: Worker[] = [];
+  const note = (thread: Worker): number => threads.push(thread);
+  process.on("worker", note);
+  let tries = 0;
+  const { tree } = await rememberingNode({
+    source: {
+      lastSeq: async () => {
+        tries += 1;
+        if (tries === 1) throw new Error("the log is away");
+        return 0;
+      },
+    },
+  });
+  process.off("worker", note);
+  t.deepEqual(
+    threads.map(({ threadId }) => threadId > 0),
+    [false, true],
+    "the first one has ended",
+  );
+  await tree.stop();
+});
+
+test("what is remembered by id is bounded by the memory's capacity, oldest first", async (t) => {
+  const { tree, tell, locate } = await rememberingNode({ model: smallModel({ capacity: 4 }) });
+  tell(fromLog(1, recordOf("a")));
+  tell(fromLog(2, recordOf("b")));
+  t.is(await locate("a0"), undefined);
+  t.is(await locate("a1"), undefined);
+  t.deepEqual(await locate("a2"), { seq: 1, index: 2 });
+  t.deepEqual(await locate("b2"), { seq: 2, index: 2 });
+  await tree.stop();
+});

@@ -1,0 +1,223 @@
+// Inference with the real engine and the digits model: batches, the cold boundary, new heads, lost threads.
+
+import type { Worker } from "node:worker_threads";
+import test from "ava";
+import { type HeadSource, type InferenceDeps, inference } from "../../actors/inference.js";
+import type { BufferMessage, InferenceMessage, ServedHead } from "../../actors/messages.js";
+import { pictureSize } from "../../models/digits/idx.js";
+import { loadModel, type Model } from "../../models/manifest.js";
+import { normalisation, sourceMoments } from "../../models/moments.js";
+import { openSession } from "../../models/onnx-session.js";
+import type { ActorTree } from "../../supervision/system.js";
+import { digitsFolder, firstDigits } from "../models/digits-model.js";
+import { type EventLog, smallTree } from "../supervision/small-tree.js";
+import { Askers, type Inbox, inbox, openAt, quietDesk, settle } from "./small-node.js";
+
+const digits = await loadModel(digitsFolder);
+const { input } = await firstDigits(12);
+const pictures = Array.from({ length: 12 }, (_, row) => input.slice(row * pictureSize, (row + 1) * pictureSize));
+const sourceMean = normalisation(sourceMoments(digits.calibration), digits.calibration);
+
+interface Scene {
+  readonly tree: ActorTree;
+  readonly events: EventLog;
+  readonly askers: Askers;
+  readonly buffer: Inbox<BufferMessage>;
+  readonly desk: InferenceDeps["desk"];
+  readonly commit: (served: ServedHead) => void;
+  readonly tell: (message: InferenceMessage) => void;
+  ask(...ids: readonly string[]): void;
+}
+
+interface Given {
+  readonly coldStart?: number;
+  readonly remembered?: number;
+  readonly latest?: () => ServedHead & { readonly seq: number };
+}
+
+async function scene({ coldStart = 0, remembered = 0, latest }: Given = {}): Promise<Scene> {
+  const { manifest } = digits;
+  const model: Model = { ...digits, manifest: { ...manifest, learning: { ...manifest.learning, coldStart } } };
+  const [desk, askers] = [quietDesk(), new Askers()];
+  const buffer = inbox<BufferMessage>((message) => {
+    if (message.kind === "introduce") message.reply.answer({ experiences: remembered, normalisation: sourceMean });
+  });
+  const following = new Set<(served: ServedHead) => void>();
+  const heads: HeadSource = {
+    latest: async () => latest?.() ?? { seq: 0, version: 0, head: model.calibration.head },
+    follow: (_from, signal, onHead) =>
+      new Promise((resolve) => {
+        following.add(onHead);
+        signal.addEventListener("abort", () => {
+          following.delete(onHead);
+          resolve();
+        });
+      }),
+  };
+  const { tree, events } = await smallTree([
+    buffer.child("buffer"),
+    {
+      id: "inference",
+      restart: "permanent",
+      behaviour: (refs) => inference({ model, desk, buffer: refs.ref("buffer"), heads, origin: "test" }),
+    },
+  ]);
+  const ref = tree.ref<InferenceMessage>("inference");
+  let asked = 0;
+  return {
+    tree,
+    events,
+    askers,
+    buffer,
+    desk,
+    commit: (served) => {
+      for (const onHead of following) onHead(served);
+    },
+    tell: (message) => ref.tell(message),
+    ask: (...ids) => {
+      for (const id of ids) {
+        const request = openAt(desk, askers, id, { input: pictures[asked++ % pictures.length] ?? new Float32Array(0) });
+        ref.tell({ kind: "request", request });
+      }
+    },
+  };
+}
+
+type Run = Extract<BufferMessage, { kind: "recall" }>["batch"];
+
+/** The runs of the model, once they hold `rows` rows together. */
+async function runs(buffer: Inbox<BufferMessage>, rows: number): Promise<Run[]> {
+  for (let count = 1; ; count += 1) {
+    const found = buffer.messages.flatMap((message) => (message.kind === "recall" ? [message.batch] : []));
+    if (found.reduce((sum, { requests }) => sum + requests.length, 0) >= rows) return found;
+    await buffer.until(count);
+  }
+}
+
+const idsOf = (run: Run | undefined): string[] => run?.requests.map(({ id }) => id) ?? [];
+/** A head that answers `label` whatever it sees. */
+function headFor(label: number): Float32Array {
+  const { classes, width } = digits.calibration;
+  const head = new Float32Array((width + 1) * classes);
+  head[width * classes + label] = 10;
+  return head;
+}
+
+test("requests that are queued go through the model in one run, under an id of their own", async (t) => {
+  const { tree, buffer, ask } = await scene();
+  ask("a", "b", "c", "d", "e");
+  const found = await runs(buffer, 5);
+  t.deepEqual(found.map(idsOf), [["a", "b", "c", "d", "e"]]);
+  t.is(found[0]?.embedded.rows, 5);
+  ask("f");
+  const [first, second] = await runs(buffer, 6);
+  t.not(first?.batchId, second?.batchId);
+  t.like(tree.summary("inference"), { runs: 2, rows: 6, mode: "ensemble" });
+  await tree.stop();
+});
+
+test("(S0-2) request N is cold and request N+1 is not, also inside one batch", async (t) => {
+  const { tree, buffer, ask } = await scene({ coldStart: 3 });
+  ask("a", "b");
+  await runs(buffer, 2);
+  ask("c", "d", "e");
+  const found = await runs(buffer, 5);
+  t.deepEqual(
+    found.map((run) => [run.cold, ...idsOf(run)]),
+    [
+      [true, "a", "b"],
+      [true, "c"],
+      [false, "d", "e"],
+    ],
+  );
+  await tree.stop();
+});
+
+test("(S0-6) with N experiences in the log the first request after a restart is not cold", async (t) => {
+  const { tree, buffer, ask } = await scene({ coldStart: 3, remembered: 3 });
+  ask("a");
+  t.deepEqual(
+    (await runs(buffer, 1)).map(({ cold }) => cold),
+    [false],
+  );
+  await tree.stop();
+});
+
+test("(S0-3) a cold run gives the same bits whatever head is served, and they are the source model's answer", async (t) => {
+  const { tree, buffer, ask } = await scene({
+    coldStart: 12,
+    latest: () => ({ seq: 4, version: 9, head: headFor(1) }),
+  });
+  ask("a");
+  const [run] = await runs(buffer, 1);
+  const source = await openSession(digits.sourceBytes);
+  const expected = await source.run(pictures[0] ?? new Float32Array(0), 1);
+  t.is(run?.version, 0);
+  const plain = await scene();
+  plain.ask("a");
+  const [unadapted] = await runs(plain.buffer, 1);
+  await plain.tree.stop();
+  t.deepEqual(run?.embedded.logits, unadapted?.embedded.logits);
+  const [ours, theirs] = [run?.embedded.logits ?? [], expected];
+  t.is([...ours].indexOf(Math.max(...ours)), [...theirs].indexOf(Math.max(...theirs)));
+  for (const [label, logit] of theirs.entries()) t.true(Math.abs(logit - (ours[label] ?? 0)) < 1e-4);
+  await tree.stop();
+});
+
+test("a committed head is used from the next run on, and the run says its version", async (t) => {
+  const { tree, buffer, ask, commit } = await scene();
+  ask("a");
+  await runs(buffer, 1);
+  commit({ version: 5, head: headFor(7) });
+  ask("b");
+  const [before, after] = await runs(buffer, 2);
+  t.is(before?.version, 0);
+  t.is(after?.version, 5);
+  t.deepEqual(
+    [...(after?.embedded.logits ?? [])],
+    [...Array.from({ length: 10 }, (_, label) => (label === 7 ? 10 : 0))],
+  );
+  t.like(tree.summary("inference"), { modelVersion: 5 });
+  await tree.stop();
+});
+
+test("a head that an earlier incarnation queued does not replace the newer one that this one began with", async (t) => {
+  const { tree, buffer, tell, ask } = await scene({ latest: () => ({ seq: 6, version: 6, head: headFor(6) }) });
+  tell({ kind: "committed", served: { version: 5, head: headFor(5) } });
+  ask("a");
+  t.is((await runs(buffer, 1))[0]?.version, 6);
+  await tree.stop();
+});
+
+test("a request that was closed meanwhile, by its deadline, is not run", async (t) => {
+  const { tree, buffer, desk, askers, tell, ask } = await scene();
+  const late = openAt(desk, askers, "late", { input: pictures[0] ?? new Float32Array(0) });
+  tell({ kind: "request", request: late });
+  desk.refuse(late, "deadline", "too late");
+  ask("a");
+  t.deepEqual((await runs(buffer, 1)).map(idsOf), [["a"]]);
+  t.like(tree.summary("inference"), { rows: 1 });
+  await tree.stop();
+});
+
+// Serial: it hears of every thread that is started meanwhile.
+test.serial(
+  "when the engine's thread dies the next incarnation has one of its own and runs what was under way",
+  async (t) => {
+    const threads: Worker[] = [];
+    const note = (thread: Worker): number => threads.push(thread);
+    process.on("worker", note);
+    const { tree, events, buffer, ask } = await scene();
+    process.off("worker", note);
+    ask("a", "b");
+    await Promise.all(threads.map((thread) => thread.terminate()));
+    await events.started("inference", 2);
+    await runs(buffer, 2);
+    ask("c");
+    const ran = (await runs(buffer, 3)).flatMap(idsOf);
+    t.deepEqual(ran.sort(), ["a", "b", "c"], "each once");
+    t.is(events.lines("crashed").length, 1);
+    await settle();
+    await tree.stop();
+  },
+);

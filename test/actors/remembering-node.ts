@@ -1,0 +1,74 @@
+// One buffer in a real supervision tree, with the real memory behind it and a log in memory in front of it.
+
+import { type BufferDeps, buffer } from "../../actors/buffer.js";
+import type { BufferMessage, InferenceMessage, Remembered, VoterMessage } from "../../actors/messages.js";
+import type { ExperienceRecord, Position } from "../../models/experience.js";
+import type { Model } from "../../models/manifest.js";
+import type { LoggedExperience } from "../../operations/log-fold.js";
+import { Counters } from "../../operations/telemetry.js";
+import { ask } from "../../supervision/ask.js";
+import type { ChildSpec } from "../../supervision/child-spec.js";
+import { systemClock } from "../../supervision/clock.js";
+import type { ActorTree } from "../../supervision/system.js";
+import { type EventLog, smallTree } from "../supervision/small-tree.js";
+import { MemoryLog } from "./memory-log.js";
+import { type Inbox, inbox, smallModel } from "./small-node.js";
+
+/** Undefined: a record that nobody can read. */
+export type AnyRecord = ExperienceRecord | undefined;
+
+export interface RememberingNode {
+  readonly tree: ActorTree;
+  readonly events: EventLog;
+  readonly log: MemoryLog<AnyRecord>;
+  readonly counters: Counters;
+  readonly inference: Inbox<InferenceMessage>;
+  readonly voter: Inbox<VoterMessage>;
+  tell(message: BufferMessage): void;
+  introduce(): Promise<Remembered>;
+  locate(id: string): Promise<Position | undefined>;
+}
+
+export interface Remembering {
+  readonly model?: Model;
+  readonly log?: MemoryLog<AnyRecord>;
+  readonly source?: Partial<BufferDeps["source"]>;
+  /** Wraps the behaviour of every incarnation. */
+  readonly around?: (behaviour: ReturnType<typeof buffer>) => ReturnType<typeof buffer>;
+}
+
+export async function rememberingNode(given: Remembering = {}): Promise<RememberingNode> {
+  const { model = smallModel(), log = new MemoryLog<AnyRecord>(), around = (same) => same } = given;
+  const counters = new Counters();
+  const [inference, voter] = [inbox<InferenceMessage>(), inbox<VoterMessage>()];
+  const source: BufferDeps["source"] = {
+    moments: async () => undefined,
+    lastSeq: async () => log.lastSeq,
+    follow: (signal) => recordsOf(log, signal),
+    ...given.source,
+  };
+  const child: ChildSpec<BufferMessage, unknown> = {
+    id: "buffer",
+    restart: "permanent",
+    behaviour: (refs) =>
+      around(buffer({ model, source, inference: refs.ref("inference"), voter: refs.ref("voter"), counters })),
+  };
+  const { tree, events } = await smallTree([inference.child("inference"), voter.child("voter"), child]);
+  const ref = tree.ref<BufferMessage>("buffer");
+  const within = { clock: systemClock, deadlineMs: 5_000 };
+  return {
+    tree,
+    events,
+    log,
+    counters,
+    inference,
+    voter,
+    tell: (message) => ref.tell(message),
+    introduce: () => ask<BufferMessage, Remembered>(ref, (reply) => ({ kind: "introduce", reply }), within),
+    locate: (id) => ask<BufferMessage, Position | undefined>(ref, (reply) => ({ kind: "locate", id, reply }), within),
+  };
+}
+
+async function* recordsOf(log: MemoryLog<AnyRecord>, signal: AbortSignal): AsyncGenerator<LoggedExperience> {
+  for await (const { seq, entry } of log.follow(1, signal)) yield { seq, record: entry };
+}

@@ -1,0 +1,149 @@
+// The watch over an embedded broker: it comes back after a death, but not for ever.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import test from "ava";
+import { superviseBroker } from "../../operations/broker-watch.js";
+import { silentLogger } from "../../supervision/logger.js";
+import { VirtualClock } from "../../supervision/virtual-clock.js";
+import type { Broker, BrokerExit } from "../../transport/broker.js";
+
+const lastExit: BrokerExit = { code: null, signal: "SIGKILL", lastWords: "killed" };
+
+/** A broker whose deaths are a test's to decide. */
+class FakeBroker implements Broker {
+  readonly url = "nats://127.0.0.1:1";
+  readonly monitorUrl = "http://127.0.0.1:2";
+  pid = 1;
+  alive = true;
+  starts = 0;
+  /** Awaited by each restart. */
+  starting: () => Promise<void> = async () => undefined;
+  readonly #listeners = new Set<(exit: BrokerExit) => void>();
+
+  onExit(listener: (exit: BrokerExit) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async restart(): Promise<void> {
+    await this.starting();
+    this.starts += 1;
+    this.alive = true;
+  }
+
+  stop = async (): Promise<void> => undefined;
+
+  die(): void {
+    this.alive = false;
+    for (const listener of this.#listeners) listener(lastExit);
+  }
+}
+
+function scene() {
+  const clock = new VirtualClock();
+  const broker = new FakeBroker();
+  const watch = superviseBroker(broker, { clock, random: () => 1, log: silentLogger });
+  const back = async (): Promise<void> => {
+    const { starts } = broker;
+    for (let step = 0; step < 60 && broker.starts === starts; step += 1) await clock.advance(100);
+  };
+  return { clock, broker, watch, back };
+}
+
+test("a broker that dies is started again at once, and later after a growing wait", async (t) => {
+  const { clock, broker, watch } = scene();
+  broker.die();
+  t.false(watch.alive);
+  await clock.advance(0);
+  t.is(broker.starts, 1);
+  t.is(watch.restarts, 1);
+  const waits: number[] = [];
+  for (let death = 2; death <= 6; death += 1) {
+    broker.die();
+    const diedAtMs = clock.monotonicMs();
+    while (broker.starts < death) await clock.advance(5);
+    waits.push(clock.monotonicMs() - diedAtMs);
+  }
+  t.deepEqual(waits, [5, 10, 20, 40, 80]);
+});
+
+test("a broker that ran for long is healthy again: its next death costs no wait", async (t) => {
+  const { clock, broker, back } = scene();
+  for (let death = 0; death < 5; death += 1) {
+    broker.die();
+    await back();
+  }
+  await clock.advance(10_000);
+  broker.die();
+  await clock.advance(0);
+  t.is(broker.starts, 6);
+});
+
+test("the 21st death within a minute is given up, and says so", async (t) => {
+  const { clock, broker, watch, back } = scene();
+  for (let death = 0; death < 20; death += 1) {
+    broker.die();
+    await back();
+  }
+  t.is(broker.starts, 20);
+  t.true(clock.monotonicMs() < 60_000);
+  broker.die();
+  t.regex((await watch.failed).message, /more than 20 times/);
+  await clock.advance(60_000);
+  t.is(broker.starts, 20, "and it is not started again");
+});
+
+test("a broker that does not come back is a failure, with its cause", async (t) => {
+  const { clock, broker, watch } = scene();
+  broker.starting = () => Promise.reject(new Error("the store is busy"));
+  broker.die();
+  await clock.advance(0);
+  t.is((await watch.failed).message, "the store is busy");
+});
+
+test("a watch that was released starts nothing, also when a restart was due", async (t) => {
+  const { clock, broker, watch } = scene();
+  broker.die();
+  await clock.advance(0);
+  broker.die();
+  watch.release();
+  await clock.advance(10_000);
+  t.is(broker.starts, 1);
+  broker.die();
+  await clock.advance(10_000);
+  t.is(broker.starts, 1);
+});
+
+test("a strike kills the process and is over when the broker is back", async (t) => {
+  const { clock, broker, watch } = scene();
+  const processes: ChildProcess[] = [];
+  t.teardown(() => {
+    for (const server of processes) server.kill("SIGTERM");
+  });
+  broker.starting = async () => {
+    const server = spawn("sleep", ["600"]);
+    await once(server, "spawn");
+    processes.push(server);
+    broker.pid = server.pid ?? 0;
+    server.once("exit", (_code, signal) => signal === "SIGKILL" && broker.die());
+  };
+  await broker.restart();
+  const struck = watch.strike();
+  const [first] = processes;
+  if (first === undefined) return t.fail("no process");
+  await once(first, "exit");
+  t.is(first.signalCode, "SIGKILL");
+  await clock.advance(100);
+  const { detectMs, repairMs } = await struck;
+  t.true(detectMs <= repairMs && repairMs <= 100);
+  t.true(broker.alive);
+  t.is(watch.restarts, 1);
+  watch.release();
+});
+
+test("somebody else's server is not watched and cannot be struck", async (t) => {
+  const watch = superviseBroker(undefined, { clock: new VirtualClock(), random: () => 0, log: silentLogger });
+  t.like(watch, { pid: undefined, alive: true, restarts: 0 });
+  await t.throwsAsync(watch.strike(), { message: /somebody else/ });
+});
