@@ -1,0 +1,64 @@
+// The floor under everything: ONNX Runtime alone, in this process, without wire, actors or memory.
+//
+// Measures: the source graph (constants folded) and, beside it, the serving graph, whose normalisation and head are inputs and which
+// also gives embedding, moments and density.
+import type { Clock } from "../models/clock.js";
+import { readDigits } from "../models/digits/idx.js";
+import type { Model } from "../models/manifest.js";
+import { sourceNormalisation } from "../models/moments.js";
+import { openAdaptableSession, openSession } from "../models/onnx-session.js";
+import { interleave, timedOf } from "./interleave.js";
+import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
+
+export interface OnnxFloor {
+  readonly batch: number;
+  /** Inferences per second. */
+  readonly source: Spread;
+  readonly adaptable: Spread;
+  /** adaptable / source */
+  readonly ratio: Spread;
+}
+
+const batches = [1, 16, 64] as const;
+/** About what the batches take on a slow core; only sets how often each is repeated. */
+const guessUs = { perRun: 60, perRow: 60 };
+
+export async function measureOnnx(model: Model, rounds: number, roundMs: number, clock: Clock): Promise<OnnxFloor[]> {
+  const { manifest, calibration } = model;
+  const source = await openSession(model.sourceBytes);
+  const adaptable = await openAdaptableSession(model.modelBytes, {
+    inputName: manifest.input.name,
+    shape: manifest.input.shape,
+    channels: calibration.channels,
+    width: calibration.width,
+    classes: calibration.classes,
+  });
+  const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
+  const { pixels } = await readDigits("test");
+  const contenders = batches.flatMap((rows) => {
+    const input = Float32Array.from(pixels.subarray(0, rows * 28 * 28), (ink) => ink / 255);
+    const count = Math.ceil((roundMs * 1000) / (guessUs.perRun + guessUs.perRow * rows));
+    return [
+      { name: `source ${rows}`, count, work: times(() => source.run(input, rows)) },
+      { name: `adaptable ${rows}`, count, work: times(() => adaptable.run(input, rows, parameters)) },
+    ];
+  });
+  const timed = await interleave(contenders, rounds, clock);
+  await Promise.all([source.close(), adaptable.close()]);
+  return batches.map((rows) => {
+    const perSecond = (name: string): number[] => timedOf(timed, `${name} ${rows}`).map((us) => (rows * 1e6) / us);
+    const of = { source: perSecond("source"), adaptable: perSecond("adaptable") };
+    return {
+      batch: rows,
+      source: spreadOf(of.source),
+      adaptable: spreadOf(of.adaptable),
+      ratio: ratiosOf(of.adaptable, of.source),
+    };
+  });
+}
+
+function times(run: () => Promise<unknown>): (count: number) => Promise<void> {
+  return async (count) => {
+    for (let done = 0; done < count; done += 1) await run();
+  };
+}

@@ -1,0 +1,94 @@
+// `npm run bench`: all measurements in one run on one machine, then bench/RESULTS.md.
+//
+//   --quick   fewer and shorter rounds, about 30 s; prints the figures and leaves bench/RESULTS.md alone
+//
+// R1. It ends by itself: at the latest after `endsAfterMs`, at SIGINT or SIGTERM at once, each time without processes or files left.
+// R2. What it prints on the way goes to stderr, the figures to stdout or to the file.
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { loadModel } from "../models/manifest.js";
+import { digitsFolder } from "../operations/local-cluster.js";
+import { entry } from "../operations/up.js";
+import { systemClock as clock } from "../supervision/clock.js";
+import { findServer } from "../transport/server-binary.js";
+import { measureMessages } from "./actor-messages.js";
+import { openLab } from "./lab.js";
+import { describeMachine } from "./machine.js";
+import { measureOnnx } from "./onnx-floor.js";
+import { type Figures, renderResults } from "./results.js";
+import { measureServing, type Serving } from "./serving.js";
+import { measureCodec } from "./tensor-codec.js";
+
+const { values: flags } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
+const { PATH: searchPath = "" } = process.env;
+const endsAfterMs = 285_000;
+const resultsFile = fileURLToPath(new URL("../../bench/RESULTS.md", import.meta.url));
+
+const plan = flags.quick
+  ? { rounds: 2, roundMs: 600, warmUpMs: 200, prefill: 10_000, innerRounds: 3, onnxRoundMs: 60 }
+  : { rounds: 6, roundMs: 2_200, warmUpMs: 1_000, prefill: 10_000, innerRounds: 7, onnxRoundMs: 250 };
+
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+async function measure(binary: string, ended: Promise<never>): Promise<Figures> {
+  const beganAtMs = clock.monotonicMs();
+  const folder = digitsFolder(entry);
+  const machine = await describeMachine(binary, folder);
+  const model = await loadModel(folder);
+  note("codec");
+  const codec = await measureCodec(plan.innerRounds, clock);
+  note("messages between actors");
+  const messages = await measureMessages(plan.innerRounds, clock);
+  note("ONNX Runtime alone");
+  const onnx = await measureOnnx(model, plan.innerRounds, plan.onnxRoundMs, clock);
+  const serving = await serve(binary, folder, model.manifest.name, ended);
+  const tookSeconds = (clock.monotonicMs() - beganAtMs) / 1000;
+  return { machine, atIso: new Date(clock.nowMs()).toISOString(), tookSeconds, plan, onnx, codec, messages, serving };
+}
+
+async function serve(binary: string, folder: string, modelName: string, ended: Promise<never>): Promise<Serving> {
+  note("serving: starting a broker, two bare responders, the load generator and a cluster");
+  const store = await mkdtemp(join(tmpdir(), "driftmend-bench-"));
+  const lab = await openLab({ binary, store, model: folder, modelName, searchPath });
+  try {
+    return await Promise.race([measureServing(lab, plan, note), ended]);
+  } finally {
+    await lab.close();
+  }
+}
+
+/** Rejects when somebody or the time says that it is enough. */
+function theEnd(): Promise<never> {
+  const ended = new Promise<never>((_, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const)
+      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+    clock.after(endsAfterMs, () => reject(new Error(`not done after ${endsAfterMs / 1000} s`)));
+  });
+  ended.catch(() => undefined);
+  return ended;
+}
+
+async function main(): Promise<number> {
+  const ended = theEnd();
+  try {
+    const binary = await findServer({ searchPath, mayFetch: false });
+    const text = renderResults(await measure(binary, ended));
+    if (flags.quick) process.stdout.write(text);
+    else {
+      await writeFile(resultsFile, text);
+      note(`written: ${resultsFile}`);
+    }
+    return 0;
+  } catch (error) {
+    note(`bench: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  }
+}
+
+const code = await main();
+process.stdout.write("", () => process.exit(code));
