@@ -51,10 +51,13 @@ interface State {
   /** The newest answer of the memory's thread; undefined while none came yet. */
   stats: MemoryStats | undefined;
   asking: boolean;
+  askedAtMs: number;
 }
 
 /** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
 const settleEvery = 256;
+
+const statsEveryMs = 500;
 
 export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
   return {
@@ -86,6 +89,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     labels: 0,
     stats: undefined,
     asking: false,
+    askedAtMs: Number.NEGATIVE_INFINITY,
   };
   try {
     await catchUp(deps, state, life);
@@ -116,8 +120,10 @@ async function catchUp(deps: BufferDeps, state: State, life: Life<BufferMessage>
 /** Feeds later records into the mailbox, so that they are folded between two searches and never during one. */
 async function pump(records: AsyncIterator<LoggedExperience>, life: Life<BufferMessage>): Promise<void> {
   for (let next = await records.next(); !next.done; next = await records.next()) {
-    while (!life.signal.aborted && life.self.tell({ kind: "record", from: "log", ...next.value }) === "full")
-      await life.clock.delay(2, life.signal);
+    const logged = next.value;
+    // Not spread: looking at `record` would decode it, and by its turn it is most often folded already.
+    const message = { kind: "record", from: "log", logged } as const;
+    while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(2, life.signal);
   }
   if (!life.signal.aborted) life.fail(new Error("the experience log ended while it was followed"));
 }
@@ -133,9 +139,9 @@ async function receive(
       turn.send(deps.voter, await recall(deps, state, message, turn));
       return;
     case "record":
-      if (message.from === "voter" && message.seq !== state.lastSeq + 1) return;
-      if (fold(deps.model, state, message))
-        turn.send(deps.inference, { kind: "remembered", ...remembered(deps.model, state) });
+      if (message.from === "voter" && message.logged.seq !== state.lastSeq + 1) return;
+      if (!fold(deps.model, state, message.logged)) return;
+      turn.send(deps.inference, { kind: "remembered", ...remembered(deps.model, state) });
       refreshStats(state, turn);
       return;
     case "introduce":
@@ -183,10 +189,12 @@ async function search(
   }
 }
 
-/** At most one question is under way, so the figures cost little however many records come. */
+/** Asked at most twice a second: a question wakes the memory's thread. */
 function refreshStats(state: State, life: Life<BufferMessage>): void {
-  if (state.asking) return;
+  const nowMs = life.clock.monotonicMs();
+  if (state.asking || nowMs - state.askedAtMs < statsEveryMs) return;
   state.asking = true;
+  state.askedAtMs = nowMs;
   state.memory.stats().then(
     (stats) => {
       state.stats = stats;
@@ -205,9 +213,11 @@ function remembered(model: Model, state: State): Remembered {
 }
 
 /** True when the record was next in order and is now part of the memory. */
-function fold(model: Model, state: State, { seq, record }: LoggedExperience): boolean {
+function fold(model: Model, state: State, logged: LoggedExperience): boolean {
+  const { seq } = logged;
   if (seq <= state.lastSeq) return false;
   state.lastSeq = seq;
+  const { record } = logged;
   if (record === undefined) return false;
   if (record.kind === "label") {
     state.memory.label(record.of, record.label);

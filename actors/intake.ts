@@ -9,7 +9,6 @@
 // I1. Every message with a reply address is answered: opened at the desk, joined to an open request, or refused by name.
 // I2. Stopping closes the door first; what is open goes on until it is settled or its deadline passes.
 
-import { randomBytes } from "node:crypto";
 import type { Position } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
 import { prepareInput } from "../models/manifest.js";
@@ -29,6 +28,7 @@ import {
   type Refusal,
 } from "../transport/wire.js";
 import type { Answerer, Desk, NewRequest } from "./desk.js";
+import { randomHex } from "./identifiers.js";
 import type { BufferMessage, InferenceMessage } from "./messages.js";
 
 /** One model behind the door. */
@@ -142,7 +142,7 @@ function readRequest({ node, deadlineMs }: IntakeDeps, model: Model, message: In
   const parsed = parseInferenceRequest(message.data);
   if (parsed.kind === "refused") return { kind: "refused", refusal: { ...parsed, traceId } };
   const request = parsed.value;
-  const id = request.id ?? message.headers.get(header.messageId) ?? `${node}.${randomBytes(9).toString("base64url")}`;
+  const id = request.id ?? message.headers.get(header.messageId) ?? `${node}.${randomHex(10)}`;
   const input = prepareInput(model.manifest, request.input);
   if (input.kind === "refused") {
     const { field, message: why } = input;
@@ -224,5 +224,5 @@ function traceIdOf(message: Incoming): string {
   const given = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(
     message.headers.get(header.traceparent) ?? "",
   )?.[1];
-  return given ?? randomBytes(16).toString("hex");
+  return given ?? randomHex(16);
 }

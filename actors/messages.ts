@@ -43,7 +43,7 @@ export interface EmbeddedBatch {
 
 export type BufferMessage =
   | { readonly kind: "recall"; readonly batch: EmbeddedBatch }
-  | ({ readonly kind: "record"; readonly from: "log" | "voter" } & LoggedExperience)
+  | { readonly kind: "record"; readonly from: "log" | "voter"; readonly logged: LoggedExperience }
   | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Position | undefined> }
   | { readonly kind: "introduce"; readonly reply: ReplyTo<Remembered> };
 

@@ -77,7 +77,8 @@ function commit(
 ): void {
   const { record, requests } = judgement;
   // A duplicate means that an earlier delivery appended this batch: its record, not this one, is the truth, and the log brings it.
-  if (!outcome.duplicate) turn.send(deps.buffer, { kind: "record", from: "voter", seq: outcome.seq, record });
+  if (!outcome.duplicate)
+    turn.send(deps.buffer, { kind: "record", from: "voter", logged: { seq: outcome.seq, record } });
   const tasks = tasksOf(record, outcome.seq);
   if (tasks.length > 0) turn.send(deps.relay, { kind: "tasks", tasks });
   state.records += 1;

@@ -95,20 +95,24 @@ export class ModelLog {
     return this.#chain.commit(encodeCommit(commit), expectedSeq);
   }
 
-  /** Experience records from `fromSeq` on, then each new one. */
-  experiences(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience> {
-    return this.#records<ExperienceRecord, LoggedExperience>("experience", fromSeq, signal, decodeExperience, {
-      logged: (seq, record) => ({ seq, record }),
-      unreadable: (seq) => ({ seq, record: undefined }),
-    });
+  /** Experience records from `fromSeq` on, then each new one. Each is decoded when its `record` is first looked at. */
+  async *experiences(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedExperience> {
+    for await (const { seq, bytes } of this.#follow("experience", fromSeq, signal))
+      yield undecoded(seq, () => this.#decode("experience", seq, decodeExperience(bytes)));
   }
 
-  updates(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedUpdate> {
-    return this.#records("update", fromSeq, signal, decodeUpdate, { logged: (seq, entry) => ({ seq, entry }) });
+  async *updates(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedUpdate> {
+    for await (const { seq, bytes } of this.#follow("update", fromSeq, signal)) {
+      const entry = this.#decode("update", seq, decodeUpdate(bytes));
+      if (entry !== undefined) yield { seq, entry };
+    }
   }
 
-  commits(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedCommit> {
-    return this.#records("weights", fromSeq, signal, decodeCommit, { logged: (seq, commit) => ({ seq, commit }) });
+  async *commits(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedCommit> {
+    for await (const { seq, bytes } of this.#follow("weights", fromSeq, signal)) {
+      const commit = this.#decode("weights", seq, decodeCommit(bytes));
+      if (commit !== undefined) yield { seq, commit };
+    }
   }
 
   async state(kind: StreamKind): Promise<StreamState> {
@@ -155,23 +159,14 @@ export class ModelLog {
     await this.#log.purgeUpTo(this.#at("update").stream, oldest.updateSeq);
   }
 
-  async *#records<R, T>(
-    kind: StreamKind,
-    fromSeq: number,
-    signal: AbortSignal,
-    decode: (bytes: Uint8Array) => Parsed<R>,
-    tell: { readonly logged: (seq: number, record: R) => T; readonly unreadable?: (seq: number) => T },
-  ): AsyncGenerator<T> {
-    const followed: AsyncIterable<Followed> = this.#log.follow(this.#at(kind).stream, { fromSeq, signal });
-    for await (const { seq, bytes } of followed) {
-      const decoded = decode(bytes);
-      if (decoded.kind === "ok") {
-        yield tell.logged(seq, decoded.value);
-        continue;
-      }
-      this.#onUnreadable({ stream: kind, seq, message: decoded.message });
-      if (tell.unreadable !== undefined) yield tell.unreadable(seq);
-    }
+  #follow(kind: StreamKind, fromSeq: number, signal: AbortSignal): AsyncIterable<Followed> {
+    return this.#log.follow(this.#at(kind).stream, { fromSeq, signal });
+  }
+
+  #decode<T>(stream: StreamKind, seq: number, decoded: Parsed<T>): T | undefined {
+    if (decoded.kind === "ok") return decoded.value;
+    this.#onUnreadable({ stream, seq, message: decoded.message });
+    return undefined;
   }
 
   #at(kind: StreamKind): { readonly stream: string; readonly subject: string } {
@@ -190,6 +185,18 @@ export class ModelLog {
       await this.#clock.delay(readPauseMs);
     }
   }
+}
+
+/** A serving node gets its own records back from the log after it has folded them: most are passed by without a decode. */
+function undecoded(seq: number, decode: () => ExperienceRecord | undefined): LoggedExperience {
+  let decoded: { readonly record: ExperienceRecord | undefined } | undefined;
+  return {
+    seq,
+    get record() {
+      decoded ??= { record: decode() };
+      return decoded.record;
+    },
+  };
 }
 
 function isUnavailable(outcome: { readonly kind: string }): outcome is Unavailable {

@@ -67,7 +67,7 @@ export function renderReport(report: DemoReport, width: number, colours: Colours
 function replayLine({ updates, equal, checksum }: DemoReport["replay"], colours: Colours): string {
   const folded = `${plural(updates, "update")} folded again`;
   return equal
-    ? colours.good(`${folded}: parameters equal bit for bit (${checksum.slice(0, 12)})`)
+    ? colours.good(`${folded}: equal bit for bit (${checksum.slice(0, 8)})`)
     : colours.bad(`${folded}: NOT what was committed`);
 }
 

@@ -21,11 +21,11 @@ function recordOf(name: string, label = 0): ExperienceBatch {
 }
 
 function fromVoter(seq: number, record: ExperienceRecord): BufferMessage {
-  return { kind: "record", from: "voter", seq, record };
+  return { kind: "record", from: "voter", logged: { seq, record } };
 }
 
 function fromLog(seq: number, record: ExperienceRecord): BufferMessage {
-  return { kind: "record", from: "log", seq, record };
+  return { kind: "record", from: "log", logged: { seq, record } };
 }
 
 /** A batch of three requests about class `label`. */
@@ -98,7 +98,7 @@ test("behind a gap the voter's record waits for the log, which brings everything
 
 test("a record that nobody can read is passed by, and what the voter appends behind it is next in order", async (t) => {
   const { tree, tell, introduce } = await rememberingNode();
-  tell({ kind: "record", from: "log", seq: 1, record: undefined });
+  tell({ kind: "record", from: "log", logged: { seq: 1, record: undefined } });
   tell(fromVoter(2, recordOf("a")));
   t.is((await introduce()).experiences, 3);
   await tree.stop();

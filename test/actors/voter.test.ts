@@ -97,7 +97,7 @@ test("a batch is one record; each request is answered with its place in it, the 
   );
   t.is(log.lastSeq, 1);
   await buffer.until(1);
-  t.like(buffer.messages[0], { kind: "record", from: "voter", seq: 1, record: log.entries[0] });
+  t.like(buffer.messages[0], { kind: "record", from: "voter", logged: { seq: 1, record: log.entries[0] } });
   t.deepEqual(relay.messages, []);
   const [vote] = around.bus.events("vote");
   t.deepEqual(
