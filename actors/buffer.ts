@@ -19,6 +19,7 @@ import type { Counters } from "../operations/telemetry.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
+import { tellLater } from "../supervision/tell-later.js";
 import type { BufferMessage, InferenceMessage, PastAnswer, Remembered, VoterMessage } from "./messages.js";
 
 /** The experience log as the buffer reads it. */
@@ -50,8 +51,8 @@ interface State {
   labels: number;
   /** The newest answer of the memory's thread; undefined while none came yet. */
   stats: MemoryStats | undefined;
-  asking: boolean;
-  askedAtMs: number;
+  /** "idle": the next record asks; "asked": within the pause; "due": something came in during the pause. */
+  refresh: "idle" | "asked" | "due";
 }
 
 /** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
@@ -88,8 +89,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     experiences: 0,
     labels: 0,
     stats: undefined,
-    asking: false,
-    askedAtMs: Number.NEGATIVE_INFINITY,
+    refresh: "idle",
   };
   try {
     await catchUp(deps, state, life);
@@ -139,10 +139,14 @@ async function receive(
       turn.send(deps.voter, await recall(deps, state, message, turn));
       return;
     case "record":
-      if (message.from === "voter" && message.logged.seq !== state.lastSeq + 1) return;
-      if (!fold(deps.model, state, message.logged)) return;
-      turn.send(deps.inference, { kind: "remembered", ...remembered(deps.model, state) });
-      refreshStats(state, turn);
+      takeRecord(deps, state, message, turn);
+      return;
+    case "passed":
+      tellInference(deps, state, message.arrived, turn);
+      return;
+    case "rested":
+      if (state.refresh === "due") askStats(state, turn);
+      else state.refresh = "idle";
       return;
     case "introduce":
       turn.onCommit(() => message.reply.answer(remembered(deps.model, state)));
@@ -172,6 +176,24 @@ async function recall(
   };
 }
 
+function takeRecord(
+  deps: BufferDeps,
+  state: State,
+  message: Extract<BufferMessage, { kind: "record" }>,
+  turn: Turn<BufferMessage>,
+): void {
+  const { logged } = message;
+  const arrived = message.from === "voter" ? message.arrived : 0;
+  const inOrder = message.from === "log" || logged.seq === state.lastSeq + 1;
+  const folded = inOrder && fold(deps.model, state, logged);
+  if (folded || arrived > 0) tellInference(deps, state, arrived, turn);
+  if (folded) refreshStats(state, turn);
+}
+
+function tellInference(deps: BufferDeps, state: State, arrived: number, turn: Turn<BufferMessage>): void {
+  turn.send(deps.inference, { kind: "remembered", arrived, ...remembered(deps.model, state) });
+}
+
 /** A memory that cannot answer costs its vote, not the request. */
 async function search(
   deps: BufferDeps,
@@ -189,19 +211,21 @@ async function search(
   }
 }
 
-/** Asked at most twice a second: a question wakes the memory's thread. */
+/** At most twice a second, as a question wakes the memory's thread; what comes during the pause is asked for at its end. */
 function refreshStats(state: State, life: Life<BufferMessage>): void {
-  const nowMs = life.clock.monotonicMs();
-  if (state.asking || nowMs - state.askedAtMs < statsEveryMs) return;
-  state.asking = true;
-  state.askedAtMs = nowMs;
+  if (state.refresh === "idle") askStats(state, life);
+  else state.refresh = "due";
+}
+
+function askStats(state: State, life: Life<BufferMessage>): void {
+  state.refresh = "asked";
   state.memory.stats().then(
     (stats) => {
       state.stats = stats;
-      state.asking = false;
     },
     (error) => life.fail(asError(error)),
   );
+  tellLater(life, statsEveryMs, { kind: "rested" });
 }
 
 function remembered(model: Model, state: State): Remembered {

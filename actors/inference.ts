@@ -39,8 +39,10 @@ interface State {
   /** Replaced, never changed: the engine sends an object to its thread once. */
   adapted: Parameters;
   version: number;
-  /** Experiences in the log plus requests of this node on their way there. */
+  /** Experiences in the log, as far as this node has folded it. */
   experiences: number;
+  /** Requests passed on that have not reached their end: each may become an experience. */
+  onTheWay: number;
   runs: number;
   rows: number;
 }
@@ -79,6 +81,7 @@ async function init(deps: InferenceDeps, life: Life<InferenceMessage>): Promise<
     adapted: { ...remembered.normalisation, head: served.head },
     version: served.version,
     experiences: remembered.experiences,
+    onTheWay: 0,
     runs: 0,
     rows: 0,
   };
@@ -103,14 +106,14 @@ async function receive(
 ): Promise<void> {
   const requests = takeRequests(deps.desk, state, messages);
   if (requests.length === 0) return;
-  const coldLeft = Math.max(0, deps.model.manifest.learning.coldStart - state.experiences);
+  const coldLeft = Math.max(0, deps.model.manifest.learning.coldStart - state.experiences - state.onTheWay);
   const cold = requests.slice(0, coldLeft);
   const warm = requests.slice(coldLeft);
   for (const [rows, isCold] of [[cold, true] as const, [warm, false] as const]) {
     if (rows.length === 0) continue;
     turn.send(deps.buffer, { kind: "recall", batch: await embed(deps, state, rows, isCold) });
   }
-  state.experiences += requests.length;
+  state.onTheWay += requests.length;
 }
 
 /** Applies what is not a request, at once, and returns the requests somebody still waits for. */
@@ -124,6 +127,8 @@ function takeRequests(desk: Desk, state: State, messages: readonly InferenceMess
       case "remembered":
         state.adapted = { ...message.normalisation, head: state.adapted.head };
         state.experiences = Math.max(state.experiences, message.experiences);
+        // A batch of an incarnation before this one arrives here too.
+        state.onTheWay = Math.max(0, state.onTheWay - message.arrived);
         break;
       case "committed":
         // Queued by an earlier incarnation, and older than the head that this one began with.

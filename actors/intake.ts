@@ -23,6 +23,7 @@ import {
   encodeFeedbackReply,
   encodeRefusal,
   type FeedbackRequest,
+  isRequestId,
   parseFeedbackRequest,
   parseInferenceRequest,
   type Refusal,
@@ -64,6 +65,8 @@ interface State {
 }
 
 const locateMs = 1_000;
+/** Tensors up to 512 KiB travel inside the message; the rest is for everything else in it. */
+const requestMaxBytes = 528 * 1024;
 
 export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
   return {
@@ -109,19 +112,20 @@ function takeFeedback(deps: IntakeDeps, life: Life<IntakeMessage>, message: Inco
 
 function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): void {
   deps.telemetry.counters.add("requests");
+  const traceId = traceIdOf(message);
   const name = modelOf(message.subject);
   const served = deps.models.get(name);
   if (served === undefined) {
-    refuse(deps, life, message, unknownModel(deps, name));
+    refuse(deps, life, message, { ...unknownModel(deps, name), traceId });
     return;
   }
-  const read = readRequest(deps, served.model, message);
+  const read = readRequest(deps, served.model, message, traceId);
   if (read.kind === "refused") {
     refuse(deps, life, message, read.refusal);
     return;
   }
   const { wanted } = read;
-  const { id, traceId } = wanted;
+  const { id } = wanted;
   const answerer: Answerer = {
     answer: (payload) => message.respond(payload),
     refuse: (code, why, retryAfterMs) => refuse(deps, life, message, { id, traceId, code, message: why, retryAfterMs }),
@@ -137,17 +141,28 @@ type ReadRequest =
   | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /** The one decode of a request: the envelope by wire.ts, the tensor by the manifest. */
-function readRequest({ node, deadlineMs }: IntakeDeps, model: Model, message: Incoming): ReadRequest {
-  const traceId = traceIdOf(message);
-  const parsed = parseInferenceRequest(message.data);
-  if (parsed.kind === "refused") return { kind: "refused", refusal: { ...parsed, traceId } };
-  const request = parsed.value;
-  const id = request.id ?? message.headers.get(header.messageId) ?? `${node}.${randomHex(10)}`;
-  const input = prepareInput(model.manifest, request.input);
-  if (input.kind === "refused") {
-    const { field, message: why } = input;
-    return { kind: "refused", refusal: { id, traceId, code: "bad_tensor", field, message: why } };
+function readRequest(
+  { node, deadlineMs }: IntakeDeps,
+  { manifest }: Model,
+  { data, headers }: Incoming,
+  traceId: string,
+): ReadRequest {
+  const refused = (refusal: Refusal): ReadRequest => ({ kind: "refused", refusal: { ...refusal, traceId } });
+  if (data.byteLength > requestMaxBytes) {
+    const message = `${data.byteLength} bytes; a request takes ${requestMaxBytes} at most`;
+    return refused({ code: "too_large", message });
   }
+  const parsed = parseInferenceRequest(data);
+  if (parsed.kind === "refused") return refused(parsed);
+  const request = parsed.value;
+  const named = headers.get(header.messageId);
+  if (named !== undefined && !isRequestId(named)) {
+    const message = "an id has 1 to 128 characters";
+    return refused({ code: "bad_request", field: header.messageId, message });
+  }
+  const id = request.id ?? named ?? `${node}.${randomHex(10)}`;
+  const input = prepareInput(manifest, request.input);
+  if (input.kind === "refused") return refused({ id, code: "bad_tensor", field: input.field, message: input.message });
   const { priority, explain } = request;
   return {
     kind: "ok",

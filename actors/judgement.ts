@@ -9,6 +9,7 @@
 import type { Random } from "../models/clock.js";
 import { type ExperienceBatch, rowsOf, type UpdateTask } from "../models/experience.js";
 import { gate } from "../models/gate.js";
+import { roundedToHalves } from "../models/half.js";
 import type { Model } from "../models/manifest.js";
 import { chooseSlot, momentDistance } from "../models/moments.js";
 import { priority } from "../models/priority.js";
@@ -58,7 +59,8 @@ export function judge(model: Model, message: VoterMessage, author: Author, rando
     slots: Uint8Array.from(judged, ({ slot }) => slot),
     embeddings: pick(embedded.embeddings, embedded.rows, rows),
     logits: pick(embedded.logits, embedded.rows, rows),
-    moments: pick(embedded.moments, embedded.rows, rows),
+    // As the log will hold them: this node folds the record as it is, the others fold what they read.
+    moments: roundedToHalves(pick(embedded.moments, embedded.rows, rows)),
   };
   return { requests, record, verdicts: judged.map(({ verdict }) => verdict), rewards: judged.map((row) => row.reward) };
 }
@@ -115,7 +117,8 @@ export function answerOf(model: Model, node: string, judgement: Judgement, index
   return encodeInferenceReply({
     id: request.id,
     answer: { index: verdict.answer, label: labelOf(model, verdict.answer) },
-    confidence: verdict.confidence,
+    // As the log holds it, so that a repeated request gets the same number.
+    confidence: record.confidences[index] ?? verdict.confidence,
     mode: record.cold[index] === 1 ? "cold" : "ensemble",
     modelVersion: record.version,
     experience: { seq, index },

@@ -29,7 +29,8 @@ export interface Remembered {
 
 export type InferenceMessage =
   | { readonly kind: "request"; readonly request: OpenRequest }
-  | ({ readonly kind: "remembered" } & Remembered)
+  /** `arrived`: requests that inference passed on and that have reached their end. */
+  | ({ readonly kind: "remembered"; readonly arrived: number } & Remembered)
   | { readonly kind: "committed"; readonly served: ServedHead };
 
 /** One micro-batch that went through the model. `batchId` stays the same however often the batch is redelivered. */
@@ -43,7 +44,13 @@ export interface EmbeddedBatch {
 
 export type BufferMessage =
   | { readonly kind: "recall"; readonly batch: EmbeddedBatch }
-  | { readonly kind: "record"; readonly from: "log" | "voter"; readonly logged: LoggedExperience }
+  | { readonly kind: "record"; readonly from: "log"; readonly logged: LoggedExperience }
+  /** `arrived`: requests of the batch that this record ends, those answered from the log included. */
+  | { readonly kind: "record"; readonly from: "voter"; readonly logged: LoggedExperience; readonly arrived: number }
+  /** A batch that left no record: all of it was answered from the log, or refused. */
+  | { readonly kind: "passed"; readonly arrived: number }
+  /** The pause between two looks at the memory's figures is over. */
+  | { readonly kind: "rested" }
   | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Position | undefined> }
   | { readonly kind: "introduce"; readonly reply: ReplyTo<Remembered> };
 

@@ -49,14 +49,25 @@ export function voter(deps: VoterDeps): Behaviour<VoterMessage, State> {
 
 async function receive(deps: VoterDeps, state: State, message: VoterMessage, turn: Turn<VoterMessage>): Promise<void> {
   answerFromTheLog(deps, message, turn);
+  const arrived = message.batch.requests.length;
   const judgement = judge(deps.model, message, { ...deps, nowMs: turn.clock.nowMs() }, turn.random);
-  if (judgement === undefined) return;
+  if (judgement === undefined) {
+    turn.send(deps.buffer, { kind: "passed", arrived });
+    return;
+  }
   const outcome = await deps.append(message.batch.batchId, judgement.record);
   if (outcome.kind === "unavailable") {
+    turn.send(deps.buffer, { kind: "passed", arrived });
     turn.onCommit(() => refuseAll(deps, judgement.requests, outcome.why));
     return;
   }
-  commit(deps, state, judgement, outcome, turn);
+  // A duplicate means that an earlier delivery appended this batch: its record, not this one, is the truth, and the log brings it.
+  const logged = { seq: outcome.seq, record: judgement.record };
+  turn.send(
+    deps.buffer,
+    outcome.duplicate ? { kind: "passed", arrived } : { kind: "record", from: "voter", logged, arrived },
+  );
+  commit(deps, state, judgement, outcome.seq, turn);
 }
 
 /** Requests that the log already answered get that answer again; they leave no second experience. */
@@ -68,26 +79,17 @@ function answerFromTheLog(deps: VoterDeps, message: VoterMessage, turn: Turn<Vot
   }
 }
 
-function commit(
-  deps: VoterDeps,
-  state: State,
-  judgement: Judgement,
-  outcome: { readonly seq: number; readonly duplicate: boolean },
-  turn: Turn<VoterMessage>,
-): void {
+function commit(deps: VoterDeps, state: State, judgement: Judgement, seq: number, turn: Turn<VoterMessage>): void {
   const { record, requests } = judgement;
-  // A duplicate means that an earlier delivery appended this batch: its record, not this one, is the truth, and the log brings it.
-  if (!outcome.duplicate)
-    turn.send(deps.buffer, { kind: "record", from: "voter", logged: { seq: outcome.seq, record } });
-  const tasks = tasksOf(record, outcome.seq);
+  const tasks = tasksOf(record, seq);
   if (tasks.length > 0) turn.send(deps.relay, { kind: "tasks", tasks });
   state.records += 1;
   state.answers += requests.length;
   state.tasks += tasks.length;
   turn.onCommit(() => {
     for (const [index, request] of requests.entries())
-      deps.desk.settle(request, answerOf(deps.model, deps.node, judgement, index, outcome.seq));
-    report(deps, turn, judgement, outcome.seq);
+      deps.desk.settle(request, answerOf(deps.model, deps.node, judgement, index, seq));
+    report(deps, turn, judgement, seq);
   });
 }
 

@@ -2,7 +2,8 @@
 //
 // Owns: the wait, and who confirms. Does not own: the watchdog (actors/watchdog.ts), the restart (supervision/process-root.ts).
 //
-// C1. Each death gives exactly one confirmation on the cleanup subject, by "watchdog" or by "supervisor".
+// C1. Each death is confirmed on the cleanup subject, by "watchdog" or by "supervisor", before the next incarnation starts. A watchdog
+//     that answers after the bound confirms a second time: whoever counts, counts by node and incarnation.
 // C2. A watchdog that is dead, or is what died, delays a restart by `confirmWithinMs` and no more.
 
 import type { Clock } from "../models/clock.js";

@@ -157,7 +157,7 @@ async function startRoot(
     },
   });
   ending.push(() => processes.stop());
-  const looks = answerAsRoot({ bus, subjects, processes, brokerWatch, clock });
+  const looks = answerAsRoot({ bus, subjects, processes, brokerWatch, clock, telemetry });
   ending.push(async () => looks.stop());
   ending.push(async () => brokerWatch.release());
   return {

@@ -2,7 +2,8 @@
 //
 // Owns: when it stands at the door. Does not own: requests that a serving node takes (actors/intake.ts).
 //
-// P1. It stands in the queue group of the serving nodes only while none of them is ready: it never takes a request that could be answered.
+// P1. It stands in the queue group of the serving nodes only while none of them is ready. Between a node's first subscription and the root
+//     hearing of it, a request may still meet the porter, and is told to try again.
 
 import type { Bus, Subscribed } from "../transport/bus.js";
 import type { Subjects } from "../transport/subjects.js";

@@ -19,6 +19,7 @@ import {
 import type { Subjects } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";
 import type { BrokerWatch } from "./broker-watch.js";
+import type { Telemetry } from "./telemetry.js";
 
 export interface RootLookDeps {
   readonly bus: Bus;
@@ -26,6 +27,7 @@ export interface RootLookDeps {
   readonly processes: ProcessTree;
   readonly brokerWatch: BrokerWatch;
   readonly clock: Clock;
+  readonly telemetry: Telemetry;
 }
 
 /** The broker's name in the tree, and as a target of faults. */
@@ -75,6 +77,9 @@ async function fault(deps: RootLookDeps, message: Incoming): Promise<void> {
   const parsed = parseChaosRequest(message.data);
   if (parsed.kind === "refused") return refuse(message, parsed);
   const { target, mode, forMs } = parsed.value;
+  deps.telemetry.event("chaos_began", { actor: target, incarnation: 0 }, () => [
+    { about: target, mode, forMs: forMs ?? 0 },
+  ]);
   if (target === brokerName) return strikeBroker(deps, message, mode);
   if (mode !== "sigkill" && mode !== "sigstop" && mode !== "kill")
     return refuse(message, {

@@ -21,7 +21,7 @@ function recordOf(name: string, label = 0): ExperienceBatch {
 }
 
 function fromVoter(seq: number, record: ExperienceRecord): BufferMessage {
-  return { kind: "record", from: "voter", logged: { seq, record } };
+  return { kind: "record", from: "voter", logged: { seq, record }, arrived: 0 };
 }
 
 function fromLog(seq: number, record: ExperienceRecord): BufferMessage {

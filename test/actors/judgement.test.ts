@@ -158,7 +158,7 @@ test("the reply says what the contract says, and nothing is explained that was n
   t.deepEqual(replyTo(model, judgement, 1), {
     id: "id1",
     answer: { index: 1, label: "b" },
-    confidence: judgement.verdicts[1]?.confidence,
+    confidence: judgement.record.confidences[1] ?? Number.NaN,
     mode: "ensemble",
     modelVersion: 3,
     experience: { seq: 9, index: 1 },
