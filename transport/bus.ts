@@ -8,9 +8,11 @@
 // B2. A handler that throws ends neither the connection nor its subscription: it becomes the event `handler_failed`.
 // B3. `closed` settles once, when nothing will bring the connection back: a crash of whoever owns it.
 
-import { connect, createInbox, errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { connect, createInbox, errors, type NatsConnection, type PublishOptions } from "@nats-io/transport-node";
 import type { Clock } from "../models/clock.js";
-import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestFailure, viewOf } from "./bus-outcome.js";
+import { Delivery } from "./bus-delivery.js";
+import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestOutcome, viewOf } from "./bus-outcome.js";
+import { Requests, type Wire } from "./bus-requests.js";
 
 export interface Tls {
   readonly caFile?: string;
@@ -40,9 +42,7 @@ export interface Incoming {
   respond(data: Uint8Array, headers?: Headers): boolean;
 }
 
-export type RequestOutcome =
-  | { readonly kind: "reply"; readonly data: Uint8Array; readonly headers: HeaderView }
-  | RequestFailure;
+export type { RequestOutcome } from "./bus-outcome.js";
 
 export type BusEvent =
   | { readonly kind: "disconnected"; readonly server: string }
@@ -145,14 +145,17 @@ class NatsBus implements Bus {
   readonly #inboxPrefix: string | undefined;
   readonly #listeners = new Set<(event: BusEvent) => void>();
   readonly #waiters = new Set<() => void>();
+  readonly #requests: Requests;
   #disconnectedAtMs: number | undefined;
 
   constructor(connection: NatsConnection, clock: Clock, inboxPrefix: string | undefined) {
     this.#connection = connection;
     this.#clock = clock;
     this.#inboxPrefix = inboxPrefix;
+    this.#requests = new Requests(wireOver(connection), clock, createInbox(inboxPrefix));
     this.closed = connection.closed().then((error) => {
       this.#wakeWaiters();
+      this.#requests.close();
       return error instanceof Error ? error : undefined;
     });
     void this.#followStatus();
@@ -172,10 +175,7 @@ class NatsBus implements Bus {
 
   publish(subject: string, data: Uint8Array, options: { headers?: Headers; replyTo?: string } = {}): boolean {
     if (!this.connected || this.#connection.isDraining()) return false;
-    this.#connection.publish(subject, data, {
-      ...(options.headers === undefined ? {} : { headers: natsHeaders(options.headers) }),
-      ...(options.replyTo === undefined ? {} : { reply: options.replyTo }),
-    });
+    this.#connection.publish(subject, data, sendOptions(options.headers, options.replyTo));
     return true;
   }
 
@@ -188,11 +188,7 @@ class NatsBus implements Bus {
     if (this.#connection.isClosed() || this.#connection.isDraining()) return { kind: "closed" };
     if (leftMs < 1) return { kind: "timeout" };
     try {
-      const reply = await this.#connection.request(subject, data, {
-        timeout: leftMs,
-        ...(options.headers === undefined ? {} : { headers: natsHeaders(options.headers) }),
-      });
-      return { kind: "reply", data: reply.data, headers: viewOf(reply.headers) };
+      return await this.#requests.ask(subject, data, leftMs, options.headers);
     } catch (error) {
       return failureOf(error);
     }
@@ -207,7 +203,7 @@ class NatsBus implements Bus {
         maxWait: options.waitMs,
         stall: options.stallMs ?? 300,
       });
-      for await (const reply of found) replies.push({ data: reply.data, headers: viewOf(reply.headers) });
+      for await (const reply of found) replies.push({ data: reply.data, headers: viewOf(reply) });
     } catch (error) {
       // Nobody there, or the connection broke: what came until then is the answer. Anything else is a bug.
       failureOf(error);
@@ -229,7 +225,8 @@ class NatsBus implements Bus {
         // A denied subscription also arrives as a status, which is where it is reported.
         if (error !== null) return;
         try {
-          Promise.resolve(handler(this.#incoming(message))).catch(failed);
+          const handled = handler(new Delivery(message, this.#respond));
+          if (handled !== undefined) handled.catch(failed);
         } catch (thrown) {
           failed(thrown);
         }
@@ -275,18 +272,8 @@ class NatsBus implements Bus {
     return this.#connection.rtt().catch(() => undefined);
   }
 
-  #incoming(message: Msg): Incoming {
-    return {
-      subject: message.subject,
-      data: message.data,
-      headers: viewOf(message.headers),
-      replyTo: message.reply,
-      respond: (data, headers) => {
-        if (message.reply === undefined || message.reply === "") return false;
-        return this.publish(message.reply, data, headers === undefined ? {} : { headers });
-      },
-    };
-  }
+  readonly #respond = (subject: string, data: Uint8Array, headers: Headers | undefined): boolean =>
+    this.publish(subject, data, headers === undefined ? {} : { headers });
 
   /** Milliseconds left of `timeoutMs` when the connection is back; 0 when it did not come back in time. */
   async #reconnectedWithin(timeoutMs: number): Promise<number> {
@@ -320,7 +307,7 @@ class NatsBus implements Bus {
           this.#emit({ kind: "server_leaving", server: status.server });
           break;
         case "error":
-          this.#emit(errorEvent(status.error));
+          this.#failed(status.error);
           break;
         case "reconnecting":
         case "update":
@@ -333,6 +320,13 @@ class NatsBus implements Bus {
           status satisfies never;
       }
     }
+  }
+
+  #failed(error: Error): void {
+    if (error instanceof errors.PermissionViolationError) {
+      if (error.operation === "publish") this.#requests.denied(error.subject, error.message);
+      this.#emit({ kind: "denied", operation: error.operation, subject: error.subject });
+    } else this.#emit({ kind: "server_error", error });
   }
 
   #reconnected(server: string): void {
@@ -352,9 +346,26 @@ class NatsBus implements Bus {
   }
 }
 
-function errorEvent(error: Error): BusEvent {
-  if (error instanceof errors.PermissionViolationError) {
-    return { kind: "denied", operation: error.operation, subject: error.subject };
-  }
-  return { kind: "server_error", error };
+/** The requests' way to the connection. */
+function wireOver(connection: NatsConnection): Wire {
+  return {
+    listen: (subject, take, refused) => {
+      connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (error !== null) refused(error);
+          else take(message.subject, message.data, viewOf(message));
+        },
+      });
+    },
+    send: (subject, data, reply, headers) => {
+      connection.publish(subject, data, sendOptions(headers, reply));
+    },
+  };
+}
+
+function sendOptions(headers: Headers | undefined, reply: string | undefined): PublishOptions {
+  const options: PublishOptions = {};
+  if (headers !== undefined) options.headers = natsHeaders(headers);
+  if (reply !== undefined) options.reply = reply;
+  return options;
 }

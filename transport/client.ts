@@ -7,8 +7,8 @@
 
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../models/clock.js";
-import { type Bus, connectBus, type RequestOutcome, type Tls } from "./bus.js";
-import type { RequestFailure } from "./bus-outcome.js";
+import { type Bus, connectBus, type Tls } from "./bus.js";
+import type { RequestFailure, RequestOutcome } from "./bus-outcome.js";
 import type { Tensor } from "./codec.js";
 import type { Parsed } from "./fields.js";
 import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
@@ -129,6 +129,11 @@ export class DriftmendClient {
   }
 
   async #ask<T>(question: Question<T>): Promise<ClientOutcome<T>> {
+    const maxBytes = this.bus.payloadMaxBytes;
+    if (question.bytes.byteLength > maxBytes) {
+      const message = `${question.bytes.byteLength} bytes are more than the broker takes (${maxBytes})`;
+      return { kind: "refusal", refusal: { code: "too_large", message }, tries: 0 };
+    }
     const deadlineAtMs = this.#clock.monotonicMs() + question.deadlineMs;
     for (let tries = 1; ; tries += 1) {
       const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());

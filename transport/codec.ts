@@ -85,41 +85,57 @@ export function elementsOf(sh: readonly number[]): number {
 /** One map: `head` first, then the tensors in the given order. Undefined fields are left out. */
 export function encodeMessage(head: PlainMap, tensors: Readonly<Record<string, Tensor>> = {}): Uint8Array {
   const plain = plainOf(head, "") as Readonly<Record<string, Plain>>;
-  const names = Object.keys(tensors);
-  const headEntries = Object.keys(plain).length;
-  const body = withoutMapHeader(packr.pack(plain), headEntries);
-  const parts: Uint8Array[] = [mapHeader(headEntries + names.length), body];
-  let at = (parts[0]?.byteLength ?? 0) + body.byteLength;
-  for (const name of names) {
-    const tensor = tensors[name];
-    if (tensor === undefined) continue;
-    for (const part of tensorParts(name, tensor, at)) {
-      parts.push(part);
-      at += part.byteLength;
-    }
-  }
-  return Buffer.concat(parts, at);
+  const packed = packr.pack(plain);
+  const named = Object.entries(tensors);
+  if (named.length === 0) return packed;
+  const entries = Object.keys(plain).length;
+  const body = packed.subarray(entries < 16 ? 1 : 3);
+  const out = Buffer.allocUnsafe(
+    named.reduce((bytes, [name, tensor]) => bytes + roomFor(name, tensor), 3 + body.length),
+  );
+  let at = writeMapHeader(out, 0, entries + named.length);
+  out.set(body, at);
+  at += body.length;
+  for (const [name, tensor] of named) at = writeTensor(out, at, name, tensor);
+  return out.subarray(0, at);
 }
 
-/** The bytes of `name: {v, dt, sh, p, d}` for a tensor map that starts at `at` of the payload (C2). */
-function tensorParts(name: string, tensor: Tensor, at: number): readonly Uint8Array[] {
-  const { data } = tensor;
-  if (data.length !== elementsOf(tensor.sh)) {
-    throw new Error(`tensor ${name}: ${data.length} elements do not fill the shape [${tensor.sh.join(", ")}]`);
+/** What a tensor's entry takes at most: its stem, its sizes, the padding, two names, two lengths, the data. */
+function roomFor(name: string, { dt, sh, data }: Tensor): number {
+  return stemOf(name, dt).length + 1 + 5 * sh.length + alignment + 2 * (2 + 5) + data.byteLength;
+}
+
+/** Writes `name: {v, dt, sh, p, d}` at `at` of the payload and returns where it ends. `p` pads, so that C2 holds. */
+function writeTensor(out: Buffer, start: number, name: string, tensor: Tensor): number {
+  const { dt, sh, data } = tensor;
+  if (data.length !== elementsOf(sh)) {
+    throw new Error(`tensor ${name}: ${data.length} elements do not fill the shape [${sh.join(", ")}]`);
   }
-  const key = packr.pack(name);
-  const meta = withoutMapHeader(packr.pack({ v: 1, dt: tensor.dt, sh: [...tensor.sh] }), 3);
-  const prefix = Buffer.concat([key, Uint8Array.of(0x85), meta, Uint8Array.of(0xa1, 0x70)]);
-  const tail = Buffer.concat([Uint8Array.of(0xa1, 0x64), binHeader(data.byteLength)]);
-  const start = at + prefix.byteLength + 2 + tail.byteLength;
-  const padding = (alignment - (start % alignment)) % alignment;
-  return [
-    prefix,
-    binHeader(padding),
-    new Uint8Array(padding),
-    tail,
-    new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-  ];
+  const stem = stemOf(name, dt);
+  out.set(stem, start);
+  let at = start + stem.length;
+  out[at++] = 0x90 | sh.length;
+  for (const size of sh) at = writeSize(out, at, size);
+  const dataHeader = data.byteLength < 0x100 ? 2 : data.byteLength < 0x10000 ? 3 : 5;
+  const unpadded = at + 2 + 2 + 2 + dataHeader;
+  const padding = (alignment - (unpadded % alignment)) % alignment;
+  at = writeBinHeader(out, at, "p", padding);
+  out.fill(0, at, at + padding);
+  at = writeBinHeader(out, at + padding, "d", data.byteLength);
+  out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+  return at + data.byteLength;
+}
+
+/** What every tensor of a name and type begins with, up to its shape. There are as many as our sources have names for. */
+const stems = new Map<string, Uint8Array>();
+
+function stemOf(name: string, dt: Dtype): Uint8Array {
+  const known = stems.get(`${dt}${name}`);
+  if (known !== undefined) return known;
+  const start = packr.pack({ v: 1, dt }).subarray(1);
+  const stem = Uint8Array.from([...packr.pack(name), 0x85, ...start, ...packr.pack("sh")]);
+  stems.set(`${dt}${name}`, stem);
+  return stem;
 }
 
 /** The top map of foreign bytes, its fields unchecked. Duplicate keys, extensions, deep nesting and lying lengths are refused. */
@@ -158,9 +174,10 @@ export function readTensor(
 
 function tensorOver(dt: Dtype, sh: readonly number[], bytes: Uint8Array): Tensor {
   const { itemBytes: size, view } = views[dt];
-  const aligned = bytes.byteOffset % size === 0 ? bytes : Uint8Array.from(bytes);
+  const aligned = bytes.byteOffset % size === 0;
+  const buffer = aligned ? bytes.buffer : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   // The table pairs every dtype with its own array, which the type system cannot follow through the lookup.
-  return { dt, sh, data: view(aligned.buffer, aligned.byteOffset, aligned.byteLength / size) } as Tensor;
+  return { dt, sh, data: view(buffer, aligned ? bytes.byteOffset : 0, bytes.byteLength / size) } as Tensor;
 }
 
 export function isDtype(value: string): value is Dtype {
@@ -176,30 +193,50 @@ function isShape(value: unknown): value is readonly number[] {
   );
 }
 
-/** A copy without undefined fields; throws on anything msgpack has no plain form for (C1). */
+/** The value without undefined fields, itself when it has none; throws on anything msgpack has no plain form for (C1). */
 function plainOf(value: unknown, path: string): Plain {
-  if (value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string")
-    return value;
+  if (isPlain(value)) return value;
   if (Array.isArray(value)) return value.map((item, index) => plainOf(item, `${path}[${index}]`));
-  const prototype = typeof value === "object" ? Object.getPrototypeOf(value) : undefined;
-  if (typeof value !== "object" || (prototype !== Object.prototype && prototype !== null)) {
+  if (!isPlainMap(value)) {
     throw new Error(`${path}: a ${Object.prototype.toString.call(value)} cannot go over the wire as a plain field`);
   }
   const entries = Object.entries(value).filter((entry) => entry[1] !== undefined);
   return Object.fromEntries(entries.map(([key, item]) => [key, plainOf(item, `${path}.${key}`)]));
 }
 
-function mapHeader(entries: number): Uint8Array {
-  if (entries < 16) return Uint8Array.of(0x80 | entries);
-  return Uint8Array.of(0xde, entries >> 8, entries & 0xff);
+/** Whether it can be packed as it is, which is the common case and copies nothing. */
+function isPlain(value: unknown): value is Plain {
+  if (value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string")
+    return true;
+  if (Array.isArray(value)) return value.every(isPlain);
+  if (!isPlainMap(value)) return false;
+  for (const key in value) if (!isPlain(value[key])) return false;
+  return true;
 }
 
-function withoutMapHeader(packed: Uint8Array, entries: number): Uint8Array {
-  return packed.subarray(entries < 16 ? 1 : 3);
+function isPlainMap(value: unknown): value is Fields {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
-function binHeader(length: number): Uint8Array {
-  if (length < 0x100) return Uint8Array.of(0xc4, length);
-  if (length < 0x10000) return Uint8Array.of(0xc5, length >> 8, length & 0xff);
-  return Uint8Array.of(0xc6, length >>> 24, (length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff);
+function writeMapHeader(out: Buffer, at: number, entries: number): number {
+  if (entries < 16) return out.writeUInt8(0x80 | entries, at);
+  return out.writeUInt16BE(entries, out.writeUInt8(0xde, at));
+}
+
+function writeSize(out: Buffer, at: number, size: number): number {
+  if (size < 0x80) return out.writeUInt8(size, at);
+  if (size < 0x100) return out.writeUInt8(size, out.writeUInt8(0xcc, at));
+  if (size < 0x10000) return out.writeUInt16BE(size, out.writeUInt8(0xcd, at));
+  return out.writeUInt32BE(size, out.writeUInt8(0xce, at));
+}
+
+/** The one-letter key and the length of raw bytes. */
+function writeBinHeader(out: Buffer, at: number, key: "p" | "d", length: number): number {
+  out[at] = 0xa1;
+  out[at + 1] = key.charCodeAt(0);
+  if (length < 0x100) return out.writeUInt8(length, out.writeUInt8(0xc4, at + 2));
+  if (length < 0x10000) return out.writeUInt16BE(length, out.writeUInt8(0xc5, at + 2));
+  return out.writeUInt32BE(length, out.writeUInt8(0xc6, at + 2));
 }

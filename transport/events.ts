@@ -55,7 +55,7 @@ export function parseEvent(bytes: Uint8Array): Parsed<TelemetryEvent> {
 }
 
 export function encodeMetrics(sample: MetricsSample): Uint8Array {
-  return encodeMessage({ v: 1, ...sample, values: { ...sample.values } });
+  return encodeMessage({ v: 1, ...sample });
 }
 
 export function parseMetrics(bytes: Uint8Array): Parsed<MetricsSample> {

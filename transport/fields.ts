@@ -105,6 +105,16 @@ export function list<T>(read: (fields: Fields, field: string) => T): (fields: Fi
   };
 }
 
+/** A list of text, handed on as it is. */
+export function texts(max: number): (fields: Fields, field: string) => readonly string[] {
+  const read = text(max);
+  const fits = (item: unknown): item is string => typeof item === "string" && item.length > 0 && item.length <= max;
+  return (fields, field) => {
+    const value: unknown = fields[leaf(field)];
+    return Array.isArray(value) && value.every(fits) ? value : list(read)(fields, field);
+  };
+}
+
 /** A map inside: `read` gets its fields, and errors name them as `field.inner`. */
 export function inside<T>(fields: Fields, field: string, read: (inner: Fields, prefix: string) => T): T {
   return read(map(fields, field), `${field}.`);

@@ -83,6 +83,7 @@ class Follower {
   #ended = false;
   #wake: (() => void) | undefined;
   #cancelSilence: (() => void) | undefined;
+  #heardAtMs = 0;
 
   constructor(bus: Bus, clock: Clock, stream: string, options: FollowOptions) {
     this.#bus = bus;
@@ -133,7 +134,7 @@ class Follower {
   }
 
   #detach(): void {
-    this.#cancelSilence?.();
+    this.#stopWatching();
     this.#attachment?.detach();
     this.#attachment = undefined;
   }
@@ -219,7 +220,7 @@ class Follower {
       return;
     }
     attachment.outstanding = 0;
-    this.#cancelSilence?.();
+    this.#stopWatching();
     this.#fetch();
   }
 
@@ -241,15 +242,29 @@ class Follower {
       pending: place.pending,
     });
     if (attachment.outstanding === 0) {
-      this.#cancelSilence?.();
+      this.#stopWatching();
       this.#fetch();
     }
     this.#wake?.();
   }
 
+  /** One timer however many messages come: it finds out itself how long ago the last one was. */
   #watchSilence(): void {
+    this.#heardAtMs = this.#clock.monotonicMs();
+    if (this.#cancelSilence === undefined) this.#wakeForSilence(silenceMs);
+  }
+
+  #wakeForSilence(inMs: number): void {
+    this.#cancelSilence = this.#clock.after(inMs, () => {
+      const leftMs = this.#heardAtMs + silenceMs - this.#clock.monotonicMs();
+      if (leftMs > 0) this.#wakeForSilence(leftMs);
+      else this.#replace();
+    });
+  }
+
+  #stopWatching(): void {
     this.#cancelSilence?.();
-    this.#cancelSilence = this.#clock.after(silenceMs, () => this.#replace());
+    this.#cancelSilence = undefined;
   }
 }
 

@@ -9,10 +9,12 @@
 const depthMax = 16;
 const valuesMax = 65_536;
 const mapEntriesMax = 1_024;
+/** Keys of maps up to this size are held against each other where they lie, which makes no strings. */
+const fewEntries = 16;
+const proto = "__proto__";
 
 interface Walk {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
+  readonly bytes: Buffer;
   at: number;
   values: number;
 }
@@ -23,8 +25,7 @@ class Broken extends Error {}
 /** What is wrong with the bytes, or undefined when they are exactly one well-formed map. */
 export function scan(bytes: Uint8Array): string | undefined {
   const walk: Walk = {
-    bytes,
-    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     at: 0,
     values: 0,
   };
@@ -75,18 +76,22 @@ function array(walk: Walk, length: number, depth: number): void {
 
 function map(walk: Walk, entries: number, depth: number): void {
   if (entries > mapEntriesMax) throw new Broken(`a map has more than ${mapEntriesMax} entries`);
-  const seen = new Set<string>();
+  const names = entries > fewEntries ? new Set<string>() : undefined;
+  const spans: number[] = [];
   for (let index = 0; index < entries; index += 1) {
-    const name = key(walk);
-    if (seen.has(name)) throw new Broken("a map has the same key twice");
-    if (name === "__proto__") throw new Broken("a map has the key __proto__");
-    seen.add(name);
+    const start = key(walk);
+    const known = names === undefined ? isAmong(walk.bytes, spans, start, walk.at) : names.has(nameOf(walk, start));
+    if (known) throw new Broken("a map has the same key twice");
+    if (walk.at - start === proto.length && nameOf(walk, start) === proto)
+      throw new Broken(`a map has the key ${proto}`);
+    if (names === undefined) spans.push(start, walk.at);
+    else names.add(nameOf(walk, start));
     value(walk, depth + 1);
   }
 }
 
-/** A key as latin-1: only compared, never shown. */
-function key(walk: Walk): string {
+/** Moves behind a key and returns where its text starts. */
+function key(walk: Walk): number {
   const lead = number(walk, 1);
   let length: number;
   if (lead >= 0xa0 && lead < 0xc0) length = lead & 0x1f;
@@ -94,7 +99,24 @@ function key(walk: Walk): string {
   else throw new Broken("a map key must be a string of at most 255 bytes");
   const start = walk.at;
   skip(walk, length);
-  return Buffer.from(walk.bytes.buffer, walk.bytes.byteOffset + start, length).toString("latin1");
+  return start;
+}
+
+/** The key that ends here, as latin-1: only compared, never shown. */
+function nameOf(walk: Walk, start: number): string {
+  return walk.bytes.toString("latin1", start, walk.at);
+}
+
+/** Whether the bytes from `start` to `end` equal those of one of the spans, which are pairs of start and end. */
+function isAmong(bytes: Buffer, spans: readonly number[], start: number, end: number): boolean {
+  const length = end - start;
+  for (let pair = 0; pair < spans.length; pair += 2) {
+    const other = spans[pair] ?? 0;
+    if ((spans[pair + 1] ?? 0) - other !== length) continue;
+    if (length > 0 && bytes[other] !== bytes[start]) continue;
+    if (bytes.compare(bytes, start, end, other, spans[pair + 1]) === 0) return true;
+  }
+  return false;
 }
 
 function skip(walk: Walk, length: number): void {
@@ -105,6 +127,6 @@ function skip(walk: Walk, length: number): void {
 function number(walk: Walk, size: number): number {
   const start = walk.at;
   skip(walk, size);
-  if (size === 1) return walk.view.getUint8(start);
-  return size === 2 ? walk.view.getUint16(start) : walk.view.getUint32(start);
+  if (size === 1) return walk.bytes[start] ?? 0;
+  return size === 2 ? walk.bytes.readUInt16BE(start) : walk.bytes.readUInt32BE(start);
 }

@@ -4,6 +4,8 @@
 //
 // R1. Decoding checks that all columns have the same number of rows; a record that passes can be folded without further checks.
 // R2. Fields we do not know are ignored, so that an older node can follow a newer one.
+// R3. Moments are four fifths of a record and are held as halves. Whoever writes a record has rounded them before (models/half.ts), so
+//     that what it folds itself and what the others read are the same bits.
 
 import {
   type ExperienceBatch,
@@ -14,8 +16,9 @@ import {
   type UpdateEntry,
   type UpdateTask,
 } from "../models/experience.js";
-import { encodeMessage, type Fields, type PlainMap, type Tensor } from "./codec.js";
-import { column, inside, list, number, oneOf, optional, type Parsed, parse, text, whole, wrong } from "./fields.js";
+import { halvesOf, numbersOf } from "../models/half.js";
+import { type ArrayOf, type Dtype, encodeMessage, type Fields, type PlainMap } from "./codec.js";
+import { column, inside, number, oneOf, optional, type Parsed, parse, text, texts, whole, wrong } from "./fields.js";
 import { plainPosition, positionIn } from "./wire.js";
 
 /** One link of a model's weights chain: what the fold of the log gave up to `updateSeq`, and what serving uses from it. */
@@ -59,7 +62,11 @@ export function decodeExperience(bytes: Uint8Array): Parsed<ExperienceRecord> {
 
 function encodeBatch(batch: ExperienceBatch): Uint8Array {
   const rows = rowsOf(batch);
-  const wide = (data: Float32Array): Tensor => ({ dt: "<f4", sh: [rows, rows === 0 ? 0 : data.length / rows], data });
+  const wide = <D extends Dtype>(dt: D, data: ArrayOf[D]) => ({
+    dt,
+    sh: [rows, rows === 0 ? 0 : data.length / rows],
+    data,
+  });
   const head: PlainMap = {
     v: 1,
     kind: batch.kind,
@@ -78,15 +85,15 @@ function encodeBatch(batch: ExperienceBatch): Uint8Array {
     confidences: { dt: "<f4", sh: [rows], data: batch.confidences },
     priorities: { dt: "<f4", sh: [rows], data: batch.priorities },
     slots: { dt: "|u1", sh: [rows], data: batch.slots },
-    embeddings: wide(batch.embeddings),
-    logits: wide(batch.logits),
-    moments: wide(batch.moments),
+    embeddings: wide("<f4", batch.embeddings),
+    logits: wide("<f4", batch.logits),
+    moments: wide("<f2", halvesOf(batch.moments)),
   });
 }
 
 function batchIn(fields: Fields): ExperienceBatch {
-  const ids = list(text(128))(fields, "ids");
-  const traceIds = list(text(64))(fields, "traceIds");
+  const ids = texts(128)(fields, "ids");
+  const traceIds = texts(64)(fields, "traceIds");
   const rows = ids.length;
   if (traceIds.length !== rows) throw wrong("traceIds", `must have as many items as ids, ${rows}`);
   return {
@@ -106,7 +113,7 @@ function batchIn(fields: Fields): ExperienceBatch {
     slots: column(fields, "slots", "|u1", [rows]),
     embeddings: column(fields, "embeddings", "<f4", [rows, -1]),
     logits: column(fields, "logits", "<f4", [rows, -1]),
-    moments: column(fields, "moments", "<f4", [rows, -1]),
+    moments: numbersOf(column(fields, "moments", "<f2", [rows, -1])),
   };
 }
 

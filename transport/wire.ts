@@ -102,7 +102,14 @@ export interface FeedbackReply {
   readonly traceId: string;
 }
 
-const id = text(128);
+/** Characters of a request's id at most. */
+const idMax = 128;
+const id = text(idMax);
+
+/** An id that came outside the payload, as a header: the log holds it like any other, so it must fit like any other. */
+export function isRequestId(given: string): boolean {
+  return given.length > 0 && given.length <= idMax;
+}
 
 export function parseInferenceRequest(bytes: Uint8Array): Parsed<InferenceRequest> {
   return parse(bytes, (fields) => ({
@@ -131,7 +138,7 @@ export function encodeInferenceReply(reply: InferenceReply): Uint8Array {
     ...rest,
     answer: { index: answer.index, label: answer.label },
     experience: experience === null ? null : plainPosition(experience),
-    explain: explain === undefined ? undefined : plainExplanation(explain),
+    ...(explain === undefined ? {} : { explain: plainExplanation(explain) }),
   });
 }
 

@@ -153,6 +153,7 @@ const hostile: Readonly<Record<string, { readonly bytes: readonly number[]; read
   "an extension type": { bytes: [0x81, 0xa1, 0x61, 0xd4, 0x00, 0x00], says: /extension/ },
   "msgpackr's own error extension": { bytes: [0x81, 0xa1, 0x61, 0xc7, 1, 0x65, 0x90], says: /extension/ },
   "the same key twice": { bytes: [0x82, 0xa1, 0x61, 1, 0xa1, 0x61, 2], says: /twice/ },
+  "no name at all twice": { bytes: [0x82, 0xa0, 1, 0xa0, 2], says: /twice/ },
   "the key __proto__": { bytes: [0x81, 0xa9, ...Buffer.from("__proto__"), 0x80], says: /__proto__/ },
   "a key that is a number": { bytes: [0x81, 0x01, 0x01], says: /key must be a string/ },
   "bytes after the end": { bytes: [0x80, 0x01], says: /after the end/ },
@@ -167,6 +168,22 @@ for (const [what, { bytes, says }] of Object.entries(hostile)) {
     t.regex(decoded.kind === "refused" ? decoded.message : "", says);
   });
 }
+
+test("a repeated key is found in maps of any size, next to keys that nearly equal it", (t) => {
+  for (const size of [2, 3, 15, 16, 17, 300]) {
+    const names = Array.from({ length: size }, (_, index) => `key${`${index}`.padStart(3, "0")}`);
+    const mapOf = (keys: readonly string[]): Uint8Array => {
+      const head = [0x81, 0xa1, 0x61, 0xde, keys.length >> 8, keys.length & 0xff];
+      return Uint8Array.from([...head, ...keys.flatMap((name) => [0xa0 | name.length, ...Buffer.from(name), 1])]);
+    };
+    t.is(decodeMessage(mapOf(names)).kind, "message");
+    for (const twice of [0, size - 2]) {
+      const decoded = decodeMessage(mapOf([...names.slice(0, -1), names[twice] ?? ""]));
+      t.regex(decoded.kind === "refused" ? decoded.message : "", /twice/, `${size} keys`);
+    }
+    t.is(decodeMessage(mapOf([...names.slice(0, -1), ""])).kind, "message");
+  }
+});
 
 test("nesting is bounded, so that no stack overflows", (t) => {
   const bytes = Buffer.concat([

@@ -1,12 +1,14 @@
 // The log against a real nats-server: appends that are stored once, following across the broker's death, the bound, truncation.
 
 import test from "ava";
+import type { Clock } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
 import type { Bus } from "../../transport/bus.js";
 import type { Followed } from "../../transport/follow.js";
 import { openLog } from "../../transport/log.js";
 import { ensureStreams } from "../../transport/streams.js";
-import { said, startCluster, text } from "./fixture.js";
+import { jetStreamApi } from "../../transport/subjects.js";
+import { type Cluster, said, startCluster, text } from "./fixture.js";
 
 const model = "digits";
 
@@ -27,6 +29,46 @@ async function take(messages: AsyncIterable<Followed>, count: number): Promise<F
     if (taken.length === count) break;
   }
   return taken;
+}
+
+/** Consumers of one stream, as they are asked for. */
+async function watchCreations(cluster: Cluster, stream: string) {
+  const bus = await cluster.bus();
+  let [count, waiting] = [0, (): void => undefined];
+  bus.subscribe(jetStreamApi.consumerCreate(stream, "*"), {}, () => {
+    count += 1;
+    waiting();
+  });
+  await bus.flush();
+  return {
+    get count() {
+      return count;
+    },
+    next: () =>
+      new Promise<void>((resolve) => {
+        waiting = resolve;
+      }),
+  };
+}
+
+/** Time that passes when the test says so. */
+function handClock(): { readonly clock: Clock; readonly pass: (ms: number) => void } {
+  let nowMs = 0;
+  let timers: readonly { readonly atMs: number; readonly run: () => void }[] = [];
+  const after: Clock["after"] = (ms, run) => {
+    const timer = { atMs: nowMs + ms, run };
+    timers = [...timers, timer];
+    return () => {
+      timers = timers.filter((other) => other !== timer);
+    };
+  };
+  const pass = (ms: number): void => {
+    nowMs += ms;
+    const due = timers.filter(({ atMs }) => atMs <= nowMs);
+    timers = timers.filter(({ atMs }) => atMs > nowMs);
+    for (const { run } of due) run();
+  };
+  return { clock: { ...systemClock, monotonicMs: () => nowMs, after }, pass };
 }
 
 test("the same message id is stored once however often it is appended", async (t) => {
@@ -65,6 +107,31 @@ test("an operator reads the log without any violation (S2-65)", async (t) => {
   t.is((await reading.state(stream)).kind, "state");
   t.like(await reading.append(subject, text("x"), "x"), { kind: "unavailable", why: "denied" });
   t.is(events.length, 1, "the append only");
+});
+
+test("a consumer that falls silent is replaced, one that is heard is not, and the follower goes on where it was", async (t) => {
+  const { cluster, bus, log, stream, subject } = await open(t);
+  const created = await watchCreations(cluster, stream);
+  const { clock, pass } = handClock();
+  const followed = openLog(bus, clock)
+    .follow(stream, { fromSeq: 1, signal: AbortSignal.timeout(20_000) })
+    [Symbol.asyncIterator]();
+  const [starting, first] = [created.next(), followed.next()];
+  await starting;
+  await log.append(subject, text("one"), "one");
+  t.is((await first).value?.seq, 1);
+  pass(1_000);
+  await log.append(subject, text("two"), "two");
+  t.is((await followed.next()).value?.seq, 2);
+  pass(400);
+  await bus.flush();
+  t.is(created.count, 1, "1,400 ms after its start, but only 400 ms after it was last heard");
+  const second = created.next();
+  pass(1_300);
+  await second;
+  await log.append(subject, text("three"), "three");
+  t.is((await followed.next()).value?.seq, 3);
+  await followed.return?.();
 });
 
 test("a slow follower holds at most two fetches", async (t) => {

@@ -3,6 +3,7 @@
 import test from "ava";
 import fc from "fast-check";
 import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
+import { roundedToHalves } from "../../models/half.js";
 import { encodeMessage, type PlainMap, type Tensor } from "../../transport/codec.js";
 import {
   encodeAlert,
@@ -215,7 +216,7 @@ function batch(rows: number): ExperienceBatch {
     slots: new Uint8Array(rows).fill(4),
     embeddings: column(64),
     logits: column(10),
-    moments: column(352),
+    moments: roundedToHalves(column(352)),
   };
 }
 
@@ -234,6 +235,27 @@ test("experience records come back as they were, for any number of rows", (t) =>
     of: { seq: 8, index: 1 },
   };
   t.deepEqual(decodeExperience(encodeExperience(label)), { kind: "ok", value: label });
+});
+
+test("moments rounded to halves come back bit for bit, wherever the record lies in memory", (t) => {
+  const any = fc.float32Array({ minLength: 12, maxLength: 12 });
+  fc.assert(
+    fc.property(any, fc.integer({ min: 0, max: 9 }), (values, shift) => {
+      const record = { ...batch(3), moments: roundedToHalves(values) };
+      const encoded = encodeExperience(record);
+      const moved = new Uint8Array(encoded.byteLength + shift);
+      moved.set(encoded, shift);
+      const back = decodeExperience(moved.subarray(shift));
+      t.deepEqual(back, { kind: "ok", value: record });
+      if (back.kind !== "ok" || back.value.kind !== "answers") return;
+      t.deepEqual(new Uint32Array(back.value.moments.buffer), new Uint32Array(record.moments.buffer));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a row of a record of digits takes about a kilobyte in the log", (t) => {
+  t.true(encodeExperience(batch(64)).byteLength / 64 < 1_100);
 });
 
 test("a record whose columns disagree is refused and names the column", (t) => {
