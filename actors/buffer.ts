@@ -12,14 +12,14 @@ import type { Embedded } from "../models/engine.js";
 import { type ExperienceBatch, type Position, rowsOf } from "../models/experience.js";
 import { allFinite } from "../models/guardrails.js";
 import type { Model } from "../models/manifest.js";
-import { type Memory, type MemoryStats, memoryRows, type Neighbours, startMemory } from "../models/memory.js";
+import { type Memory, type Neighbours, startMemory } from "../models/memory.js";
+import { memoryRows } from "../models/memory-rows.js";
 import { foldMoments, type Moments, normalisation, sourceMoments, sourceNormalisation } from "../models/moments.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
 import type { Counters } from "../operations/telemetry.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
-import { tellLater } from "../supervision/tell-later.js";
 import type { BufferMessage, InferenceMessage, PastAnswer, Remembered, VoterMessage } from "./messages.js";
 
 /** The experience log as the buffer reads it. */
@@ -49,16 +49,10 @@ interface State {
   lastSeq: number;
   experiences: number;
   labels: number;
-  /** The newest answer of the memory's thread; undefined while none came yet. */
-  stats: MemoryStats | undefined;
-  /** "idle": the next record asks; "asked": within the pause; "due": something came in during the pause. */
-  refresh: "idle" | "asked" | "due";
 }
 
 /** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
 const settleEvery = 256;
-
-const statsEveryMs = 500;
 
 export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
   return {
@@ -70,7 +64,7 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
       experiences: state.experiences,
       labels: state.labels,
       lastSeq: state.lastSeq,
-      memory: { ...state.stats },
+      memory: { ...state.memory.lastStats },
     }),
   };
 }
@@ -78,7 +72,7 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
 async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State> {
   const snapshot = await deps.source.moments();
   const { embeddingWidth: width, learning } = deps.model.manifest;
-  const memory = await startMemory({ width, capacity: learning.capacity });
+  const memory = await startMemory({ width, capacity: learning.capacity }, life.clock);
   void memory.died.then((error) => life.fail(error));
   const state: State = {
     memory,
@@ -88,8 +82,6 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     lastSeq: 0,
     experiences: 0,
     labels: 0,
-    stats: undefined,
-    refresh: "idle",
   };
   try {
     await catchUp(deps, state, life);
@@ -113,7 +105,7 @@ async function catchUp(deps: BufferDeps, state: State, life: Life<BufferMessage>
     if (state.lastSeq % settleEvery === 0) await memory.settled();
   }
   await memory.settled();
-  state.stats = await memory.stats();
+  await memory.stats();
   pump(records, life).catch((error: Error) => life.fail(error));
 }
 
@@ -143,10 +135,6 @@ async function receive(
       return;
     case "passed":
       tellInference(deps, state, message.arrived, turn);
-      return;
-    case "rested":
-      if (state.refresh === "due") askStats(state, turn);
-      else state.refresh = "idle";
       return;
     case "introduce":
       turn.onCommit(() => message.reply.answer(remembered(deps.model, state)));
@@ -187,7 +175,6 @@ function takeRecord(
   const inOrder = message.from === "log" || logged.seq === state.lastSeq + 1;
   const folded = inOrder && fold(deps.model, state, logged);
   if (folded || arrived > 0) tellInference(deps, state, arrived, turn);
-  if (folded) refreshStats(state, turn);
 }
 
 function tellInference(deps: BufferDeps, state: State, arrived: number, turn: Turn<BufferMessage>): void {
@@ -211,23 +198,6 @@ async function search(
   }
 }
 
-/** At most twice a second, as a question wakes the memory's thread; what comes during the pause is asked for at its end. */
-function refreshStats(state: State, life: Life<BufferMessage>): void {
-  if (state.refresh === "idle") askStats(state, life);
-  else state.refresh = "due";
-}
-
-function askStats(state: State, life: Life<BufferMessage>): void {
-  state.refresh = "asked";
-  state.memory.stats().then(
-    (stats) => {
-      state.stats = stats;
-    },
-    (error) => life.fail(asError(error)),
-  );
-  tellLater(life, statsEveryMs, { kind: "rested" });
-}
-
 function remembered(model: Model, state: State): Remembered {
   const adapts = model.manifest.learning.stages.moments;
   return {
@@ -249,7 +219,7 @@ function fold(model: Model, state: State, logged: LoggedExperience): boolean {
     return true;
   }
   if (seq > state.momentsFromSeq) foldRows(state.moments, record);
-  state.memory.add(memoryRows(seq, record));
+  state.memory.add(memoryRows(seq, record, model.manifest.learning));
   state.experiences += rowsOf(record);
   remember(model, state.past, seq, record);
   return true;

@@ -72,7 +72,7 @@ async function init(deps: InferenceDeps, life: Life<InferenceMessage>): Promise<
     deadlineMs: introductionMs,
   });
   const served = await deps.heads.latest();
-  const engine = await startEngine(deps.model);
+  const engine = await startEngine(deps.model, life.clock);
   void engine.died.then((error) => life.fail(error));
   followHeads(deps, served.seq + 1, life);
   return {

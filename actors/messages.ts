@@ -49,8 +49,6 @@ export type BufferMessage =
   | { readonly kind: "record"; readonly from: "voter"; readonly logged: LoggedExperience; readonly arrived: number }
   /** A batch that left no record: all of it was answered from the log, or refused. */
   | { readonly kind: "passed"; readonly arrived: number }
-  /** The pause between two looks at the memory's figures is over. */
-  | { readonly kind: "rested" }
   | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Position | undefined> }
   | { readonly kind: "introduce"; readonly reply: ReplyTo<Remembered> };
 

@@ -3,6 +3,7 @@
 // Owns: the session and the parameters last sent. Does not own: anything that outlives the thread.
 //
 // W1. A run that fails is answered with its message; only what makes every later run fail ends the thread.
+// W2. Told to close, the thread ends by itself after the runs it was given before (why: thread-end.ts).
 import { parentPort, workerData } from "node:worker_threads";
 import type { EngineReply, EngineRequest, EngineSetup, Parameters } from "./engine.js";
 import { openAdaptableSession } from "./onnx-session.js";
@@ -16,6 +17,11 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
   await session.warmUp();
   let parameters: Parameters | null = null;
   port.on("message", (request: EngineRequest) => {
+    if (request.kind === "close") {
+      // Nothing else keeps the thread.
+      port.close();
+      return;
+    }
     parameters = request.parameters ?? parameters;
     if (parameters === null) throw new Error("the first run brought no parameters");
     session.run(request.input, request.rows, parameters).then(

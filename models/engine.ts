@@ -7,7 +7,9 @@
 // E2. Runs are answered in the order they were asked.
 // E3. Parameters are immutable: the same object means the same numbers, and is sent to the thread once.
 import { Worker } from "node:worker_threads";
+import type { Clock } from "./clock.js";
 import { type Model, sizeOf } from "./manifest.js";
+import { ended, exitOf } from "./thread-end.js";
 
 export interface Parameters {
   /** [C] factor of every normalised channel. */
@@ -36,7 +38,7 @@ export interface Engine {
    * Rejects with EngineError: `input` (the caller's fault), `run` (the graph's), `died`, `closed`.
    */
   run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded>;
-  /** Ends the thread at once; runs in flight reject with `closed`. Does not resolve `died`. */
+  /** Runs in flight reject with `closed` at once; resolves when the thread has ended, which is after the runs it was given. Does not resolve `died`. */
   close(): Promise<void>;
   /** Resolves when the thread ended without being told to. */
   readonly died: Promise<Error>;
@@ -69,13 +71,15 @@ export interface EngineSetup extends AdaptableGraph {
 }
 
 /** To the thread. */
-export interface EngineRequest {
-  readonly kind: "run";
-  readonly input: Float32Array<ArrayBuffer>;
-  readonly rows: number;
-  /** null: those of the run before. */
-  readonly parameters: Parameters | null;
-}
+export type EngineRequest =
+  | {
+      readonly kind: "run";
+      readonly input: Float32Array<ArrayBuffer>;
+      readonly rows: number;
+      /** null: those of the run before. */
+      readonly parameters: Parameters | null;
+    }
+  | { readonly kind: "close" };
 
 /** From the thread: once ready, then one reply for each run, in order. */
 export type EngineReply =
@@ -88,8 +92,10 @@ interface Waiting {
   reject(error: EngineError): void;
 }
 
-/** Starts the thread, opens the session and runs it once at its source parameters. Rejects with EngineError `start`. */
-export async function startEngine(model: Model): Promise<Engine> {
+/**
+ * Starts the thread, opens the session and runs it once at its source parameters. Rejects with EngineError `start`.
+ */
+export async function startEngine(model: Model, clock: Clock): Promise<Engine> {
   const { manifest, calibration } = model;
   const setup: EngineSetup = {
     // A copy, so that the model's bytes stay usable here; structured cloning of a Buffer would send its whole pool.
@@ -101,7 +107,7 @@ export async function startEngine(model: Model): Promise<Engine> {
     classes: calibration.classes,
   };
   const worker = new Worker(new URL("./engine-worker.js", import.meta.url), { workerData: setup });
-  const engine = new ThreadEngine(worker, setup);
+  const engine = new ThreadEngine(worker, setup, clock);
   try {
     await engine.ready;
   } catch (error) {
@@ -116,12 +122,16 @@ class ThreadEngine implements Engine {
   readonly ready: Promise<void>;
   readonly #waiting: Waiting[] = [];
   readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  readonly #clock: Clock;
   readonly #setup: EngineSetup;
   #ended: EngineError | null = null;
   #sent: Parameters | null = null;
 
-  constructor(worker: Worker, setup: EngineSetup) {
+  constructor(worker: Worker, setup: EngineSetup, clock: Clock) {
     this.#worker = worker;
+    this.#exited = exitOf(worker);
+    this.#clock = clock;
     this.#setup = setup;
     let resolveDied: (error: Error) => void = unheard;
     this.died = new Promise((resolve) => {
@@ -158,7 +168,8 @@ class ThreadEngine implements Engine {
 
   async close(): Promise<void> {
     if (this.#ended === null) this.#end(new EngineError("closed", "the engine was closed"));
-    await this.#worker.terminate();
+    this.#worker.postMessage({ kind: "close" } satisfies EngineRequest);
+    await ended(this.#worker, this.#exited, this.#clock);
   }
 
   #settle(reply: Exclude<EngineReply, { kind: "ready" }>): void {

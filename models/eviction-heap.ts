@@ -1,61 +1,72 @@
 // Which slot goes first: a binary heap of slots by standing, then by arrival.
 //
 // Owns: the order. Does not own: what a standing is (memory-contents.ts).
+import { at } from "./softmax.js";
+
+const absent = 0xffff_ffff;
 
 export class EvictionHeap {
   readonly #standing: Float64Array;
   readonly #arrival: Float64Array;
-  readonly #slots: number[] = [];
-  readonly #places = new Map<number, number>();
+  /** By place: the slot there. By slot: its place. */
+  readonly #slots: Uint32Array;
+  readonly #places: Uint32Array;
+  #size = 0;
 
   /** Columns by slot that the owner writes before `push` and leaves alone until `remove`. */
   constructor(standing: Float64Array, arrival: Float64Array) {
     this.#standing = standing;
     this.#arrival = arrival;
+    this.#slots = new Uint32Array(standing.length);
+    this.#places = new Uint32Array(standing.length).fill(absent);
   }
 
   get size(): number {
-    return this.#slots.length;
+    return this.#size;
   }
 
   /** The slot with the lowest standing, the earliest arrival of equals; undefined when empty. */
   lowest(): number | undefined {
-    return this.#slots[0];
+    return this.#size === 0 ? undefined : this.#slots[0];
   }
 
   push(slot: number): void {
-    if (this.#places.has(slot)) throw new RangeError(`slot ${slot} is in already`);
-    this.#rise(this.#slots.length, slot);
+    if (this.#places[slot] !== absent) throw new RangeError(`slot ${slot} is in already, or never can be`);
+    this.#rise(this.#size++, slot);
   }
 
   /** Takes a slot out; it must be in. */
   remove(slot: number): void {
-    const place = this.#places.get(slot);
-    if (place === undefined) throw new RangeError(`slot ${slot} is not in`);
-    this.#places.delete(slot);
-    const last = this.#slots.pop();
-    if (last === undefined || last === slot) return;
-    const parent = this.#slots[(place - 1) >> 1];
-    if (place > 0 && parent !== undefined && this.#before(last, parent)) this.#rise(place, last);
+    const place = this.#places[slot];
+    if (place === undefined || place === absent) throw new RangeError(`slot ${slot} is not in`);
+    this.#places[slot] = absent;
+    this.#size -= 1;
+    const last = this.#at(this.#size);
+    if (last === slot) return;
+    if (place > 0 && this.#before(last, this.#at((place - 1) >> 1))) this.#rise(place, last);
     else this.#sink(place, last);
   }
 
-  #before(a: number, b: number): boolean {
-    const difference = (this.#standing[a] ?? 0) - (this.#standing[b] ?? 0);
-    return difference < 0 || (difference === 0 && (this.#arrival[a] ?? 0) < (this.#arrival[b] ?? 0));
+  #at(place: number): number {
+    return at(this.#slots, place);
+  }
+
+  #before(slot: number, other: number): boolean {
+    const difference = at(this.#standing, slot) - at(this.#standing, other);
+    return difference === 0 ? at(this.#arrival, slot) < at(this.#arrival, other) : difference < 0;
   }
 
   #put(place: number, slot: number): void {
     this.#slots[place] = slot;
-    this.#places.set(slot, place);
+    this.#places[slot] = place;
   }
 
   #rise(from: number, slot: number): void {
     let place = from;
     while (place > 0) {
       const parentPlace = (place - 1) >> 1;
-      const parent = this.#slots[parentPlace];
-      if (parent === undefined || !this.#before(slot, parent)) break;
+      const parent = this.#at(parentPlace);
+      if (!this.#before(slot, parent)) break;
       this.#put(place, parent);
       place = parentPlace;
     }
@@ -65,14 +76,14 @@ export class EvictionHeap {
   #sink(from: number, slot: number): void {
     let place = from;
     for (;;) {
-      const left = this.#slots[2 * place + 1];
-      const right = this.#slots[2 * place + 2];
-      if (left === undefined) break;
-      const useRight = right !== undefined && this.#before(right, left);
-      const child = useRight ? right : left;
+      const left = 2 * place + 1;
+      if (left >= this.#size) break;
+      const useRight = left + 1 < this.#size && this.#before(this.#at(left + 1), this.#at(left));
+      const childPlace = useRight ? left + 1 : left;
+      const child = this.#at(childPlace);
       if (!this.#before(child, slot)) break;
       this.#put(place, child);
-      place = 2 * place + (useRight ? 2 : 1);
+      place = childPlace;
     }
     this.#put(place, slot);
   }

@@ -38,7 +38,7 @@ export interface ExperienceBatch {
   readonly embeddings: Float32Array;
   /** [n, classes]. */
   readonly logits: Float32Array;
-  /** [n, 2 * channels]: first moments, then second moments, before normalisation. */
+  /** [n, 2 * channels]: first moments, then second moments, before normalisation; numbers that a half holds (models/half.ts). */
   readonly moments: Float32Array;
 }
 

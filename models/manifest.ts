@@ -84,6 +84,7 @@ const learningSchema = z.strictObject({
   trust: fraction.default(defaults.trust),
   neighbours: count.max(1000).default(defaults.neighbours),
   capacity: count.min(1).max(1_000_000).default(defaults.capacity),
+  rememberedPerRecord: count.min(1).max(65_536).default(defaults.rememberedPerRecord),
   strategy: z.enum(["majority", "weighted", "confidence", "ensemble"]).default(defaults.strategy),
   recencyMs: z.number().positive().default(defaults.recencyMs),
   stages: z

@@ -53,6 +53,7 @@ export class MemoryContents {
   #newest = -1;
   #arrived = 0;
   #evicted = 0;
+  #verified = 0;
 
   constructor(capacity: number) {
     if (!(Number.isInteger(capacity) && capacity > 0)) throw new RangeError(`a capacity of ${capacity}`);
@@ -88,6 +89,7 @@ export class MemoryContents {
     const slot = this.#byPosition.get(positionKey(position));
     if (slot === undefined) return false;
     this.#heap.remove(slot);
+    this.#verified += 1 - at(this.columns.verified, slot);
     this.columns.answers[slot] = label;
     this.columns.confidences[slot] = 1;
     this.columns.verified[slot] = 1;
@@ -103,13 +105,11 @@ export class MemoryContents {
   }
 
   summary(): { readonly verified: number; readonly evicted: number; readonly priorityMin: number } {
-    let verified = 0;
-    let priorityMin = this.size === 0 ? 0 : Number.POSITIVE_INFINITY;
-    for (const slot of this.#slots.values()) {
-      verified += at(this.columns.verified, slot);
-      priorityMin = Math.min(priorityMin, at(this.columns.priorities, slot));
-    }
-    return { verified, evicted: this.#evicted, priorityMin };
+    // Slots are filled from 0 on, and a freed one is filled again in the same call.
+    const priorities = this.columns.priorities.subarray(0, this.size);
+    let priorityMin = priorities[0] ?? 0;
+    for (const priority of priorities) if (priority < priorityMin) priorityMin = priority;
+    return { verified: this.#verified, evicted: this.#evicted, priorityMin };
   }
 
   /**
@@ -131,6 +131,7 @@ export class MemoryContents {
     this.#slots.delete(arrival);
     this.#byPosition.delete(positionKey({ seq: at(this.columns.seqs, slot), index: at(this.columns.indexes, slot) }));
     this.#evicted += 1;
+    this.#verified -= at(this.columns.verified, slot);
     return { slot, arrival };
   }
 }

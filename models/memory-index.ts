@@ -3,17 +3,21 @@
 //   add ──> tail (exact search, newest) ──advance()──> graph (HNSW) ──full of the dead──> a new graph, built aside
 //   search = best of tail and graph
 //
-// Measured on the embeddings of drifting digits (64 wide, 10,000 stored, 1,000 later ones asked, 2 cores at 2.6 GHz):
+// Measured on the embeddings of drifting digits (64 wide, 10,000 stored, 1,000 later ones asked for 5 and for 10, one row at a time
+// through memory-store.ts, one core at 2.6 GHz):
 //
-//                                          insert    search   recall@10
-//   exact                                   5 us     113 us     1.000
-//   HNSW M 8,  efConstruction 40,  ef 32   20 us      19 us     0.995
-//   HNSW M 16, efConstruction 64,  ef 48   28 us      23 us     0.999
-//   HNSW M 24, efConstruction 200, ef 128  82 us      50 us     1.000
+//                                    insert    search   recall@5   recall@10
+//   M 16, efConstruction 64, ef 48    28 us     25 us     0.998       0.998
+//   M 16, efConstruction 64, ef 32    28 us     21 us     0.995       0.995     chosen
+//   M 12, efConstruction 48, ef 32    25 us     21 us     0.994       0.993
+//   M 8,  efConstruction 40, ef 32    22 us     20 us     0.992       0.990
+//   ef 32 and a tail of 256           28 us     29 us     0.995       0.995
+//   ef 48 and a tail of 512           28 us     36 us     0.998       0.998
 //
+// 4 us of every call into hnswlib go into reading the query out of a plain array: so the tail is kept empty, and is not asked then.
 // Vectors without any structure are the graph's worst case: uniformly random queries find 0.70 of their neighbours at M 16.
-// An insert costs the asker 5 us: the graph is built in small slices when nobody asks, and without idle time the tail just
-// grows and everything stays right.
+// Taking an item in costs 7 us: the graph is built in small slices when nobody asks, and without idle time the tail just grows
+// and everything stays right.
 // Rejected: replacing deleted points in place (2,900/s, recall decays); a graph alone (inserts delay searches).
 //
 // Owns: vectors and both structures. Does not own: which items are kept (memory-contents.ts), slices (memory-worker.ts).
@@ -27,24 +31,32 @@ import type { MemoryOptions } from "./memory.js";
 
 export interface MemoryIndex {
   readonly size: number;
-  add(label: number, unit: Float32Array): void;
+  /** Items in the tail beyond those that are left there. */
+  readonly behind: number;
+  /** `unit` stays the caller's. */
+  add(label: number, unit: readonly number[]): void;
   remove(label: number): void;
-  /** Up to `k` labels by falling similarity. */
-  search(unit: Float32Array, k: number): Nearest;
+  /** Up to `k` labels by falling similarity, k at most `neighboursMax`; the oldest first of equals, as hnswlib gives them. */
+  search(unit: number[], k: number): Nearest;
   /** Moves up to `moves` items from the tail into the graph, or into the next graph; false = nothing is left to do. */
   advance(moves: number): boolean;
   shape(): { readonly tail: number; readonly graph: number; readonly building: boolean };
 }
 
+/** The first `count` places; written over by the next search. */
 export interface Nearest {
-  readonly labels: readonly number[];
+  count: number;
+  readonly labels: Float64Array;
   /** Cosine, -1..1. */
-  readonly similarities: readonly number[];
+  readonly similarities: Float64Array;
 }
 
-/** Newest items beside the graph: ~5 us of exact search. */
-const tailDefault = 512;
-const graphSettings = { m: 16, efConstruction: 64, randomSeed: 100, ef: 48 } as const;
+/** Neighbours a search returns at most: their number fits a byte. */
+export const neighboursMax = 255;
+
+/** Newest items that are left beside the graph. */
+const tailDefault = 0;
+const graphSettings = { m: 16, efConstruction: 64, randomSeed: 100, ef: 32 } as const;
 
 /** A graph under use or construction: the living labels in it, and how many points were ever added. */
 interface Graph {
@@ -64,6 +76,7 @@ interface State {
   graph: Graph;
   /** The next graph and the labels of the old one that it still lacks. */
   next: { readonly graph: Graph; readonly waiting: number[] } | null;
+  readonly nearest: Nearest;
 }
 
 export function createMemoryIndex(options: MemoryOptions): MemoryIndex {
@@ -81,10 +94,18 @@ export function createMemoryIndex(options: MemoryOptions): MemoryIndex {
     tail: new Set(),
     graph: emptyGraph(width, graphMax),
     next: null,
+    nearest: {
+      count: 0,
+      labels: new Float64Array(neighboursMax),
+      similarities: new Float64Array(neighboursMax),
+    },
   };
   return {
     get size() {
       return state.units.size;
+    },
+    get behind() {
+      return Math.max(0, state.tail.size - state.tailMax);
     },
     add: (label, unit) => addToTail(state, label, unit),
     remove: (label) => removeEverywhere(state, label),
@@ -101,12 +122,11 @@ function emptyGraph(width: number, max: number): Graph {
   return { points, living: new Set(), added: 0 };
 }
 
-function addToTail(state: State, label: number, unit: Float32Array): void {
-  if (unit.length !== state.options.width) throw new RangeError(`a vector of ${unit.length}`);
-  if (!unit.every(Number.isFinite)) throw new RangeError("a vector that is not finite");
+function addToTail(state: State, label: number, unit: readonly number[]): void {
+  checkVector(state, unit);
   if (state.units.has(label)) throw new RangeError(`label ${label} is taken`);
   if (state.units.size >= state.options.capacity) throw new RangeError(`full at ${state.options.capacity}`);
-  const point = Array.from(unit);
+  const point = unit.slice();
   state.units.set(label, point);
   state.exact.addPoint(point, label);
   state.tail.add(label);
@@ -120,21 +140,45 @@ function removeEverywhere(state: State, label: number): void {
   }
 }
 
-function searchBoth(state: State, unit: Float32Array, k: number): Nearest {
-  if (unit.length !== state.options.width || !unit.every(Number.isFinite)) throw new RangeError("not a unit vector");
-  const query = Array.from(unit);
-  const found: { label: number; similarity: number }[] = [];
-  const collect = (source: hnswlib.BruteforceSearch | hnswlib.HierarchicalNSW, count: number): void => {
-    if (count === 0) return;
-    const { neighbors, distances } = source.searchKnn(query, Math.min(k, count));
-    for (const [i, label] of neighbors.entries()) found.push({ label, similarity: 1 - (distances[i] ?? Number.NaN) });
-  };
-  collect(state.exact, state.tail.size);
-  collect(state.graph.points, state.graph.living.size);
-  // Equally near: the newest first, as labels grow.
-  found.sort((a, b) => b.similarity - a.similarity || b.label - a.label);
-  const best = found.slice(0, k);
-  return { labels: best.map((item) => item.label), similarities: best.map((item) => item.similarity) };
+function searchBoth(state: State, unit: number[], k: number): Nearest {
+  checkVector(state, unit);
+  const tail = searchOne(state.exact, state.tail.size, unit, k);
+  const graph = searchOne(state.graph.points, state.graph.living.size, unit, k);
+  merge(graph, tail, k, state.nearest);
+  return state.nearest;
+}
+
+const nothing: hnswlib.SearchResult = { neighbors: [], distances: [] };
+
+function searchOne(
+  source: hnswlib.BruteforceSearch | hnswlib.HierarchicalNSW,
+  count: number,
+  unit: number[],
+  k: number,
+): hnswlib.SearchResult {
+  return count === 0 ? nothing : source.searchKnn(unit, Math.min(k, count));
+}
+
+/** Both come sorted by rising distance, then rising label; what is in the graph is older than what is in the tail. */
+function merge(older: hnswlib.SearchResult, newer: hnswlib.SearchResult, k: number, into: Nearest): void {
+  let [fromOlder, fromNewer, count] = [0, 0, 0];
+  for (; count < k; count++) {
+    const olderDistance = older.distances[fromOlder] ?? Number.POSITIVE_INFINITY;
+    const newerDistance = newer.distances[fromNewer] ?? Number.POSITIVE_INFINITY;
+    const label = olderDistance <= newerDistance ? older.neighbors[fromOlder++] : newer.neighbors[fromNewer++];
+    if (label === undefined) break;
+    into.labels[count] = label;
+    into.similarities[count] = 1 - Math.min(olderDistance, newerDistance);
+  }
+  into.count = count;
+}
+
+function checkVector(state: State, unit: readonly number[]): void {
+  if (unit.length !== state.options.width) throw new RangeError(`a vector of ${unit.length}`);
+  // A value that is not finite stays in every sum it enters.
+  let sum = 0;
+  for (const value of unit) sum += value;
+  if (!Number.isFinite(sum)) throw new RangeError("a vector that is not finite");
 }
 
 function advance(state: State, moves: number): boolean {

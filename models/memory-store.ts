@@ -5,25 +5,28 @@
 //
 // S1. An embedding that is not finite, or has no direction, is refused and counted; the rest of its record is taken.
 // S2. What was evicted is gone from the index in the same call.
-import type { Position } from "./experience.js";
-import type { MemoryOptions, MemoryRows, MemoryStats, Neighbours } from "./memory.js";
-import { type MemoryColumns, MemoryContents } from "./memory-contents.js";
-import { createMemoryIndex, type MemoryIndex } from "./memory-index.js";
-import { at } from "./softmax.js";
 
-/** Neighbours a search returns at most; `found` is a byte. */
-const neighboursMax = 255;
+import { ColumnLayout } from "./columns.js";
+import type { Position } from "./experience.js";
+import type { MemoryOptions, MemoryStats, Neighbours } from "./memory.js";
+import { type MemoryColumns, MemoryContents } from "./memory-contents.js";
+import { createMemoryIndex, type MemoryIndex, neighboursMax } from "./memory-index.js";
+import type { MemoryRows } from "./memory-rows.js";
+import { at } from "./softmax.js";
 
 export class MemoryStore {
   readonly #options: MemoryOptions;
   readonly #contents: MemoryContents;
   readonly #index: MemoryIndex;
+  /** [width] the row at hand; hnswlib takes plain arrays only, and a new one for each row would cost more than its search. */
+  readonly #unit: number[];
   readonly #counts = { searches: 0, failures: 0, refused: 0 };
 
   constructor(options: MemoryOptions) {
     this.#options = options;
     this.#contents = new MemoryContents(options.capacity);
     this.#index = createMemoryIndex(options);
+    this.#unit = new Array<number>(options.width).fill(0);
   }
 
   add(rows: MemoryRows): void {
@@ -43,9 +46,8 @@ export class MemoryStore {
     const neighbours = emptyNeighbours(rows, k);
     this.#counts.searches += rows;
     for (let row = 0; row < rows; row++) {
-      const unit = unitVector(embeddings.subarray(row * width, (row + 1) * width));
-      if (unit === null) this.#counts.failures += 1;
-      else this.#searchRow(unit, neighbours, row);
+      if (toUnit(embeddings, row * width, this.#unit)) this.#searchRow(neighbours, row);
+      else this.#counts.failures += 1;
     }
     return neighbours;
   }
@@ -53,6 +55,11 @@ export class MemoryStore {
   /** A slice of index building; false when there is nothing left to build. */
   advance(moves: number): boolean {
     return this.#index.advance(moves);
+  }
+
+  /** Items that should be in the graph and are not yet. */
+  get behind(): number {
+    return this.#index.behind;
   }
 
   stats(): MemoryStats {
@@ -66,14 +73,12 @@ export class MemoryStore {
   }
 
   #addRow(rows: MemoryRows, row: number): void {
-    const { width } = this.#options;
-    const unit = unitVector(rows.embeddings.subarray(row * width, (row + 1) * width));
-    if (unit === null) {
+    if (!toUnit(rows.embeddings, row * this.#options.width, this.#unit)) {
       this.#counts.refused += 1;
       return;
     }
     const kept = this.#contents.keep({
-      position: { seq: rows.seq, index: row },
+      position: { seq: rows.seq, index: at(rows.indexes, row) },
       answer: at(rows.answers, row),
       confidence: at(rows.confidences, row),
       priority: at(rows.priorities, row),
@@ -81,33 +86,34 @@ export class MemoryStore {
     });
     if (kept.kind === "again") return;
     if (kept.evicted !== undefined) this.#index.remove(kept.evicted);
-    this.#index.add(kept.arrival, unit);
+    this.#index.add(kept.arrival, this.#unit);
   }
 
-  #searchRow(unit: Float32Array, neighbours: Neighbours, row: number): void {
-    const { labels, similarities } = this.#index.search(unit, neighbours.k);
-    neighbours.found[row] = labels.length;
-    for (const [place, arrival] of labels.entries()) {
+  #searchRow(neighbours: Neighbours, row: number): void {
+    const { count, labels, similarities } = this.#index.search(this.#unit, neighbours.k);
+    neighbours.found[row] = count;
+    for (let place = 0; place < count; place++) {
       const cell = row * neighbours.k + place;
-      neighbours.similarities[cell] = similarities[place] ?? Number.NaN;
-      copyItem(this.#contents.columns, this.#contents.slotOf(arrival), neighbours, cell);
+      neighbours.similarities[cell] = at(similarities, place);
+      copyItem(this.#contents.columns, this.#contents.slotOf(at(labels, place)), neighbours, cell);
     }
   }
 }
 
 export function emptyNeighbours(rows: number, k: number): Neighbours {
   const cells = rows * k;
+  const layout = new ColumnLayout(new ArrayBuffer(cells * (8 + 8 + 4 + 4 + 2 + 2 + 1) + rows));
   return {
     rows,
     k,
-    found: new Uint8Array(rows),
-    seqs: new Float64Array(cells),
-    indexes: new Uint16Array(cells),
-    similarities: new Float32Array(cells),
-    answers: new Uint16Array(cells),
-    confidences: new Float32Array(cells),
-    atMs: new Float64Array(cells),
-    verified: new Uint8Array(cells),
+    seqs: layout.float64(cells),
+    atMs: layout.float64(cells),
+    similarities: layout.float32(cells),
+    confidences: layout.float32(cells),
+    indexes: layout.uint16(cells),
+    answers: layout.uint16(cells),
+    verified: layout.uint8(cells),
+    found: layout.uint8(rows),
   };
 }
 
@@ -120,18 +126,20 @@ function copyItem(columns: MemoryColumns, slot: number, into: Neighbours, cell: 
   into.verified[cell] = at(columns.verified, slot);
 }
 
-/** null for a vector without direction: not finite, or all zeros. */
-function unitVector(values: Float32Array): Float32Array | null {
+/** The vector at `start`, as long as `into`, brought to length 1; false when it has no direction: not finite, or all zeros. */
+function toUnit(values: Float32Array, start: number, into: number[]): boolean {
   let square = 0;
-  for (const value of values) square += value * value;
-  if (!(square > 0 && Number.isFinite(square))) return null;
+  for (let i = 0; i < into.length; i++) square += at(values, start + i) ** 2;
+  if (!(square > 0 && Number.isFinite(square))) return false;
   const length = Math.sqrt(square);
-  return values.map((value) => value / length);
+  for (let i = 0; i < into.length; i++) into[i] = at(values, start + i) / length;
+  return true;
 }
 
 function checkLengths(rows: MemoryRows, width: number): void {
   const whole =
     rows.embeddings.length === rows.rows * width &&
+    rows.indexes.length === rows.rows &&
     rows.answers.length === rows.rows &&
     rows.confidences.length === rows.rows &&
     rows.priorities.length === rows.rows;

@@ -1,8 +1,10 @@
 // The memory's thread: searches at once, everything else in small slices between them.
 //
-// Owns: the order of work. Does not own: the memory (memory-store.ts).
+// Owns: the order of work, and the thread's end. Does not own: the memory (memory-store.ts).
 //
-// W1. A search waits for at most one slice: one record of rows, or `movesPerSlice` inserts into the graph (~1 ms).
+// W1. A search waits for at most one slice: one record of rows and `movesPerSlice` inserts into the graph (0.3 ms), when
+//     the graph is behind `movesWhenBehind` (1 ms).
+// W2. Told to close, the thread ends by itself between two slices (why: thread-end.ts); what is still queued is left.
 import { parentPort, workerData } from "node:worker_threads";
 import type { MemoryOptions, MemoryReply, MemoryRequest, Neighbours } from "./memory.js";
 import { MemoryStore } from "./memory-store.js";
@@ -10,6 +12,9 @@ import { MemoryStore } from "./memory-store.js";
 type Change = Extract<MemoryRequest, { kind: "add" | "label" | "settle" }>;
 
 const movesPerSlice = 8;
+/** A tail this much too long costs each search more than longer slices do: while a new graph is built, nothing leaves it. */
+const behindMax = 256;
+const movesWhenBehind = 32;
 
 const port = parentPort;
 if (port === null) throw new Error("memory-worker.ts runs in a worker thread only");
@@ -20,13 +25,15 @@ const store = new MemoryStore(options);
 const changes: Change[] = [];
 let head = 0;
 let scheduled = false;
+let closed = false;
 
-/** The columns' buffers pass to the asker. */
+/** The columns' buffer passes to the asker. */
 function found(id: number, neighbours: Neighbours): void {
-  const { found, seqs, indexes, similarities, answers, confidences, atMs, verified } = neighbours;
-  const columns = [found, seqs, indexes, similarities, answers, confidences, atMs, verified];
-  const buffers = columns.map((column) => column.buffer).filter((buffer) => buffer instanceof ArrayBuffer);
-  port?.postMessage({ kind: "found", id, neighbours } satisfies MemoryReply, buffers);
+  const { buffer } = neighbours.seqs;
+  port?.postMessage(
+    { kind: "found", id, neighbours } satisfies MemoryReply,
+    buffer instanceof ArrayBuffer ? [buffer] : [],
+  );
 }
 
 function receive(request: MemoryRequest): void {
@@ -43,6 +50,11 @@ function receive(request: MemoryRequest): void {
       changes.push(request);
       schedule();
       break;
+    case "close":
+      closed = true;
+      // With its port closed and no slice scheduled, nothing keeps the thread.
+      port?.close();
+      break;
     default:
       request satisfies never;
   }
@@ -57,18 +69,19 @@ function schedule(): void {
 
 function slice(): void {
   scheduled = false;
+  if (closed) return;
   const change = changes[head];
-  if (change === undefined) {
-    if (store.advance(movesPerSlice)) schedule();
-    return;
+  if (change !== undefined) {
+    apply(change);
+    head += 1;
+    if (head === changes.length) {
+      changes.length = 0;
+      head = 0;
+    }
   }
-  apply(change);
-  head += 1;
-  if (head === changes.length) {
-    changes.length = 0;
-    head = 0;
-  }
-  schedule();
+  // Also while changes wait: were the graph built in idle time only, a busy thread would search an ever longer tail.
+  const more = store.advance(store.behind > behindMax ? movesWhenBehind : movesPerSlice);
+  if (more || head < changes.length) schedule();
 }
 
 function apply(change: Change): void {
@@ -87,4 +100,6 @@ function apply(change: Change): void {
   }
 }
 
-port.on("message", receive);
+port.on("message", (requests: readonly MemoryRequest[]) => {
+  for (const request of requests) receive(request);
+});

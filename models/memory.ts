@@ -1,39 +1,33 @@
 // The memory of a model: its nearest past experiences, kept in a worker thread.
 //
-// Owns: the interface, the conversation with the thread, what is still waiting for an answer.
-// Does not own: contents and search (memory-store.ts), what a neighbour is worth (vote.ts).
+// Owns: the interface, the conversation with the thread, what is held back and what is still waiting for an answer.
+// Does not own: contents and search (memory-store.ts), which rows of a record enter (memory-rows.ts), what a neighbour is worth (vote.ts).
 //
 // M1. `add` and `label` are folded in the order they were called; a search does not wait for them.
 // M2. When the thread dies, every waiting call rejects and `died` resolves: the owner's incarnation ends.
+// M3. A change is held back for `holdMs` at most, so that it travels with the next search: at one request in flight, one message
+//     a request instead of three.
 import { Worker } from "node:worker_threads";
-import { type ExperienceBatch, type Position, rowsOf } from "./experience.js";
+import type { Clock } from "./clock.js";
+import type { Position } from "./experience.js";
+import type { MemoryRows } from "./memory-rows.js";
+import { ended, exitOf } from "./thread-end.js";
 
 export interface Memory {
-  /** Takes the rows of one record in, later. Their buffers stay the caller's. */
+  /** Takes the rows of one record in, later. Their buffers pass to the memory and must not be used again. */
   add(rows: MemoryRows): void;
   /** A true label for an experience; ignored when it is no longer here. */
   label(position: Position, label: number): void;
   /** embeddings [rows, width]; copied, the caller keeps them. */
   search(embeddings: Float32Array, rows: number, k: number): Promise<Neighbours>;
   stats(): Promise<MemoryStats>;
-  /** What `stats` said last; for a look inside that cannot wait. */
+  /** At most `statsEveryMs` behind whatever was asked or added last; for a look inside that cannot wait. */
   readonly lastStats: MemoryStats | null;
   /** Resolves when everything added so far is part of the contents: the back-pressure of whoever replays the log. */
   settled(): Promise<void>;
+  /** Waiting calls reject at once; resolves when the thread has ended, which is after the slice it is in. */
   close(): Promise<void>;
   readonly died: Promise<Error>;
-}
-
-/** The rows of one log record that the memory remembers. */
-export interface MemoryRows {
-  readonly seq: number;
-  readonly atMs: number;
-  readonly rows: number;
-  /** [rows, width] */
-  readonly embeddings: Float32Array;
-  readonly answers: Uint16Array;
-  readonly confidences: Float32Array;
-  readonly priorities: Float32Array;
 }
 
 export interface MemoryOptions {
@@ -81,6 +75,7 @@ export interface MemoryStats {
   readonly building: boolean;
 }
 
+/** What the thread is asked, in this order; a message is a list of them. */
 export type MemoryRequest =
   | { readonly kind: "add"; readonly rows: MemoryRows }
   | { readonly kind: "label"; readonly position: Position; readonly label: number }
@@ -92,7 +87,8 @@ export type MemoryRequest =
       readonly k: number;
     }
   | { readonly kind: "stats"; readonly id: number }
-  | { readonly kind: "settle"; readonly id: number };
+  | { readonly kind: "settle"; readonly id: number }
+  | { readonly kind: "close" };
 
 export type MemoryReply =
   | { readonly kind: "found"; readonly id: number; readonly neighbours: Neighbours }
@@ -104,13 +100,14 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-export function memoryRows(seq: number, batch: ExperienceBatch): MemoryRows {
-  const { atMs, embeddings, answers, confidences, priorities } = batch;
-  return { seq, atMs, rows: rowsOf(batch), embeddings, answers, confidences, priorities };
-}
+const holdMs = 5;
+/** Changes held back at most. */
+const heldMax = 64;
+const statsEveryMs = 500;
 
-export async function startMemory(options: MemoryOptions): Promise<Memory> {
-  const memory = new ThreadMemory(new Worker(new URL("./memory-worker.js", import.meta.url), { workerData: options }));
+export async function startMemory(options: MemoryOptions, clock: Clock): Promise<Memory> {
+  const worker = new Worker(new URL("./memory-worker.js", import.meta.url), { workerData: options });
+  const memory = new ThreadMemory(worker, clock);
   await memory.settled();
   return memory;
 }
@@ -118,14 +115,23 @@ export async function startMemory(options: MemoryOptions): Promise<Memory> {
 class ThreadMemory implements Memory {
   readonly died: Promise<Error>;
   readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  readonly #clock: Clock;
   readonly #waiting = new Map<number, Waiting>();
+  #held: MemoryRequest[] = [];
+  /** Cancel their timers. */
+  #sendingLater: (() => void) | undefined;
+  #lookingLater: (() => void) | undefined;
   #nextId = 0;
   #lastStats: MemoryStats | null = null;
   #ended: Error | null = null;
 
-  constructor(worker: Worker) {
+  constructor(worker: Worker, clock: Clock) {
     this.#worker = worker;
+    this.#clock = clock;
+    this.#exited = exitOf(worker);
     worker.on("message", (reply: MemoryReply) => {
+      if (reply.kind === "stats") this.#lastStats = reply.stats;
       this.#waiting.get(reply.id)?.resolve(reply);
       this.#waiting.delete(reply.id);
     });
@@ -144,17 +150,18 @@ class ThreadMemory implements Memory {
   }
 
   add(rows: MemoryRows): void {
-    this.#send({ kind: "add", rows });
+    this.#change({ kind: "add", rows });
   }
 
   label(position: Position, label: number): void {
-    this.#send({ kind: "label", position, label });
+    this.#change({ kind: "label", position, label });
   }
 
   async search(embeddings: Float32Array, rows: number, k: number): Promise<Neighbours> {
     // 256 bytes a row, and the caller still has to write them to the log: the copy, not the original, is handed over.
     const copy = new Float32Array(embeddings);
-    const reply = await this.#ask((id) => ({ kind: "search", id, embeddings: copy, rows, k }), [copy.buffer]);
+    this.#lookLater();
+    const reply = await this.#ask((id) => ({ kind: "search", id, embeddings: copy, rows, k }));
     if (reply.kind !== "found") throw new Error(`a search was answered with ${reply.kind}`);
     return reply.neighbours;
   }
@@ -162,7 +169,6 @@ class ThreadMemory implements Memory {
   async stats(): Promise<MemoryStats> {
     const reply = await this.#ask((id) => ({ kind: "stats", id }));
     if (reply.kind !== "stats") throw new Error(`a question for stats was answered with ${reply.kind}`);
-    this.#lastStats = reply.stats;
     return reply.stats;
   }
 
@@ -172,19 +178,47 @@ class ThreadMemory implements Memory {
 
   async close(): Promise<void> {
     this.#end(new Error("the memory is closed"));
-    await this.#worker.terminate();
+    this.#worker.postMessage([{ kind: "close" } satisfies MemoryRequest]);
+    await ended(this.#worker, this.#exited, this.#clock);
   }
 
-  #send(request: MemoryRequest, transfer: ArrayBuffer[] = []): void {
+  #change(change: MemoryRequest): void {
     if (this.#ended !== null) throw this.#ended;
-    this.#worker.postMessage(request, transfer);
+    this.#held.push(change);
+    this.#lookLater();
+    if (this.#held.length >= heldMax) this.#send();
+    else this.#sendingLater ??= this.#clock.after(holdMs, () => this.#sendHeld());
   }
 
-  #ask(make: (id: number) => MemoryRequest, transfer: ArrayBuffer[] = []): Promise<MemoryReply> {
+  /** The timer is left running when a search takes the changes along: setting one for each costs more than a wake-up in vain. */
+  #sendHeld(): void {
+    this.#sendingLater = undefined;
+    if (this.#held.length > 0) this.#send();
+  }
+
+  /** One message with all that is held back. */
+  #send(): void {
+    const requests = this.#held;
+    this.#held = [];
+    this.#worker.postMessage(requests, requests.flatMap(buffersOf));
+  }
+
+  /** Asks for stats once in a while, and once more after the last activity. */
+  #lookLater(): void {
+    this.#lookingLater ??= this.#clock.after(statsEveryMs, () => {
+      this.#lookingLater = undefined;
+      this.#held.push({ kind: "stats", id: this.#nextId++ });
+      this.#send();
+    });
+  }
+
+  #ask(make: (id: number) => MemoryRequest): Promise<MemoryReply> {
     return new Promise((resolve, reject) => {
+      if (this.#ended !== null) throw this.#ended;
       const id = this.#nextId++;
-      this.#send(make(id), transfer);
       this.#waiting.set(id, { resolve, reject });
+      this.#held.push(make(id));
+      this.#send();
     });
   }
 
@@ -192,10 +226,18 @@ class ThreadMemory implements Memory {
   #end(error: Error): boolean {
     if (this.#ended !== null) return false;
     this.#ended = error;
+    this.#sendingLater?.();
+    this.#lookingLater?.();
     for (const call of this.#waiting.values()) call.reject(error);
     this.#waiting.clear();
     return true;
   }
+}
+
+/** What passes to the thread without a copy. */
+function buffersOf(request: MemoryRequest): ArrayBuffer[] {
+  const column = request.kind === "add" ? request.rows : request.kind === "search" ? request : undefined;
+  return column?.embeddings.buffer instanceof ArrayBuffer ? [column.embeddings.buffer] : [];
 }
 
 /** What crosses the border of a thread need not be an Error of this one. */

@@ -17,6 +17,8 @@ export interface LearningSettings {
   readonly neighbours: number;
   /** Experiences the memory holds at most. */
   readonly capacity: number;
+  /** Rows of one log record that enter the memory at most, those of the highest priority; cold rows always do. */
+  readonly rememberedPerRecord: number;
   readonly strategy: VoteStrategy;
   /** Half-life-like scale of recency in votes: weight exp(-age / recencyMs). */
   readonly recencyMs: number;
@@ -50,6 +52,7 @@ export const defaults: LearningSettings = {
   trust: 0.7,
   neighbours: 5,
   capacity: 10_000,
+  rememberedPerRecord: 8,
   strategy: "ensemble",
   recencyMs: 24 * 60 * 60 * 1000,
   stages: { moments: true, head: true },

@@ -164,7 +164,11 @@ test("a search that fails costs its rows their vote, not their answer, and is co
         const search = () => Promise.reject(new Error("the index is broken"));
         return {
           ...state,
-          memory: Object.assign(Object.create(state.memory), { search, close: () => state.memory.close() }),
+          memory: Object.assign(Object.create(state.memory), {
+            search,
+            add: () => undefined,
+            close: () => state.memory.close(),
+          }),
         };
       },
     }),

@@ -4,6 +4,7 @@ import { type Embedded, EngineError, startEngine } from "../../models/engine.js"
 import { loadModel } from "../../models/manifest.js";
 import { sourceNormalisation } from "../../models/moments.js";
 import { openAdaptableSession } from "../../models/onnx-session.js";
+import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
 
 const model = await loadModel(digitsFolder);
@@ -20,7 +21,7 @@ async function inProcess(input: Float32Array, rows: number, given = parameters):
 }
 
 test("the thread gives the bits that the graph gives in process, at every batch size", async (t) => {
-  const engine = await startEngine(model);
+  const engine = await startEngine(model, systemClock);
   for (const rows of [1, 3, 16]) {
     const { input } = await firstDigits(rows);
     const expected = await inProcess(input.slice(), rows);
@@ -30,7 +31,7 @@ test("the thread gives the bits that the graph gives in process, at every batch 
 });
 
 test("new parameters act from the next run on, old ones can come back", async (t) => {
-  const engine = await startEngine(model);
+  const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(2);
   const other = { ...parameters, head: parameters.head.map((value) => -value) };
   const [first, second, third] = await Promise.all([
@@ -45,7 +46,7 @@ test("new parameters act from the next run on, old ones can come back", async (t
 });
 
 test("a slice of a larger buffer is sent without its neighbours, which stay usable", async (t) => {
-  const engine = await startEngine(model);
+  const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(2);
   const embedded = await engine.run(input.subarray(784), 1, parameters);
   t.is(input.length, 1568);
@@ -54,7 +55,7 @@ test("a slice of a larger buffer is sent without its neighbours, which stay usab
 });
 
 test("a whole buffer is handed over, not copied", async (t) => {
-  const engine = await startEngine(model);
+  const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(1);
   const run = engine.run(input, 1, parameters);
   t.is(input.length, 0);
@@ -63,7 +64,7 @@ test("a whole buffer is handed over, not copied", async (t) => {
 });
 
 test("inputs and parameters of the wrong size are the caller's fault, and harm no other run", async (t) => {
-  const engine = await startEngine(model);
+  const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(1);
   const faults = [
     engine.run(new Float32Array(783), 1, parameters),
@@ -77,7 +78,7 @@ test("inputs and parameters of the wrong size are the caller's fault, and harm n
 });
 
 test("closing rejects what is in flight and what comes later, and is not a death", async (t) => {
-  const engine = await startEngine(model);
+  const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(1);
   const flying = engine.run(input.slice(), 1, parameters);
   const closing = engine.close();
@@ -90,13 +91,13 @@ test("closing rejects what is in flight and what comes later, and is not a death
 
 test("a graph that ONNX Runtime refuses gives a typed error that names the model, and no thread stays", async (t) => {
   const broken = { ...model, modelBytes: model.modelBytes.slice(0, 1000) };
-  const error = await t.throwsAsync(startEngine(broken), { instanceOf: EngineError });
+  const error = await t.throwsAsync(startEngine(broken, systemClock), { instanceOf: EngineError });
   t.is(error.code, "start");
   t.regex(error.message, /digits cannot be served/);
 });
 
 test("a graph without the promised outputs is refused at the start", async (t) => {
-  const error = await t.throwsAsync(startEngine({ ...model, modelBytes: model.sourceBytes }), {
+  const error = await t.throwsAsync(startEngine({ ...model, modelBytes: model.sourceBytes }, systemClock), {
     instanceOf: EngineError,
   });
   t.is(error.code, "start");

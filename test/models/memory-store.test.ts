@@ -2,7 +2,8 @@
 import test from "ava";
 import fc from "fast-check";
 import { type Random, seededRandom } from "../../models/clock.js";
-import type { MemoryRows, Neighbours } from "../../models/memory.js";
+import type { Neighbours } from "../../models/memory.js";
+import type { MemoryRows } from "../../models/memory-rows.js";
 import { MemoryStore } from "../../models/memory-store.js";
 
 const width = 64;
@@ -26,6 +27,7 @@ function record(seq: number, embeddings: Float32Array, priorities?: Float32Array
     seq,
     atMs: seq,
     rows,
+    indexes: Uint16Array.from({ length: rows }, (_, row) => row),
     embeddings,
     answers: new Uint16Array(rows).fill(seq % 10),
     confidences: new Float32Array(rows).fill(0.5),
@@ -133,6 +135,24 @@ test("a true label corrects the answer, marks it verified, and is ignored for wh
   t.deepEqual([found.answers[0], found.verified[0], found.confidences[0]], [7, 1, 1]);
   t.is(store.stats().verified, 1);
   t.is(store.stats().priorityMin, 1);
+});
+
+test("what stats say is what is held: labels count once each and go with what is evicted", (t) => {
+  const store = new MemoryStore({ width, capacity: 3 });
+  for (let seq = 1; seq <= 3; seq++) store.add(record(seq, axis(seq), Float32Array.of(seq / 10)));
+  store.label({ seq: 3, index: 0 }, 7);
+  store.label({ seq: 3, index: 0 }, 8);
+  t.like(store.stats(), { size: 3, verified: 1, priorityMin: Math.fround(0.1) });
+  for (let seq = 4; seq <= 12; seq++) store.add(record(seq, axis(seq), Float32Array.of(0.5)));
+  t.like(store.stats(), { size: 3, verified: 0, priorityMin: 0.5, evicted: 9 });
+});
+
+test("of equally near experiences the oldest comes first, wherever each of them is held", (t) => {
+  const store = new MemoryStore({ width, capacity: 10, tail: 2 });
+  for (let seq = 1; seq <= 5; seq++) store.add(record(seq, axis(1)));
+  build(store);
+  t.is(store.stats().graph, 3);
+  t.deepEqual(keysAt(store.search(axis(1), 1, 5), 0), ["1/0", "2/0", "3/0", "4/0", "5/0"]);
 });
 
 test("what is not finite is refused and counted, on the way in and on the way out, and hurts no other row", (t) => {

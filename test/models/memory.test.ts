@@ -1,13 +1,31 @@
 // The memory behind its thread, with a real worker. The contents themselves are tested in memory-store.test.ts.
 import test from "ava";
-import { seededRandom } from "../../models/clock.js";
-import { memoryRows, startMemory } from "../../models/memory.js";
+import { type Clock, seededRandom } from "../../models/clock.js";
+import { startMemory } from "../../models/memory.js";
+import { memoryRows } from "../../models/memory-rows.js";
+import { defaults } from "../../models/settings.js";
+import { systemClock } from "../../supervision/clock.js";
 import { answersOf, smallSubject, width } from "./small-world.js";
 
+/** A clock whose timers run when the test says so. */
+function stillClock(): { readonly clock: Clock; readonly timers: Map<() => void, number> } {
+  const timers = new Map<() => void, number>();
+  const after = (ms: number, run: () => void): (() => void) => {
+    timers.set(run, ms);
+    return () => timers.delete(run);
+  };
+  return { clock: { nowMs: () => 0, monotonicMs: () => 0, delay: () => Promise.resolve(), after }, timers };
+}
+
+/** Runs the timers of so many milliseconds, once. */
+function elapse(timers: Map<() => void, number>, ms: number): void {
+  for (const [run, due] of [...timers]) if (due === ms && timers.delete(run)) run();
+}
+
 test("what was added is found, with its place in the log, its answer and its age, once it is settled", async (t) => {
-  const memory = await startMemory({ width, capacity: 100 });
+  const memory = await startMemory({ width, capacity: 100 }, systemClock);
   const batch = answersOf(smallSubject(), [0, 1, 2], seededRandom(1));
-  memory.add(memoryRows(41, batch));
+  memory.add(memoryRows(41, batch, defaults));
   await memory.settled();
   const query = batch.embeddings.slice(width, 2 * width);
   const found = await memory.search(query, 1, 2);
@@ -19,9 +37,9 @@ test("what was added is found, with its place in the log, its answer and its age
 });
 
 test("labels are folded after the rows that were added before them; stats say what the thread holds", async (t) => {
-  const memory = await startMemory({ width, capacity: 100 });
+  const memory = await startMemory({ width, capacity: 100 }, systemClock);
   const batch = answersOf(smallSubject(), [0, 1], seededRandom(2));
-  memory.add(memoryRows(1, batch));
+  memory.add(memoryRows(1, batch, defaults));
   memory.label({ seq: 1, index: 0 }, 2);
   t.is(memory.lastStats, null);
   await memory.settled();
@@ -32,30 +50,75 @@ test("labels are folded after the rows that were added before them; stats say wh
 });
 
 test("a search overtakes the records that wait in front of it", async (t) => {
-  const memory = await startMemory({ width, capacity: 10_000 });
+  const memory = await startMemory({ width, capacity: 10_000 }, systemClock);
   const random = seededRandom(3);
   const labels = Array.from({ length: 50 }, (_, row) => row % 3);
-  for (let seq = 1; seq <= 100; seq++) memory.add(memoryRows(seq, answersOf(smallSubject(), labels, random)));
+  for (let seq = 1; seq <= 100; seq++) memory.add(memoryRows(seq, answersOf(smallSubject(), labels, random), defaults));
   const order: string[] = [];
   const settled = memory.settled().then(() => order.push("settled"));
   const searched = memory.search(new Float32Array(width).fill(1), 1, 5).then(() => order.push("searched"));
   await Promise.all([settled, searched]);
   t.deepEqual(order, ["searched", "settled"]);
-  t.is((await memory.stats()).size, 5_000);
+  t.is((await memory.stats()).size, 100 * defaults.rememberedPerRecord);
+  await memory.close();
+});
+
+test("a change is held back until something is asked, or until its time has come", async (t) => {
+  const { clock, timers } = stillClock();
+  const memory = await startMemory({ width, capacity: 1_000 }, clock);
+  const random = seededRandom(5);
+  memory.add(memoryRows(1, answersOf(smallSubject(), [0], random), defaults));
+  memory.label({ seq: 1, index: 0 }, 2);
+  t.deepEqual([...timers.values()], [500, 5], "one timer to send, one to look");
+  await memory.settled();
+  t.like(await memory.stats(), { size: 1, verified: 1 });
+  memory.add(memoryRows(2, answersOf(smallSubject(), [1], random), defaults));
+  elapse(timers, 5);
+  await memory.settled();
+  t.is((await memory.stats()).size, 2);
+  await memory.close();
+  t.is(timers.size, 0, "a closed memory leaves no timer behind");
+});
+
+test("the last stats follow what was added and asked without anyone asking for them", async (t) => {
+  const { clock, timers } = stillClock();
+  const memory = await startMemory({ width, capacity: 1_000 }, clock);
+  const batch = answersOf(smallSubject(), [0, 1], seededRandom(6));
+  memory.add(memoryRows(1, batch, defaults));
+  await memory.search(batch.embeddings, 2, 1);
+  await memory.settled();
+  t.is(memory.lastStats, null);
+  elapse(timers, 500);
+  // Answered after the question before it.
+  await memory.settled();
+  t.like(memory.lastStats, { size: 2, searches: 2 });
+  await memory.close();
+});
+
+test("more changes than are held back are sent without waiting, in their order", async (t) => {
+  const { clock } = stillClock();
+  const memory = await startMemory({ width, capacity: 1_000 }, clock);
+  const random = seededRandom(7);
+  for (let seq = 1; seq <= 200; seq++) {
+    memory.add(memoryRows(seq, answersOf(smallSubject(), [seq % 3], random), defaults));
+    memory.label({ seq, index: 0 }, 1);
+  }
+  await memory.settled();
+  t.like(await memory.stats(), { size: 200, verified: 200 });
   await memory.close();
 });
 
 test("when the thread dies, whoever waits is told, and so is the owner", async (t) => {
-  const memory = await startMemory({ width, capacity: 100 });
+  const memory = await startMemory({ width, capacity: 100 }, systemClock);
   const batch = answersOf(smallSubject(), [0], seededRandom(4));
-  memory.add({ ...memoryRows(1, batch), rows: 2 });
+  memory.add({ ...memoryRows(1, batch, defaults), rows: 2 });
   await t.throwsAsync(memory.settled(), { message: /do not all have 2 rows/ });
   t.regex((await memory.died).message, /do not all have 2 rows/);
   await t.throwsAsync(memory.search(new Float32Array(width), 1, 1));
 });
 
 test("a memory that was closed did not die, and answers nothing more", async (t) => {
-  const memory = await startMemory({ width, capacity: 100 });
+  const memory = await startMemory({ width, capacity: 100 }, systemClock);
   await memory.close();
   await t.throwsAsync(memory.stats(), { message: "the memory is closed" });
   t.is(await Promise.race([memory.died, Promise.resolve("alive")]), "alive");
