@@ -68,7 +68,7 @@ async function fetchFromDebian(cacheDir: string): Promise<string> {
   await mkdir(cacheDir, { recursive: true });
   const work = await mkdtemp(join(cacheDir, "fetch-"));
   try {
-    await run("apt-get", ["download", binaryName], { cwd: work, timeout: fetchTimeoutMs });
+    await download(work);
     const archive = (await readdir(work)).find((file) => file.endsWith(".deb"));
     if (archive === undefined)
       throw new NoServerBinary("no nats-server found, and apt-get download brought no package");
@@ -83,6 +83,29 @@ async function fetchFromDebian(cacheDir: string): Promise<string> {
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** With the system's package lists; where there are none yet, with lists of our own, which need no root either. */
+async function download(work: string): Promise<void> {
+  const at = { cwd: work, timeout: fetchTimeoutMs };
+  const withSystemLists = await run("apt-get", ["download", binaryName], at).then(
+    () => true,
+    () => false,
+  );
+  if (withSystemLists) return;
+  const dirs = { lists: join(work, "lists"), cache: join(work, "cache") };
+  await mkdir(join(dirs.lists, "partial"), { recursive: true });
+  await mkdir(join(dirs.cache, "archives", "partial"), { recursive: true });
+  const own = [
+    "-o",
+    `Dir::State::lists=${dirs.lists}`,
+    "-o",
+    `Dir::Cache=${dirs.cache}`,
+    "-o",
+    "APT::Sandbox::User=root",
+  ];
+  await run("apt-get", [...own, "update"], at);
+  await run("apt-get", [...own, "download", binaryName], at);
 }
 
 async function isExecutable(file: string): Promise<boolean> {
