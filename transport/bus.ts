@@ -147,11 +147,13 @@ class NatsBus implements Bus {
   readonly #waiters = new Set<() => void>();
   readonly #requests: Requests;
   #disconnectedAtMs: number | undefined;
+  #payloadMaxBytes: number;
 
   constructor(connection: NatsConnection, clock: Clock, inboxPrefix: string | undefined) {
     this.#connection = connection;
     this.#clock = clock;
     this.#inboxPrefix = inboxPrefix;
+    this.#payloadMaxBytes = connection.info?.max_payload ?? 0;
     this.#requests = new Requests(wireOver(connection), clock, createInbox(inboxPrefix));
     this.closed = connection.closed().then((error) => {
       this.#wakeWaiters();
@@ -170,7 +172,9 @@ class NatsBus implements Bus {
   }
 
   get payloadMaxBytes(): number {
-    return this.#connection.info?.max_payload ?? 0;
+    // While disconnected there is no info: the bound of the server that was there holds until another says otherwise.
+    this.#payloadMaxBytes = this.#connection.info?.max_payload ?? this.#payloadMaxBytes;
+    return this.#payloadMaxBytes;
   }
 
   publish(subject: string, data: Uint8Array, options: { headers?: Headers; replyTo?: string } = {}): boolean {

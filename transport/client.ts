@@ -56,7 +56,8 @@ export type ClientOutcome<T> =
     };
 
 const defaultDeadlineMs = 5_000;
-const defaultRetries = 20;
+/** More than fit into the default deadline: the deadline is what ends a request. */
+const defaultRetries = 1_000;
 /** Longest wait of one try: a reply lost with a dying broker is asked for again after this. */
 const tryMs = 1_000;
 const pauseMs = 50;
@@ -143,9 +144,10 @@ export class DriftmendClient {
         headers: question.headers,
       });
       const settled = settle(outcome, question.parse, tries);
-      const spent = tries > question.retries || this.#clock.monotonicMs() + pauseMs >= deadlineAtMs;
+      const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);
+      const spent = tries > question.retries || this.#clock.monotonicMs() + waitMs >= deadlineAtMs;
       if (spent || !isPassing(settled)) return settled;
-      if (outcome.kind !== "timeout") await this.#clock.delay(pauseMs);
+      await this.#clock.delay(waitMs);
     }
   }
 }
@@ -164,6 +166,11 @@ function settle<T>(outcome: RequestOutcome, parse: Question<T>["parse"], tries: 
   const parsed = parse(outcome.data);
   if (parsed.kind === "refused") return { kind: "failed", why: "garbled", message: parsed.message, tries };
   return { ...parsed.value, tries };
+}
+
+/** The cluster's own word for how long to wait, where it gave one. */
+function pauseAfter<T>(outcome: ClientOutcome<T>): number {
+  return outcome.kind === "refusal" ? (outcome.refusal.retryAfterMs ?? pauseMs) : pauseMs;
 }
 
 function isPassing<T>(outcome: ClientOutcome<T>): boolean {

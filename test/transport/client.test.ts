@@ -66,6 +66,43 @@ test("a request that meets a starting cluster is asked again under the same id u
   t.is(ids[0], ids[1]);
 });
 
+test("a request that is made while the broker is away waits for it, and is not taken for too large", async (t) => {
+  const { cluster, client, node } = await open(t);
+  node.subscribe(cluster.subjects.infer("digits"), {}, (message) => {
+    const parsed = parseInferenceRequest(message.data);
+    message.respond(replyFor(parsed.kind === "ok" ? (parsed.value.id ?? "") : ""));
+  });
+  await node.flush();
+  const gone = new Promise<void>((resolve) => {
+    client.bus.onEvent((event) => {
+      if (event.kind === "disconnected") resolve();
+    });
+  });
+  const died = new Promise<void>((resolve) => {
+    cluster.broker.onExit(() => resolve());
+  });
+  process.kill(cluster.broker.pid, "SIGKILL");
+  await Promise.all([gone, died]);
+  const asked = client.infer("digits", input, { deadlineMs: 8_000 });
+  await cluster.broker.restart();
+  const outcome = await asked;
+  t.is(outcome.kind, "reply", JSON.stringify(outcome));
+});
+
+test("a cluster that says how long to wait is asked again until the deadline, and no longer", async (t) => {
+  const { cluster, client, node } = await open(t);
+  let asked = 0;
+  node.subscribe(cluster.subjects.infer("digits"), {}, (message) => {
+    asked += 1;
+    const { bytes, headers } = encodeRefusal({ code: "not_ready", message: "starting", retryAfterMs: 100 });
+    message.respond(bytes, headers);
+  });
+  await node.flush();
+  const outcome = await client.infer("digits", input, { deadlineMs: 700 });
+  t.like(outcome, { kind: "refusal", refusal: { code: "not_ready" } });
+  t.true(asked >= 2 && asked <= 7, `${asked} tries`);
+});
+
 test("a refusal that trying again does not change is given to the caller at once", async (t) => {
   const { cluster, client, node } = await open(t);
   node.subscribe(cluster.subjects.infer("digits"), {}, (message) => {
