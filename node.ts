@@ -112,7 +112,7 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   const hosted = await startNode(options, name, terminal, log);
   if (!(reportReady() || terminal.json)) terminal.note(`${name} is ready (${options.role.join(", ")})`);
   if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node: name }));
-  const failure = await Promise.race([interrupted(terminal.interrupted), hosted.drainAsked, hosted.failed]);
+  const failure = await Promise.race([interrupted(terminal.interrupted), hosted.failed]);
   if (failure instanceof Error) log.fatal("this node gives up", { error: failure });
   await hosted.stop();
   return failure instanceof Error ? gaveUpExitCode : 0;

@@ -1,6 +1,6 @@
 // The host of a tree: what surrounds the actors of one node process, from connecting to the last goodbye.
 //
-// Owns: the order of start and end, the answers to a look, a fault or a drain from outside, the exit code.
+// Owns: the order of start and end, the answers to a look or a fault from outside, the exit code.
 // Does not own: the tree (node.ts), the process itself (signals and exit are the caller's: `until`).
 //
 // H1. Ready is said after every actor is ready: the views have caught up with the log, the model has run once.
@@ -42,8 +42,6 @@ export interface HostOptions {
 export interface HostedNode {
   /** Why the node cannot go on; never settles while it can. */
   readonly failed: Promise<Error>;
-  /** A drain was asked for over the bus. */
-  readonly drainAsked: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -59,7 +57,7 @@ export async function hostNode(
   const counters = new Counters();
   const telemetry = new Telemetry(bus, subjects, node, counters, clock);
   const startedAtMs = clock.nowMs();
-  const vitals = () => ({ roles: options.roles.join(","), pid: options.pid, ...options.vitals(), ...counters.all() });
+  const vitals = () => ({ pid: options.pid, ...options.vitals(), ...counters.all() });
   const identity = { node, incarnation, origin: options.origin };
   const wiring = wire({ identity, bus, subjects, telemetry, clock, vitals }, models);
   const desks = wiring.models.map((model) => model.desk);
@@ -73,14 +71,22 @@ export async function hostNode(
     onEvent: (event) => reportSupervision(telemetry, log, event),
   });
   tree.onDeadLetter((letter) => refuseDeadLetter(desks, letter));
-  const looks = answerLooks({ bus, subjects, node, incarnation, pid: options.pid, tree, vitals, startedAtMs });
+  const looks = answerLooks({
+    bus,
+    subjects,
+    node,
+    incarnation,
+    pid: options.pid,
+    tree,
+    vitals: () => ({ roles: options.roles.join(","), ...vitals() }),
+    startedAtMs,
+  });
   const stopAnnouncing = announce(options, counters, startedAtMs);
   telemetry.event("node_ready", { actor: "host", incarnation }, () => [
     { about: node, roles: options.roles.join(",") },
   ]);
   return {
     failed: Promise.race([tree.failed, bus.closed.then((error) => error ?? new Error("the connection was closed"))]),
-    drainAsked: looks.drainAsked,
     stop: async () => {
       stopAnnouncing();
       await stopTree(tree, telemetry, node, incarnation);

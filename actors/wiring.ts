@@ -11,8 +11,15 @@ import { ModelLog } from "../operations/model-log.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import type { Ref } from "../supervision/ref.js";
 import type { Bus } from "../transport/bus.js";
-import { encodeEvent, parseEvent, type TelemetryEvent } from "../transport/events.js";
-import { type HeldLease, openLease } from "../transport/lease.js";
+import {
+  encodeAlert,
+  encodeEvent,
+  encodeMetrics,
+  parseEvent,
+  parseMetrics,
+  type TelemetryEvent,
+} from "../transport/events.js";
+import { evictAll, type HeldLease, openLease } from "../transport/lease.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { AlerterDeps } from "./alerter.js";
 import type { BeaconDeps } from "./beacon.js";
@@ -59,7 +66,7 @@ export interface Surroundings {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   /** The figures of a heartbeat. */
-  readonly vitals: () => TelemetryEvent["items"][number];
+  readonly vitals: () => Readonly<Record<string, number>>;
 }
 
 /** Every period and bound of the actors, in one literal. */
@@ -84,7 +91,7 @@ export function wire(around: Surroundings, models: readonly Model[]): NodeWiring
       deadlineMs: timing.requestDeadlineMs,
     }),
     beacon: { everyMs: timing.beatMs, beat: () => beat(around) },
-    watchdog: wireWatchdog(around, models),
+    watchdog: wireWatchdog(around),
     alerter: wireAlerter(around),
   };
 }
@@ -208,44 +215,32 @@ async function acquire({ bus, subjects, clock, identity }: Surroundings, model: 
 }
 
 function beat({ bus, subjects, identity, clock, vitals }: Surroundings): void {
-  const event: TelemetryEvent = {
-    kind: "metrics",
-    node: identity.node,
-    actor: "beacon",
-    incarnation: identity.incarnation,
-    atMs: clock.nowMs(),
-    items: [vitals()],
-  };
-  bus.publish(subjects.metrics(identity.node), encodeEvent(event));
+  const { node, incarnation } = identity;
+  bus.publish(subjects.metrics(node), encodeMetrics({ node, incarnation, atMs: clock.nowMs(), values: vitals() }));
 }
 
-function wireWatchdog(around: Surroundings, models: readonly Model[]): WatchdogDeps {
+function wireWatchdog(around: Surroundings): WatchdogDeps {
   const { bus, subjects, clock, telemetry } = around;
   return {
     silentAfterMs: timing.silentAfterMs,
     lookEveryMs: timing.lookMs,
     telemetry,
     listen: (tell) => {
-      const beats = listen(bus, subjects.all.metrics, (event) =>
-        tell({ kind: "heartbeat", node: event.node, incarnation: event.incarnation }),
-      );
+      const beats = bus.subscribe(subjects.all.metrics, {}, (message) => {
+        const sample = parseMetrics(message.data);
+        if (sample.kind === "ok") tell({ kind: "heartbeat", ...sample.value });
+      });
       const deaths = listen(bus, subjects.event("node_died"), (event) => {
         for (const item of event.items)
           tell({ kind: "died", node: String(item.about), incarnation: Number(item.about_incarnation) });
       });
       const leavings = listen(bus, subjects.event("node_left"), (event) => tell({ kind: "left", node: event.node }));
       return () => {
-        for (const stop of [beats, deaths, leavings]) stop();
+        beats.unsubscribe();
+        for (const stop of [deaths, leavings]) stop();
       };
     },
-    sweep: async (node, incarnation) => {
-      let swept = 0;
-      for (const model of models) {
-        const lease = openLease(bus, clock, subjects.leaseBucket, model.manifest.name);
-        if (await lease.evict({ node, incarnation })) swept += 1;
-      }
-      return swept;
-    },
+    sweep: (node, incarnation) => evictAll(bus, clock, subjects.leaseBucket, { node, incarnation }),
     confirm: async (node, incarnation, leases) => {
       const event: TelemetryEvent = {
         kind: "cleanup",
@@ -260,7 +255,7 @@ function wireWatchdog(around: Surroundings, models: readonly Model[]): WatchdogD
   };
 }
 
-function wireAlerter({ bus, subjects, clock }: Surroundings): AlerterDeps {
+function wireAlerter({ bus, subjects, clock, identity }: Surroundings): AlerterDeps {
   return {
     lookEveryMs: timing.lookMs,
     listen: (tell) => {
@@ -276,16 +271,10 @@ function wireAlerter({ bus, subjects, clock }: Surroundings): AlerterDeps {
         for (const stop of stops) stop();
       };
     },
-    publish: (alert) => {
-      const event = {
-        kind: "alert",
-        node: "cluster",
-        actor: "alerter",
-        incarnation: 0,
-        atMs: clock.nowMs(),
-        items: [{ ...alert }],
-      };
-      bus.publish(subjects.alert(alert.severity, alert.name), encodeEvent(event));
+    publish: ({ name, severity, state, about, detail, count }) => {
+      const message = `${about}: ${detail || name}${count > 1 ? ` (${count} times)` : ""}`;
+      const notice = { name, severity, state, node: identity.node, atMs: clock.nowMs(), message, value: count };
+      bus.publish(subjects.alert(severity, name), encodeAlert(notice));
     },
   };
 }

@@ -9,7 +9,7 @@
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "../transport/bus.js";
 import { encodeEvent, parseEvent } from "../transport/events.js";
-import { openLease } from "../transport/lease.js";
+import { evictAll } from "../transport/lease.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { Telemetry } from "./telemetry.js";
 
@@ -18,8 +18,6 @@ export interface CleanupDeps {
   readonly subjects: Subjects;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
-  /** Names of the models: each has one writer's lease. */
-  readonly models: readonly string[];
 }
 
 export interface Death {
@@ -50,12 +48,8 @@ export async function confirmCleanup(deps: CleanupDeps, death: Death): Promise<{
   return { leasesCleaned: await cleanUpMyself(deps, death) };
 }
 
-async function cleanUpMyself(deps: CleanupDeps, { node, incarnation }: Death): Promise<number> {
-  const { bus, subjects, clock, models } = deps;
-  const evictions = models.map((model) =>
-    openLease(bus, clock, subjects.leaseBucket, model).evict({ node, incarnation }),
-  );
-  const leases = (await Promise.all(evictions)).filter(Boolean).length;
+async function cleanUpMyself({ bus, subjects, clock }: CleanupDeps, { node, incarnation }: Death): Promise<number> {
+  const leases = await evictAll(bus, clock, subjects.leaseBucket, { node, incarnation });
   const atMs = clock.nowMs();
   const items = [{ leases, by: "supervisor" }];
   bus.publish(subjects.cleanup(node), encodeEvent({ kind: "cleanup", node, actor: "root", incarnation, atMs, items }));

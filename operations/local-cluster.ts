@@ -8,10 +8,9 @@
 //     root itself, and the confirmation says by whom (law 6).
 // R3. Ends in reverse order: nodes drain, then the broker stops, then the context file goes.
 
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../models/clock.js";
-import { parseManifest } from "../models/manifest.js";
 import type { Logger } from "../supervision/logger.js";
 import { startProcesses } from "../supervision/process-root.js";
 import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../supervision/process-spec.js";
@@ -136,7 +135,6 @@ async function startRoot(
   ending.push(() => bus.close());
   const brokerWatch = superviseBroker(access.broker, { clock, random, log });
   const telemetry = new Telemetry(bus, subjects, "root", new Counters(), clock);
-  const models = await Promise.all(options.models.map(modelName));
   const porter = new Porter(bus, subjects);
   ending.push(async () => porter.leave());
   let nodeRestarts = 0;
@@ -148,7 +146,7 @@ async function startRoot(
     beforeRestart: (id, generation, exit) => {
       nodeRestarts += 1;
       const cause = describeProcessExit(exit);
-      return confirmCleanup({ bus, subjects, telemetry, clock, models }, { node: id, incarnation: generation, cause });
+      return confirmCleanup({ bus, subjects, telemetry, clock }, { node: id, incarnation: generation, cause });
     },
     onEvent: (event) => {
       if (event.role === "serving") attend(porter, event);
@@ -164,12 +162,6 @@ async function startRoot(
     failed: Promise.race([processes.failed, brokerWatch.failed]),
     restarts: () => nodeRestarts + brokerWatch.restarts,
   };
-}
-
-/** The root reads no more of a model than its name. */
-async function modelName(folder: string): Promise<string> {
-  const file = join(folder, "manifest.json");
-  return parseManifest(await readFile(file, "utf8"), file).name;
 }
 
 function connectAs({ url, node }: Access, clock: Clock): Promise<Bus> {

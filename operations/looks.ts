@@ -1,6 +1,6 @@
-// A node seen and touched from outside: looks inside its actors, its tree, its status, faults, and the order to drain.
+// A node seen and touched from outside: looks inside its actors, its tree, its status, and faults.
 //
-// Owns: who answers what on the actor, chaos and control subjects of one node. Does not own: who may ask (the broker's permissions).
+// Owns: who answers what on the actor and chaos subjects of one node. Does not own: who may ask (the broker's permissions).
 
 import { ChaosRefusedError } from "../supervision/chaos.js";
 import type { ChaosMode } from "../supervision/events.js";
@@ -15,7 +15,6 @@ import {
   encodeChaosReceipt,
   encodeTree,
   parseChaosRequest,
-  parseOrder,
 } from "../transport/orders.js";
 import { actorPathOf, type Subjects } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";
@@ -32,28 +31,16 @@ export interface LookDeps {
 }
 
 export interface Looks {
-  readonly drainAsked: Promise<void>;
   stop(): void;
 }
 
 export function answerLooks(deps: LookDeps): Looks {
   const { bus, subjects, node } = deps;
-  let askDrain: () => void = () => undefined;
-  const drainAsked = new Promise<void>((resolve) => {
-    askDrain = resolve;
-  });
   const subscriptions = [
     bus.subscribe(subjects.all.actorsOf(node), {}, (message) => look(deps, message)),
     bus.subscribe(subjects.chaos(node), {}, (message) => fault(deps, message)),
-    bus.subscribe(subjects.control(node), {}, (message) => {
-      const order = parseOrder(message.data);
-      if (order.kind === "refused") return refuse(message, order);
-      message.respond(encodeMessage({ v: 1, node, draining: true }));
-      askDrain();
-    }),
   ];
   return {
-    drainAsked,
     stop: () => {
       for (const subscription of subscriptions) subscription.unsubscribe();
     },

@@ -1,4 +1,4 @@
-// What operators ask: faults with receipts, looks inside an actor, the tree, a node's drain.
+// What operators ask: faults with receipts, looks inside an actor, the tree.
 //
 // Owns: these requests and replies in both directions; foreign bytes are read with the same readers as wire.ts (W1, W2).
 // Does not own: who may send them (credentials.ts), what a fault does (supervision).
@@ -60,8 +60,6 @@ export interface ActorLook {
   readonly summary: PlainMap;
 }
 
-export type Order = { readonly kind: "drain" };
-
 export function parseChaosRequest(bytes: Uint8Array): Parsed<ChaosRequest> {
   return parse(bytes, (fields) => ({
     target: text(256)(fields, "target"),
@@ -94,14 +92,6 @@ export function parseChaosReceipt(bytes: Uint8Array): Parsed<Outcome<ChaosReceip
     detectMs: optional(fields, "detectMs", ms) ?? null,
     repairMs: optional(fields, "repairMs", ms) ?? null,
   }));
-}
-
-export function parseOrder(bytes: Uint8Array): Parsed<Order> {
-  return parse(bytes, (fields) => ({ kind: oneOf("drain")(fields, "order") }));
-}
-
-export function encodeOrder(order: Order): Uint8Array {
-  return encodeMessage({ v: 1, order: order.kind });
 }
 
 /** The empty question of a look, a tree or a ping. */

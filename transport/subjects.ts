@@ -57,17 +57,12 @@ export interface Subjects {
   snapshots(model: string): string;
   /** Confirmation that a dead incarnation's resources are gone. */
   cleanup(node: string): string;
-  /** Drain and other orders to one node. */
-  control(node: string): string;
   event(kind: string): string;
-  stress(event: string): string;
   metrics(node: string): string;
   alert(severity: Severity, name: string): string;
   chaos(node: string): string;
   /** A look inside one actor; a path's slashes become dots. */
   actor(node: string, path: string): string;
-  /** The supervision tree of one node ("root" is the root process). */
-  tree(node: string): string;
   /** Every request of a kind, for subscriptions and permissions. */
   readonly all: {
     readonly infer: string;
@@ -78,8 +73,6 @@ export interface Subjects {
     readonly alert: string;
     readonly chaos: string;
     readonly actor: string;
-    readonly tree: string;
-    readonly control: string;
     readonly cleanup: string;
     actorsOf(node: string): string;
   };
@@ -104,14 +97,11 @@ export function subjectsOf(cluster: string): Subjects {
     weights: (model) => logSubject("weights", model),
     snapshots: (model) => logSubject("snapshot", model),
     cleanup: (node) => `${root}.cleanup.${token("node", node)}`,
-    control: (node) => `${root}.control.${token("node", node)}`,
     event: (kind) => `${root}.telemetry.event.${token("event", kind)}`,
-    stress: (event) => `${root}.telemetry.stress.${token("event", event)}`,
     metrics: (node) => `${root}.telemetry.metrics.${token("node", node)}`,
     alert: (severity, name) => `${root}.alert.${severity}.${token("alert", name)}`,
     chaos: (node) => `${root}.chaos.${token("node", node)}`,
     actor: (node, path) => `${root}.actor.${token("node", node)}.${actorTokens(path)}`,
-    tree: (node) => `${root}.tree.${token("node", node)}`,
     all: wildcards(root),
     stream: (kind, model) => `${root}-${kind}-${token("model", model)}`,
     logSubject,
@@ -130,8 +120,6 @@ function wildcards(root: string): Subjects["all"] {
     alert: `${root}.alert.>`,
     chaos: `${root}.chaos.>`,
     actor: `${root}.actor.>`,
-    tree: `${root}.tree.>`,
-    control: `${root}.control.>`,
     cleanup: `${root}.cleanup.>`,
     actorsOf: (node) => `${root}.actor.${token("node", node)}.>`,
   };

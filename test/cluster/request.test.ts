@@ -72,13 +72,22 @@ async function everythingLearned() {
   return settledCommit(running);
 }
 
+function heartbeats(node: string, count: number): Promise<void> {
+  let heard = 0;
+  return new Promise((resolve) => {
+    const subscription = running.operator.subscribe(running.subjects.metrics(node), {}, () => {
+      heard += 1;
+      if (heard < count) return;
+      subscription.unsubscribe();
+      resolve();
+    });
+  });
+}
+
 /** The memory's figures as of now: they are renewed at least every second, and heartbeats come at that pace. */
 async function memory(): Promise<Fields> {
-  const { node: serving } = await actorOf(running, "buffer");
-  const beats = await Heard.on(running.operator, running.subjects.metrics(serving));
-  await beats.until("two heartbeats", (events) => events.length >= 2);
-  beats.stop();
   const { node, path } = await actorOf(running, "buffer");
+  await heartbeats(node, 2);
   const { actors } = (await statusOf(running, node)) as { readonly actors: Record<string, { memory: Fields }> };
   return actors[path]?.memory ?? {};
 }
