@@ -206,7 +206,8 @@ function version(): string {
 function terminalOf(json: boolean, interrupted: AbortSignal): Terminal {
   const { stdout, stderr } = process;
   const { NO_COLOR: noColour = "", TERM: kind = "" } = process.env;
-  const colourful = stdout.isTTY && noColour === "" && kind !== "dumb";
+  // Of a pipe isTTY is undefined, whatever the types say; an undefined switch would leave the choice to the library.
+  const colourful = stdout.isTTY === true && noColour === "" && kind !== "dumb";
   return {
     print: (text) => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
