@@ -16,7 +16,7 @@ import { startProcesses } from "../supervision/process-root.js";
 import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../supervision/process-spec.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
-import { type ClusterContext, removeContext, writeContext } from "../transport/context.js";
+import { type ClusterContext, contextFile, readContext, removeContext, writeContext } from "../transport/context.js";
 import { type Credential, type Credentials, makeCredentials } from "../transport/credentials.js";
 import { findServer } from "../transport/server-binary.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
@@ -31,7 +31,10 @@ export interface LocalClusterOptions {
   readonly serving: number;
   /** Folders of the models. */
   readonly models: readonly string[];
+  /** Where the context file goes. */
   readonly store: string;
+  /** Where the embedded broker keeps the log; the store when left out. */
+  readonly logStore?: string;
   /** A running server; without it one is started. */
   readonly nats?: { readonly url: string; readonly user?: string; readonly password?: string };
   readonly natsServer?: string;
@@ -68,9 +71,10 @@ const nodeShutdownMs = 8_000;
 export async function startLocalCluster(options: LocalClusterOptions, deps: LocalClusterDeps): Promise<LocalCluster> {
   const startedAtMs = deps.clock.monotonicMs();
   const store = resolve(options.store);
+  await refuseSecond(store);
   await mkdir(store, { recursive: true, mode: 0o700 });
   const subjects = subjectsOf(options.cluster);
-  const access = await openAccess(options, store, subjects, deps);
+  const access = await openAccess(options, resolve(options.logStore ?? store), subjects, deps);
   const ending: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of ending.splice(0).reverse()) await end();
@@ -79,11 +83,11 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
     if (access.broker !== undefined) ending.push(() => access.broker?.stop() ?? Promise.resolve());
     const root = await startRoot(options, access, subjects, deps, ending);
     const context = contextOf(options.cluster, access);
-    const contextFile = await writeContext(store, context);
+    const written = await writeContext(store, context);
     ending.push(() => removeContext(store, process.pid));
     return {
       context,
-      contextFile,
+      contextFile: written,
       readyMs: deps.clock.monotonicMs() - startedAtMs,
       get restarts() {
         return root.restarts();
@@ -95,6 +99,20 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
     await stop();
     throw error;
   }
+}
+
+/** Another cluster of this store lives: whoever starts a second one must choose another store, or end the first. */
+export class ClusterRunsError extends Error {
+  override readonly name = "ClusterRunsError";
+  constructor(store: string, pid: number) {
+    super(`a cluster runs on ${store} already (process ${pid}); end it, or give another --store`);
+  }
+}
+
+/** Two clusters on one store would overwrite each other's context and log. */
+export async function refuseSecond(store: string): Promise<void> {
+  const found = await readContext(contextFile(store));
+  if (found.kind === "found" && found.context.pid !== process.pid) throw new ClusterRunsError(store, found.context.pid);
 }
 
 /** Where NATS is and with which rights: ours, or the one we were given. */

@@ -35,8 +35,15 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
   return { kind: "failed", message: failure.message, next: "driftmend doctor looks at this machine" };
 }
 
-/** Starts the cluster that the flags describe; `output` takes all log lines instead of stderr. */
-export function startFrom(options: UpOptions, terminal: Terminal, output?: number): Promise<LocalCluster> {
+/** What a demo keeps apart from the store of a cluster that is meant to stay. */
+export interface Aside {
+  /** Takes all log lines instead of stderr. */
+  readonly output?: number;
+  readonly logStore?: string;
+}
+
+/** Starts the cluster that the flags describe. */
+export function startFrom(options: UpOptions, terminal: Terminal, aside: Aside = {}): Promise<LocalCluster> {
   const { nats, user, password } = options;
   return startLocalCluster(
     {
@@ -48,7 +55,7 @@ export function startFrom(options: UpOptions, terminal: Terminal, output?: numbe
       entry,
       env: { PATH: options.searchPath },
       ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
-      ...(output === undefined ? {} : { output }),
+      ...aside,
       ...(nats === undefined
         ? {}
         : {
@@ -62,7 +69,7 @@ export function startFrom(options: UpOptions, terminal: Terminal, output?: numbe
     {
       clock: terminal.clock,
       random: seededRandom(randomBytes(4).readUInt32LE()),
-      log: openLogger("warn", { process: "root" }, output),
+      log: openLogger("warn", { process: "root" }, aside.output),
     },
   );
 }

@@ -9,16 +9,16 @@
 
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadModel } from "../models/manifest.js";
 import { openSession } from "../models/onnx-session.js";
-import { digitsFolder, type LocalCluster } from "../operations/local-cluster.js";
+import { digitsFolder, type LocalCluster, refuseSecond } from "../operations/local-cluster.js";
 import { type DemoState, renderDemo, renderDemoLine } from "../operations/terminal/demo-screen.js";
 import { openPainter, type Painter } from "../operations/terminal/painter.js";
 import { type DemoReport, renderReport } from "../operations/terminal/report.js";
 import type { Terminal } from "../operations/terminal/terminal.js";
-import { entry, startFrom } from "../operations/up.js";
+import { type Aside, entry, startFrom } from "../operations/up.js";
 import type { Outcome } from "../operations/verbs/outcome.js";
 import { done } from "../operations/verbs/outcome.js";
 import type { DemoOptions } from "../operations/verbs/run-options.js";
@@ -37,13 +37,25 @@ const deadlineMs = 10_000;
 const frameMs = 250;
 
 export async function runDemo(options: DemoOptions, terminal: Terminal): Promise<Outcome> {
-  const ownStore = options.store === defaultStore && options.nats === undefined;
-  if (ownStore) await rm(join(options.store, "nats"), { recursive: true, force: true });
-  await mkdir(options.store, { recursive: true, mode: 0o700 });
+  await refuseSecond(options.store);
+  const throwaway = options.store === defaultStore && options.nats === undefined;
+  const logStore = throwaway ? join(options.store, "demo") : options.store;
+  // Left by a demo that was killed: nobody else writes there.
+  if (throwaway) await rm(logStore, { recursive: true, force: true });
+  await mkdir(logStore, { recursive: true, mode: 0o700 });
   // Log lines would tear the screen: they go to a file beside the log, and with it.
-  const output = openSync(join(options.store, "nodes.log"), "a", 0o600);
+  const output = openSync(join(logStore, "nodes.log"), "a", 0o600);
+  try {
+    return await runOn(options, terminal, { output, logStore });
+  } finally {
+    closeSync(output);
+    if (throwaway) await removeStore(options.store, logStore);
+  }
+}
+
+async function runOn(options: DemoOptions, terminal: Terminal, aside: Aside): Promise<Outcome> {
   if (!terminal.json) terminal.note("starting nats-server, one serving, one learning and one operations node ...");
-  const cluster = await startFrom(options, terminal, output);
+  const cluster = await startFrom(options, terminal, aside);
   try {
     const report = await play(options, terminal, cluster);
     if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, undefined, 2)}\n`);
@@ -51,9 +63,13 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
     return outcomeOf(report, terminal);
   } finally {
     await cluster.stop();
-    closeSync(output);
-    if (ownStore) await rm(options.store, { recursive: true, force: true });
   }
+}
+
+/** The demo's own log goes, and the store with it unless something else, as the log of `up`, is kept there. */
+async function removeStore(store: string, logStore: string): Promise<void> {
+  await rm(logStore, { recursive: true, force: true });
+  if ((await readdir(store)).length === 0) await rmdir(store);
 }
 
 function outcomeOf(report: Report, terminal: Terminal): Outcome {

@@ -7,20 +7,16 @@ import { rowsOf } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
 import { ModelLog } from "../operations/model-log.js";
 import { type Replayed, replayModel } from "../operations/replay.js";
+import type { DemoReport } from "../operations/terminal/report.js";
 import { type Bus, connectBus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../transport/orders.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 
 export interface Evidence {
-  readonly updates: {
-    readonly enqueued: number;
-    readonly applied: number;
-    readonly refused: Readonly<Record<string, number>>;
-    readonly rolledBack: number;
-  };
+  readonly updates: DemoReport["updates"];
   readonly modelVersion: number;
-  readonly log: { readonly experiences: number; readonly updates: number; readonly bytes: number };
+  readonly log: DemoReport["log"];
   readonly replay: Pick<Replayed, "updates" | "checksum" | "committedChecksum" | "equal">;
   readonly actorRestarts: number;
 }

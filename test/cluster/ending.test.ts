@@ -1,13 +1,15 @@
 // How a cluster ends, as a process: by its limit, by Ctrl-C, by SIGTERM, by a death of its root. Nothing may stay behind.
 
+import { once } from "node:events";
 import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { systemClock } from "../../supervision/clock.js";
 import { contextFile, readContext } from "../../transport/context.js";
 import type { TreeNode } from "../../transport/orders.js";
 import { identify } from "../../transport/process-identity.js";
 import { someDigits, tensorOf } from "./pictures.js";
-import { ask, type Program, processesOf, run, start, survivors } from "./program.js";
+import { ask, type Program, processesOf, run, start, survivors, typedIn } from "./program.js";
 import { Heard, lookAt, temporaryStore } from "./running.js";
 
 const stores: string[] = [];
@@ -127,6 +129,23 @@ test.serial(
     t.is(code, 130);
   },
 );
+
+test.serial("a demo refuses to start beside a running cluster, and leaves the log of an ended one alone", async (t) => {
+  const directory = await newStore(t);
+  const up = typedIn(directory, "up", "--json");
+  await Promise.race([once(up.child.stdout ?? t.fail(), "data"), up.ended]);
+  const beside = await typedIn(directory, "demo", "--requests", "20", "--json").ended;
+  t.is(beside.code, 1);
+  t.is(beside.stdout, "");
+  t.regex(beside.stderr, /runs on \.driftmend already/);
+  up.child.kill("SIGINT");
+  t.is((await up.ended).code, 130);
+  const kept = await readdir(join(directory, ".driftmend", "nats"), { recursive: true });
+  const after = await typedIn(directory, "demo", "--requests", "20", "--json").ended;
+  t.is(after.code, 0, after.stderr);
+  t.deepEqual(await readdir(join(directory, ".driftmend", "nats"), { recursive: true }), kept);
+  t.deepEqual(await readdir(join(directory, ".driftmend")), ["nats"]);
+});
 
 test.serial("a demo that is interrupted drains, reports what it measured, and ends with 130 (S2-47)", async (t) => {
   const program = start(await newStore(t), "demo", "--json");

@@ -42,6 +42,11 @@ export async function run(store: string, ...words: readonly string[]): Promise<E
   return start(store, ...words).ended;
 }
 
+/** A verb typed in `directory`, with the default store, `.driftmend` in there. */
+export function typedIn(directory: string, ...words: readonly string[]): Pick<Program, "child" | "ended"> {
+  return spawned(words, directory);
+}
+
 /** A verb that finds its cluster by the context file in the store; what it printed as JSON, when it ended well. */
 export async function ask(store: string, ...words: readonly string[]): Promise<unknown> {
   const { code, stdout, stderr } = await spawned([...words, "--json", "--context", contextFile(store)]).ended;
@@ -49,9 +54,9 @@ export async function ask(store: string, ...words: readonly string[]): Promise<u
   return JSON.parse(stdout);
 }
 
-function spawned(words: readonly string[]): Pick<Program, "child" | "ended"> {
+function spawned(words: readonly string[], cwd = process.cwd()): Pick<Program, "child" | "ended"> {
   const startedAtMs = systemClock.monotonicMs();
-  const child = spawn(process.execPath, [entry, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [entry, ...words], { cwd, stdio: ["ignore", "pipe", "pipe"] });
   const read = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const)
     child[stream].setEncoding("utf8").on("data", (text: string) => {
