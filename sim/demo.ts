@@ -25,6 +25,7 @@ import type { DemoOptions } from "../operations/verbs/run-options.js";
 import { DriftmendClient } from "../transport/client.js";
 import { defaultStore } from "../transport/context.js";
 import { loadDigitPool } from "./digits.js";
+import { driftNames } from "./drift.js";
 import { type Evidence, gatherEvidence } from "./evidence.js";
 import { Load } from "./load.js";
 import { driftingStream } from "./stream.js";
@@ -103,7 +104,12 @@ async function play(options: DemoOptions, terminal: Terminal, cluster: LocalClus
   });
   const source = await openSession(model.sourceBytes);
   const updates = await followUpdates(context, clock);
-  const samples = driftingStream({ pool: await loadDigitPool(), seed: options.seed, variant: "iid" });
+  const samples = driftingStream({
+    pool: await loadDigitPool(),
+    seed: options.seed,
+    variant: "iid",
+    segment: segmentOf(options.requests),
+  });
   const limits = {
     requests: options.requests ?? Number.POSITIVE_INFINITY,
     durationMs: options.duration ?? Number.POSITIVE_INFINITY,
@@ -123,6 +129,17 @@ async function play(options: DemoOptions, terminal: Terminal, cluster: LocalClus
   await updates.close();
   await client.close();
   return reportOf(options, cluster, load, evidence, seconds);
+}
+
+/** Requests of one drift, least and most: a run with a limit shows all ten drifts, as far as each still has time to be adapted to. */
+export function segmentOf(requests: number | undefined): readonly [number, number] {
+  if (requests === undefined) return [300, 600];
+  const even = requests / driftNames.length;
+  return [bounded((2 / 3) * even, 150, 300), bounded((4 / 3) * even, 250, 600)];
+}
+
+function bounded(value: number, least: number, most: number): number {
+  return Math.round(Math.min(most, Math.max(least, value)));
 }
 
 function reportOf(
