@@ -17,7 +17,7 @@ import type { SupervisionEvent } from "../supervision/events.js";
 import type { Logger } from "../supervision/logger.js";
 import { type ActorTree, startTree } from "../supervision/system.js";
 import type { Bus, BusEvent } from "../transport/bus.js";
-import { announceService } from "../transport/service.js";
+import { announceService, type EndpointStats } from "../transport/service.js";
 import { ensureLeaseBucket, ensureStreams } from "../transport/streams.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { Desk, OpenRequest } from "./desk.js";
@@ -129,14 +129,20 @@ function announce(options: HostOptions, counters: Counters, startedAtMs: number)
     name: manifest.name,
     subject: subjects.infer(manifest.name),
     queueGroup: subjects.servingGroup,
-    stats: () => ({
-      requests: counters.get("requests"),
-      errors: counters.get("closed_refused"),
-      lastError: "",
-      processingMs: 0,
-    }),
+    stats: () => endpointStats(counters, manifest.name),
   }));
   return announceService(bus, identity, endpoints, startedAtMs);
+}
+
+/** Requests that were opened at the desk of a model: answered, or refused later. Those refused at the door are counted by telemetry. */
+function endpointStats(counters: Counters, model: string): EndpointStats {
+  const errors = counters.get(`closed_refused_${model}`);
+  return {
+    requests: counters.get(`answered_${model}`) + errors,
+    errors,
+    lastError: "",
+    processingMs: counters.get(`processing_ms_${model}`),
+  };
 }
 
 /** A request that no actor will handle any more is refused by name; nobody waits for its deadline. */

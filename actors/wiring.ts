@@ -103,7 +103,13 @@ function wireModel(around: Surroundings, model: Model): ModelWiring {
     counters.add("log_unreadable");
     telemetry.event("log_unreadable", { actor: "log", incarnation: identity.incarnation }, () => [{ ...unreadable }]);
   });
-  const desk = new Desk(clock, (closed) => counters.add(closed.code === undefined ? "answered" : "closed_refused"));
+  const { name } = model.manifest;
+  const desk = new Desk(clock, ({ code, tookMs }) => {
+    const end = code === undefined ? "answered" : "closed_refused";
+    counters.add(end);
+    counters.add(`${end}_${name}`);
+    counters.add(`processing_ms_${name}`, tookMs);
+  });
   const author = { node: identity.node, nodeIncarnation: identity.incarnation };
   return {
     name: model.manifest.name,

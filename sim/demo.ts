@@ -241,7 +241,7 @@ function stateOf(
     confidence: load.confidence,
     mode: load.newestMode,
     modelVersion: load.modelVersion,
-    updates: { applied: updates.applied, refused: updates.refused, rolledBack: 0 },
+    updates: { applied: updates.applied, refused: updates.refused },
     restarts: cluster.restarts + updates.actorRestarts,
     event: updates.event,
     natsUrl: cluster.context.natsUrl,

@@ -52,6 +52,7 @@ export async function gatherEvidence(
         enqueued: update.messages,
         applied: commit?.counters.applied ?? 0,
         refused: nonZero(commit?.counters.refused ?? {}),
+        // No way back exists yet, so none was taken (operations/terminal/report.ts).
         rolledBack: 0,
       },
       modelVersion: commit?.version ?? 0,

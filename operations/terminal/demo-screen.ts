@@ -37,7 +37,6 @@ export interface DemoState {
   readonly updates: {
     readonly applied: number;
     readonly refused: Readonly<Record<string, number>>;
-    readonly rolledBack: number;
   };
   readonly restarts: number;
   /** The newest thing worth a line: a crash, a restart, a rollback. */
@@ -124,7 +123,7 @@ function paintGain(gain: number | null, colours: Colours): (text: string) => str
 }
 
 function stateLines(state: DemoState, width: number, colours: Colours): string[] {
-  const { applied, refused, rolledBack } = state.updates;
+  const { applied, refused } = state.updates;
   const confidence = state.confidence === null ? "–" : state.confidence.toFixed(2);
   const lines = [
     field("drift", driftText(state), width, colours),
@@ -140,12 +139,7 @@ function stateLines(state: DemoState, width: number, colours: Colours): string[]
       width,
       colours,
     ),
-    field(
-      "updates",
-      `${count(applied)} applied, ${tally(refused, "refused")}, ${count(rolledBack)} rolled back`,
-      width,
-      colours,
-    ),
+    field("updates", `${count(applied)} applied, ${tally(refused, "refused")}`, width, colours),
     field("restarts", count(state.restarts), width, colours),
   ];
   if (state.event === undefined) return lines;

@@ -18,6 +18,7 @@ export interface DemoReport {
     readonly enqueued: number;
     readonly applied: number;
     readonly refused: Readonly<Record<string, number>>;
+    /** Always 0 in this version: steps are refused before they count, and nothing takes an accepted one back. */
     readonly rolledBack: number;
   };
   readonly modelVersion: number;
@@ -57,7 +58,7 @@ export function renderReport(report: DemoReport, width: number, colours: Colours
       "updates",
       `${count(updates.enqueued)} asked for, ${count(updates.applied)} applied, ${tally(updates.refused, "refused")}`,
     ),
-    field("", `${count(updates.rolledBack)} rolled back, model version ${count(report.modelVersion)}`),
+    field("version", count(report.modelVersion)),
     field("log", `${plural(log.experiences, "experience")}, ${plural(log.updates, "update")}, ${bytes(log.bytes)}`),
     field("restarts", count(report.restarts)),
     field("replay", replayLine(report.replay, colours)),

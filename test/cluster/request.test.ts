@@ -336,22 +336,30 @@ test.serial(
   },
 );
 
-test.serial("$SRV.PING and $SRV.INFO answer in their standard form, once for each node", async (t) => {
-  interface Told {
-    readonly type: string;
-    readonly metadata: { readonly node: string };
-    readonly endpoints?: readonly object[];
-  }
-  const ask = async (subject: string): Promise<Told[]> =>
-    (await running.client.bus.requestMany(subject, new Uint8Array(0), { waitMs: 2_000, stallMs: 200 })).map(
-      ({ data }) => JSON.parse(new TextDecoder().decode(data)),
-    );
-  const pings = await ask(discovery.ping);
-  t.deepEqual(pings.map(({ metadata }) => metadata.node).sort(), ["learning-1", "operations-1", "serving-1"]);
-  for (const ping of pings) t.is(ping.type, "io.nats.micro.v1.ping_response");
-  const infos = await ask(discovery.info);
-  t.is(infos.length, 3);
-  const serving = infos.find(({ metadata }) => metadata.node === "serving-1") ?? t.fail();
-  t.like(serving, { type: "io.nats.micro.v1.info_response", name: "driftmend" });
-  t.like(serving.endpoints?.[0], { subject: "driftmend.infer.digits", queue_group: "driftmend-serving" });
-});
+test.serial(
+  "$SRV.PING, INFO and STATS answer in their standard form, once for each node, with measured times",
+  async (t) => {
+    interface Told {
+      readonly type: string;
+      readonly metadata: { readonly node: string };
+      readonly endpoints?: readonly object[];
+    }
+    const ask = async (subject: string): Promise<Told[]> =>
+      (await running.client.bus.requestMany(subject, new Uint8Array(0), { waitMs: 2_000, stallMs: 200 })).map(
+        ({ data }) => JSON.parse(new TextDecoder().decode(data)),
+      );
+    const pings = await ask(discovery.ping);
+    t.deepEqual(pings.map(({ metadata }) => metadata.node).sort(), ["learning-1", "operations-1", "serving-1"]);
+    for (const ping of pings) t.is(ping.type, "io.nats.micro.v1.ping_response");
+    const infos = await ask(discovery.info);
+    t.is(infos.length, 3);
+    const serving = infos.find(({ metadata }) => metadata.node === "serving-1") ?? t.fail();
+    t.like(serving, { type: "io.nats.micro.v1.info_response", name: "driftmend" });
+    t.like(serving.endpoints?.[0], { subject: "driftmend.infer.digits", queue_group: "driftmend-serving" });
+    const stats = (await ask(discovery.stats)).find(({ metadata }) => metadata.node === "serving-1");
+    const [digits] = (stats?.endpoints ?? []) as readonly { num_requests: number; average_processing_time: number }[];
+    t.true((digits?.num_requests ?? 0) > coldStart);
+    // Nanoseconds, measured: a request takes more than 0.1 ms and, on the mean, less than its deadline.
+    t.true((digits?.average_processing_time ?? 0) > 100_000 && (digits?.average_processing_time ?? 0) < 2e9);
+  },
+);
