@@ -129,13 +129,15 @@ test.serial("learning goes on after it: everything enqueued is committed", async
 test.serial(
   "a serving node that comes back is warm at its first reply; until then it is not_ready, by name (S0-6, S2-45)",
   async (t) => {
+    t.timeout(testWithinMs);
     const heard = await Heard.on(running.operator, running.subjects.all.telemetry);
     const [digit] = await easyDigits(1);
     const { pid, generation } = await nodeOf(running, "serving-1");
     process.kill(pid, "SIGKILL");
     const codes: string[] = [];
     let first: InferenceReply | undefined;
-    for (let tries = 0; first === undefined && tries < 5_000; tries += 1) {
+    // Bounded by the test's own time: a refusal takes a fraction of a millisecond, a start takes as long as the machine is slow.
+    for (let tries = 0; first === undefined; tries += 1) {
       const input = tensorOf(digit?.ink ?? new Float32Array(784));
       const outcome = await running.client.infer("digits", input, {
         id: `first.${tries}`,
