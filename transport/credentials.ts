@@ -47,7 +47,7 @@ export function permissionsOf(role: Role, subjects: Subjects): Permissions {
       return { publish: [], subscribe: [all.telemetry, all.alert, inbox] };
     case "operator":
       return {
-        publish: [all.infer, all.feedback, all.chaos, all.actor, discovery.all, ...readOnlyJetStreamApi],
+        publish: [all.infer, all.feedback, all.chaos, all.order, all.actor, discovery.all, ...readOnlyJetStreamApi],
         subscribe: [all.telemetry, all.alert, all.cleanup, inbox],
       };
     case "node":

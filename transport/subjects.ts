@@ -61,6 +61,8 @@ export interface Subjects {
   metrics(node: string): string;
   alert(severity: Severity, name: string): string;
   chaos(node: string): string;
+  /** What an operator tells a node, the root, or the writer of a model to do; acknowledged. */
+  order(node: string, what: string): string;
   /** A look inside one actor; a path's slashes become dots. */
   actor(node: string, path: string): string;
   /** Every request of a kind, for subscriptions and permissions. */
@@ -72,6 +74,7 @@ export interface Subjects {
     readonly metrics: string;
     readonly alert: string;
     readonly chaos: string;
+    readonly order: string;
     readonly actor: string;
     readonly cleanup: string;
     actorsOf(node: string): string;
@@ -101,6 +104,7 @@ export function subjectsOf(cluster: string): Subjects {
     metrics: (node) => `${root}.telemetry.metrics.${token("node", node)}`,
     alert: (severity, name) => `${root}.alert.${severity}.${token("alert", name)}`,
     chaos: (node) => `${root}.chaos.${token("node", node)}`,
+    order: (node, what) => `${root}.order.${token("node", node)}.${token("key", what)}`,
     actor: (node, path) => `${root}.actor.${token("node", node)}.${actorTokens(path)}`,
     all: wildcards(root),
     stream: (kind, model) => `${root}-${kind}-${token("model", model)}`,
@@ -119,6 +123,7 @@ function wildcards(root: string): Subjects["all"] {
     metrics: `${root}.telemetry.metrics.*`,
     alert: `${root}.alert.>`,
     chaos: `${root}.chaos.>`,
+    order: `${root}.order.>`,
     actor: `${root}.actor.>`,
     cleanup: `${root}.cleanup.>`,
     actorsOf: (node) => `${root}.actor.${token("node", node)}.>`,

@@ -48,7 +48,11 @@ const logWriting = [
   publish("$JS.ACK.a.b.c.1.2.3.4"),
   publish(bucketKey(s.leaseBucket, "digits")),
 ];
-const operating = [publish(s.chaos("n1")), publish(s.actor("n1", "serving/inference"))];
+const operating = [
+  publish(s.chaos("n1")),
+  publish(s.order("n1", "drain")),
+  publish(s.actor("n1", "serving/inference")),
+];
 const asking = [publish(s.infer("digits")), publish(s.feedback("digits")), publish("$SRV.PING")];
 const watching = [subscribe(s.all.telemetry), subscribe(s.all.alert)];
 const readingLog = [
