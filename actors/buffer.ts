@@ -6,7 +6,9 @@
 // B1. Records are folded in log order, each exactly once: a record at or below the last folded position is ignored. What the voter just
 //     appended is folded without waiting for the log to bring it back, but only if it is the next in order.
 // B2. `init` ends when the fold has reached the end the log had when it began: a node that says ready remembers everything before.
-// B3. A request id that the log already answered is answered from the log, not anew.
+// B3. A request id that the log already answered is answered from the log, not anew. For a request that was tried before, the log is
+//     folded up to its present end first: another node may have answered it.
+// B4. Of two records of one id the first counts, as in the policy's fold (models/policy.ts P5).
 
 import type { Embedded } from "../models/engine.js";
 import { type ExperienceBatch, type Position, rowsOf } from "../models/experience.js";
@@ -15,6 +17,7 @@ import type { Model } from "../models/manifest.js";
 import { type Memory, type Neighbours, startMemory } from "../models/memory.js";
 import { memoryRows } from "../models/memory-rows.js";
 import { foldMoments, type Moments, normalisation, sourceMoments, sourceNormalisation } from "../models/moments.js";
+import { RecentIds } from "../models/recent-ids.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
 import type { Counters } from "../operations/telemetry.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
@@ -28,8 +31,10 @@ export interface ExperienceSource {
   moments(): Promise<{ readonly moments: Moments; readonly experienceSeq: number } | undefined>;
   /** Position of the newest record, 0 when empty. */
   lastSeq(): Promise<number>;
-  /** Every retained record in order, then each new one, until the signal aborts. */
-  follow(signal: AbortSignal): AsyncIterable<LoggedExperience>;
+  /** The same, asked once; undefined when the log does not answer. */
+  lastSeqNow(): Promise<number | undefined>;
+  /** Every retained record from `fromSeq` on in order, then each new one, until the signal aborts. */
+  follow(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience>;
 }
 
 export interface BufferDeps {
@@ -46,6 +51,7 @@ interface State {
   /** Records up to here are already in `moments` (from the snapshot). */
   readonly momentsFromSeq: number;
   readonly past: Map<string, PastAnswer>;
+  readonly recentIds: RecentIds;
   lastSeq: number;
   experiences: number;
   labels: number;
@@ -53,6 +59,8 @@ interface State {
 
 /** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
 const settleEvery = 256;
+/** Of the wait for records that another node wrote before a retry is answered. */
+const overtakeMaxMs = 500;
 
 export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
   return {
@@ -79,6 +87,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     moments: snapshot?.moments ?? sourceMoments(deps.model.calibration),
     momentsFromSeq: snapshot?.experienceSeq ?? 0,
     past: new Map(),
+    recentIds: new RecentIds(),
     lastSeq: 0,
     experiences: 0,
     labels: 0,
@@ -97,7 +106,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
 async function catchUp(deps: BufferDeps, state: State, life: Life<BufferMessage>): Promise<void> {
   const { memory } = state;
   const endSeq = await deps.source.lastSeq();
-  const records = deps.source.follow(life.signal)[Symbol.asyncIterator]();
+  const records = deps.source.follow(1, life.signal)[Symbol.asyncIterator]();
   while (state.lastSeq < endSeq) {
     const next = await records.next();
     if (next.done) throw new Error("the experience log ended before it was caught up");
@@ -155,6 +164,7 @@ async function recall(
   { batch }: Extract<BufferMessage, { kind: "recall" }>,
   life: Life<BufferMessage>,
 ): Promise<VoterMessage> {
+  if (batch.requests.some(({ id, isRetry }) => isRetry && !state.past.has(id))) await overtake(deps, state, life);
   const past = batch.requests.map((request) => state.past.get(request.id));
   return {
     kind: "judge",
@@ -162,6 +172,26 @@ async function recall(
     neighbours: batch.cold ? undefined : await search(deps, state, batch.embedded, life),
     past,
   };
+}
+
+/**
+ * Folds up to where the log ends now, ahead of the records that are still on their way to the mailbox (B1 passes those by). A log that
+ * does not answer is no reason to stop: it will not take the experience either.
+ */
+async function overtake(deps: BufferDeps, state: State, life: Life<BufferMessage>): Promise<void> {
+  const endSeq = await deps.source.lastSeqNow();
+  if (endSeq === undefined || endSeq <= state.lastSeq) return;
+  const reading = new AbortController();
+  const late = life.clock.after(overtakeMaxMs, () => reading.abort());
+  try {
+    for await (const logged of deps.source.follow(state.lastSeq + 1, AbortSignal.any([reading.signal, life.signal]))) {
+      fold(deps.model, state, logged);
+      if (state.lastSeq >= endSeq) break;
+    }
+  } finally {
+    late();
+    reading.abort();
+  }
 }
 
 function takeRecord(
@@ -218,26 +248,49 @@ function fold(model: Model, state: State, logged: LoggedExperience): boolean {
     state.labels += 1;
     return true;
   }
-  if (seq > state.momentsFromSeq) foldRows(state.moments, record);
-  state.memory.add(memoryRows(seq, record, model.manifest.learning));
-  state.experiences += rowsOf(record);
-  remember(model, state.past, seq, record);
+  const repeats = repeatsIn(state.recentIds, record);
+  const isRepeat = (index: number): boolean => repeats.has(index);
+  if (seq > state.momentsFromSeq) foldRows(state.moments, record, isRepeat);
+  state.memory.add(memoryRows(seq, record, model.manifest.learning, isRepeat));
+  state.experiences += rowsOf(record) - repeats.size;
+  remember(model, state.past, seq, record, isRepeat);
   return true;
 }
 
+const noRepeats: ReadonlySet<number> = new Set();
+
+/** Rows whose request an earlier record answered (B4). */
+function repeatsIn(recent: RecentIds, record: ExperienceBatch): ReadonlySet<number> {
+  let repeats: Set<number> | undefined;
+  for (const [index, id] of record.ids.entries()) {
+    if (recent.take(id)) continue;
+    repeats ??= new Set();
+    repeats.add(index);
+  }
+  return repeats ?? noRepeats;
+}
+
 /** Leaves out the rows that the policy's fold leaves out: one value that is not finite would stay in every mean. */
-function foldRows(moments: Moments, record: ExperienceBatch): void {
+function foldRows(moments: Moments, record: ExperienceBatch, isRepeat: (index: number) => boolean): void {
   const rows = rowsOf(record);
   const row = (column: Float32Array, index: number): Float32Array =>
     column.subarray((index * column.length) / rows, ((index + 1) * column.length) / rows);
   for (const [index, slot] of record.slots.entries()) {
+    if (isRepeat(index)) continue;
     const moved = row(record.moments, index);
     if (allFinite(moved) && allFinite(row(record.embeddings, index))) foldMoments(moments, slot, moved);
   }
 }
 
-function remember(model: Model, past: Map<string, PastAnswer>, seq: number, record: ExperienceBatch): void {
+function remember(
+  model: Model,
+  past: Map<string, PastAnswer>,
+  seq: number,
+  record: ExperienceBatch,
+  isRepeat: (index: number) => boolean,
+): void {
   for (const [index, id] of record.ids.entries()) {
+    if (isRepeat(index)) continue;
     const at: Position = { seq, index };
     past.set(id, {
       at,

@@ -26,6 +26,8 @@ export interface OpenRequest {
   /** float32, the manifest's input shape, already scaled and checked. */
   readonly input: Float32Array;
   readonly explain: boolean;
+  /** An earlier try may have been answered elsewhere. */
+  readonly isRetry: boolean;
   readonly acceptedAtMs: number;
   readonly deadlineAtMs: number;
 }
@@ -35,6 +37,7 @@ export interface NewRequest {
   readonly traceId: string;
   readonly input: Float32Array;
   readonly explain: boolean;
+  readonly isRetry: boolean;
   readonly priority: number;
   readonly deadlineMs: number;
 }
@@ -108,6 +111,7 @@ export class Desk {
       traceId: wanted.traceId,
       input: wanted.input,
       explain: wanted.explain,
+      isRetry: wanted.isRetry,
       acceptedAtMs,
       deadlineAtMs: acceptedAtMs + wanted.deadlineMs,
     };

@@ -164,9 +164,18 @@ function readRequest(
   const input = prepareInput(manifest, request.input);
   if (input.kind === "refused") return refused({ id, code: "bad_tensor", field: input.field, message: input.message });
   const { priority, explain } = request;
+  const isRetry = headers.get(header.attempt) !== undefined;
   return {
     kind: "ok",
-    wanted: { id, traceId, input: input.values, explain, priority, deadlineMs: request.deadlineMs ?? deadlineMs },
+    wanted: {
+      id,
+      traceId,
+      input: input.values,
+      explain,
+      isRetry,
+      priority,
+      deadlineMs: request.deadlineMs ?? deadlineMs,
+    },
   };
 }
 

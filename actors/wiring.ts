@@ -159,7 +159,8 @@ function experienceSource(log: ModelLog): BufferDeps["source"] {
       const { lastSeq, messages } = await log.state("experience");
       return messages === 0 ? 0 : lastSeq;
     },
-    follow: (signal) => log.experiences(1, signal),
+    lastSeqNow: () => log.lastSeqNow("experience"),
+    follow: (fromSeq, signal) => log.experiences(fromSeq, signal),
   };
 }
 

@@ -30,13 +30,14 @@ export interface MemoryRows {
   readonly priorities: Float32Array;
 }
 
-/** Copies: the columns of a decoded record are views into the whole payload, which would travel with them. */
+/** `isRepeat`: an earlier record answered that row's request, so no fold takes it in. Copies: the columns of a decoded record are views into the whole payload, which would travel with them. */
 export function memoryRows(
   seq: number,
   batch: ExperienceBatch,
   { rememberedPerRecord }: Pick<LearningSettings, "rememberedPerRecord">,
+  isRepeat: (index: number) => boolean = () => false,
 ): MemoryRows {
-  const chosen = chosenRows(batch, rememberedPerRecord);
+  const chosen = chosenRows(batch, rememberedPerRecord, isRepeat);
   const rows = chosen.length;
   const width = rowsOf(batch) === 0 ? 0 : batch.embeddings.length / rowsOf(batch);
   const layout = new ColumnLayout(new ArrayBuffer(rows * (4 * width + 4 + 4 + 2 + 2)));
@@ -55,9 +56,9 @@ export function memoryRows(
   return { seq, atMs: batch.atMs, rows, indexes, embeddings, answers, confidences, priorities };
 }
 
-/** Indexes, rising: every cold row, and of the others the `most` of the highest priority, the lower index of equals. */
-function chosenRows(batch: ExperienceBatch, most: number): readonly number[] {
-  const all = Array.from(batch.ids.keys());
+/** Indexes, rising: every cold row, and of the others the `most` of the highest priority, the lower index of equals. No repeats. */
+function chosenRows(batch: ExperienceBatch, most: number, isRepeat: (index: number) => boolean): readonly number[] {
+  const all = Array.from(batch.ids.keys()).filter((index) => !isRepeat(index));
   if (all.length <= most) return all;
   const { cold, priorities } = batch;
   const byPriority = all

@@ -42,6 +42,7 @@ const headerSchema = z.strictObject({
       disabled: count,
     }),
     rowsSkipped: count,
+    rowsRepeated: count,
     labelsUsed: count,
     labelsMissed: count,
   }),
@@ -83,6 +84,7 @@ function parse(bytes: Uint8Array, subject: Subject): Policy {
   if (![policy.head, policy.served, policy.firstMoment, policy.secondMoment].every(allFinite)) {
     throw new BlocksError("a parameter is not finite");
   }
+  policy.recentIds.reindex();
   Object.assign(policy, numbers, { counters });
   if (checksum(policy) !== identity.checksum)
     throw new BlocksError("the state is not the one the checksum was made of");

@@ -9,6 +9,7 @@
 // P2. A task is exactly one guarded step or one named refusal. A refused task changes the book-keeping only.
 // P3. A position is learned from once; a second task for it, within `taskWindow` tasks, is a duplicate.
 // P4. Whatever fails in between, the state is that before the task or that after it.
+// P5. Of two records of one request id the first counts: the row of the second is passed by, and a task that names it is a duplicate.
 import { createHash } from "node:crypto";
 import type { BlockArray } from "./blocks.js";
 import { seededRandom } from "./clock.js";
@@ -27,6 +28,7 @@ import type { Model } from "./manifest.js";
 import { positionKey } from "./memory-contents.js";
 import { foldMoments, type Moments, sourceMoments } from "./moments.js";
 import { learningRate } from "./rate.js";
+import { RecentIds } from "./recent-ids.js";
 import { admit, classesHeld, correct, draw, emptyReplay, passBy, type Replay } from "./replay.js";
 import { at } from "./softmax.js";
 
@@ -50,6 +52,9 @@ export interface Policy extends Mutable<HeadState> {
   experiences: number;
   readonly moments: Moments;
   readonly replay: Replay;
+  readonly recentIds: RecentIds;
+  /** [repeatWindow] position keys of the newest rows that were passed by as repeats, the newest last, -1 = none yet. */
+  readonly repeatedRows: Float64Array;
   /** [taskWindow] position keys of the newest tasks, -1 = none yet. */
   readonly recentTasks: Float64Array;
   /** Tasks ever seen. */
@@ -65,6 +70,8 @@ export type Counters = {
   readonly refused: Record<Refusal, number>;
   /** Rows left out because a value in them was not finite. */
   rowsSkipped: number;
+  /** Rows passed by because an earlier record answered the same request (P5). */
+  rowsRepeated: number;
   /** Late labels that became material, and those that came too late or name no class. */
   labelsUsed: number;
   labelsMissed: number;
@@ -84,6 +91,8 @@ type DecidingNumber = "version" | "updateSeq" | "experienceSeq" | "horizonSeq" |
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 const taskWindow = 4096;
+/** A repeat's task follows its record within a few records: far fewer than this lie between. */
+const repeatWindow = 1024;
 /** A step from one class alone only pushes everything into it. */
 const classesMin = 2;
 
@@ -101,6 +110,8 @@ export function sourcePolicy({ manifest, calibration }: Subject): Policy {
     ...sourceHeadState(calibration),
     moments: sourceMoments(calibration),
     replay: emptyReplay(classes, manifest.learning.replayPerClass, width),
+    recentIds: new RecentIds(),
+    repeatedRows: new Float64Array(repeatWindow).fill(-1),
     recentTasks: new Float64Array(taskWindow).fill(-1),
     tasks: 0,
     counters: noCounts(),
@@ -135,7 +146,8 @@ export async function applyTask(
   if (task.model !== policy.model) throw new Error(`a task of ${task.model} for ${policy.model}`);
   assertNext(policy, updateSeq, task.experience.seq);
   const key = positionKey(task.experience);
-  const { outcome, next } = policy.recentTasks.includes(key)
+  const isDuplicate = policy.recentTasks.includes(key) || policy.repeatedRows.includes(key);
+  const { outcome, next } = isDuplicate
     ? { outcome: { kind: "duplicate", version: policy.version } as const, next: null }
     : await step(policy, updateSeq, task, learner, subject);
   if (next !== null) Object.assign(policy, next);
@@ -183,13 +195,24 @@ export function decidingArrays(policy: Policy): Record<string, BlockArray> {
     replayRecentEmbeddings: replay.recentEmbeddings,
     replayRecentKeys: replay.recentKeys,
     replayCounts: replay.counts,
+    recentIds: policy.recentIds.ring,
+    repeatedRows: policy.repeatedRows,
     recentTasks: policy.recentTasks,
   };
 }
 
 function noCounts(): Counters {
   const refused: Record<Refusal, number> = { kl: 0, anchors: 0, nan: 0, cold: 0, no_material: 0, disabled: 0 };
-  return { applied: 0, duplicates: 0, clipped: 0, refused, rowsSkipped: 0, labelsUsed: 0, labelsMissed: 0 };
+  return {
+    applied: 0,
+    duplicates: 0,
+    clipped: 0,
+    refused,
+    rowsSkipped: 0,
+    rowsRepeated: 0,
+    labelsUsed: 0,
+    labelsMissed: 0,
+  };
 }
 
 function foldAnswers(policy: Policy, seq: number, batch: ExperienceBatch, { manifest, calibration }: Subject): void {
@@ -202,13 +225,19 @@ function foldAnswers(policy: Policy, seq: number, batch: ExperienceBatch, { mani
   for (let row = 0; row < rows; row++) {
     const embedding = batch.embeddings.subarray(row * width, (row + 1) * width);
     const moments = batch.moments.subarray(row * 2 * channels, (row + 1) * 2 * channels);
+    const key = positionKey({ seq, index: row });
+    if (!policy.recentIds.take(batch.ids[row] ?? "")) {
+      policy.repeatedRows.copyWithin(0, 1);
+      policy.repeatedRows[repeatWindow - 1] = key;
+      policy.counters.rowsRepeated += 1;
+      continue;
+    }
     policy.experiences += 1;
     // One value that is not finite in a ring would stay in every mean; the log keeps such rows, the fold leaves them out.
     if (!allFinite(embedding) || !allFinite(moments)) {
       policy.counters.rowsSkipped += 1;
       continue;
     }
-    const key = positionKey({ seq, index: row });
     if (stages.moments) foldMoments(policy.moments, at(batch.slots, row), moments);
     passBy(policy.replay, key, embedding);
     if (at(batch.confidences, row) >= trust) admit(policy.replay, at(batch.answers, row), key, embedding, false);

@@ -120,6 +120,12 @@ export class ModelLog {
     return outcome.state;
   }
 
+  /** Sequence of the newest message, asked once; undefined when the broker does not answer. */
+  async lastSeqNow(kind: StreamKind): Promise<number | undefined> {
+    const outcome = await this.#log.state(this.#at(kind).stream);
+    return outcome.kind === "unavailable" ? undefined : outcome.state.lastSeq;
+  }
+
   async lastCommit(): Promise<LoggedCommit | undefined> {
     const outcome = await this.#reading("the newest commit", () => this.#chain.head());
     if (outcome.kind === "none") return undefined;

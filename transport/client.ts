@@ -141,7 +141,7 @@ export class DriftmendClient {
       const timeoutMs = tries > question.retries ? leftMs : Math.min(leftMs, tryMs);
       const outcome = await this.bus.request(question.subject, question.bytes, {
         timeoutMs,
-        headers: question.headers,
+        headers: tries === 1 ? question.headers : { ...question.headers, [header.attempt]: `${tries}` },
       });
       const settled = settle(outcome, question.parse, tries);
       const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);

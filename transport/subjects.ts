@@ -7,6 +7,8 @@
 export const header = {
   messageId: "Nats-Msg-Id",
   traceparent: "traceparent",
+  /** Which try of one request this is, from 2 on: an earlier one may have been answered by a node that is gone. */
+  attempt: "Driftmend-Try",
   errorCode: "Nats-Service-Error-Code",
   error: "Nats-Service-Error",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",

@@ -29,10 +29,15 @@ function fromLog(seq: number, record: ExperienceRecord): BufferMessage {
 }
 
 /** A batch of three requests about class `label`. */
-function recall(label: number, ids: readonly string[], cold = false): BufferMessage {
+function recall(label: number, ids: readonly string[], cold = false, isRetry = false): BufferMessage {
   const [desk, askers] = [quietDesk(), new Askers()];
-  const requests = ids.map((id) => openAt(desk, askers, id));
+  const requests = ids.map((id) => openAt(desk, askers, id, { isRetry }));
   return { kind: "recall", batch: batchOf(answersOf(model, [label, label, label], random), requests, { cold }) };
+}
+
+/** Records of a log up to `lastSeq`, as if what comes later were still under way. */
+async function* following(log: MemoryLog<AnyRecord>, lastSeq: number, signal: AbortSignal, fromSeq = 1) {
+  for await (const { seq, entry } of log.follow(fromSeq, signal)) if (seq <= lastSeq) yield { seq, record: entry };
 }
 
 const newIds = ["x", "y", "z"];
@@ -229,5 +234,47 @@ test("what is remembered by id is bounded by the memory's capacity, oldest first
   t.is(await locate("a1"), undefined);
   t.deepEqual(await locate("a2"), { seq: 1, index: 2 });
   t.deepEqual(await locate("b2"), { seq: 2, index: 2 });
+  await tree.stop();
+});
+
+test("a request that was tried before is looked for up to the end of the log, which another node may have moved", async (t) => {
+  const log = pastLog();
+  const elsewhere = recordOf("elsewhere");
+  const { tree, tell, voter } = await rememberingNode({
+    log,
+    // What the other node writes has not reached this one.
+    source: {
+      follow: (from, signal) => (from === 1 ? following(log, 4, signal) : following(log, Infinity, signal, from)),
+    },
+  });
+  log.append("other", elsewhere);
+  tell(recall(0, ["elsewhere0", "y", "z"]));
+  tell(recall(0, ["elsewhere0", "y", "z"], false, true));
+  await voter.until(2);
+  t.deepEqual(
+    voter.messages.map(({ past }) => past[0]?.at),
+    [undefined, { seq: 5, index: 0 }],
+    "a first try asks nobody, a second one does",
+  );
+  await tree.stop();
+});
+
+test("a log that does not answer does not keep a retry from being judged", async (t) => {
+  const { tree, tell, voter } = await rememberingNode({ source: { lastSeqNow: async () => undefined } });
+  tell(recall(0, newIds, false, true));
+  await voter.until(1);
+  t.is(voter.messages[0]?.past[0], undefined);
+  await tree.stop();
+});
+
+test("the row of a request that an earlier record answered enters neither memory nor moments", async (t) => {
+  const record = recordOf("a");
+  const { tree, tell, introduce, locate } = await rememberingNode();
+  tell(fromLog(1, record));
+  const once = await introduce();
+  tell(fromLog(2, { ...record, node: "another" }));
+  t.deepEqual(await introduce(), once);
+  t.deepEqual(await locate("a1"), { seq: 1, index: 1 });
+  t.like(tree.summary("buffer"), { experiences: 3, lastSeq: 2 });
   await tree.stop();
 });

@@ -44,7 +44,8 @@ export async function rememberingNode(given: Remembering = {}): Promise<Remember
   const source: BufferDeps["source"] = {
     moments: async () => undefined,
     lastSeq: async () => log.lastSeq,
-    follow: (signal) => recordsOf(log, signal),
+    lastSeqNow: async () => log.lastSeq,
+    follow: (fromSeq, signal) => recordsOf(log, fromSeq, signal),
     ...given.source,
   };
   const child: ChildSpec<BufferMessage, unknown> = {
@@ -69,6 +70,10 @@ export async function rememberingNode(given: Remembering = {}): Promise<Remember
   };
 }
 
-async function* recordsOf(log: MemoryLog<AnyRecord>, signal: AbortSignal): AsyncGenerator<LoggedExperience> {
-  for await (const { seq, entry } of log.follow(1, signal)) yield { seq, record: entry };
+async function* recordsOf(
+  log: MemoryLog<AnyRecord>,
+  fromSeq: number,
+  signal: AbortSignal,
+): AsyncGenerator<LoggedExperience> {
+  for await (const { seq, entry } of log.follow(fromSeq, signal)) yield { seq, record: entry };
 }

@@ -138,7 +138,7 @@ export class Askers {
 
 export function wantedRequest(id: string, given: Partial<NewRequest> = {}): NewRequest {
   const input = new Float32Array(2);
-  return { id, traceId: traceOf(id), input, explain: false, priority: 5, deadlineMs: 60_000, ...given };
+  return { id, traceId: traceOf(id), input, explain: false, isRetry: false, priority: 5, deadlineMs: 60_000, ...given };
 }
 
 /** 32 hex digits that tell the ids of a test apart. */

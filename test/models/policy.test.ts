@@ -294,3 +294,41 @@ test("a snapshot of another model, a damaged one and one with other settings are
   t.regex(why(decodePolicy(bytes, smallSubject({ replayPerClass: 6 }))), /replayEmbeddings/);
   t.is(why(decodePolicy(bytes, subject)), "taken");
 });
+
+/** A scene in which a second node answered the rows of record 4 again, as record 5. */
+function repeatedScene(subject: Subject) {
+  const record = answersOf(subject, [0, 1, 2, 0, 1, 2], seededRandom(31));
+  return { record, again: { ...record, node: "n2" }, other: answersOf(subject, [2, 1, 0], seededRandom(32)) };
+}
+
+test("of two records of one request the first counts, and a task that names the second is a duplicate (S0-47)", async (t) => {
+  const subject = smallSubject();
+  const { record, again, other } = repeatedScene(subject);
+  const [once, twice] = [warmPolicy(subject), warmPolicy(subject)];
+  foldExperience(once, 4, record, subject);
+  foldExperience(once, 6, other, subject);
+  foldExperience(twice, 4, record, subject);
+  foldExperience(twice, 5, again, subject);
+  foldExperience(twice, 6, other, subject);
+  t.is(twice.counters.rowsRepeated, 6);
+  t.deepEqual(twice.moments, once.moments);
+  t.deepEqual(twice.replay, once.replay);
+  t.is(twice.experiences, once.experiences);
+  const outcome = await applyTask(twice, 1, taskFor({ seq: 6, index: 0 }), learner, subject);
+  t.is(outcome.kind, "applied");
+  t.is((await applyTask(twice, 2, taskFor({ seq: 5, index: 2 }), learner, subject)).kind, "duplicate");
+  const restored = decodePolicy(encodePolicy(twice), subject);
+  if (restored.kind !== "policy") return t.fail(restored.why);
+  foldExperience(restored.policy, 7, { ...record, node: "n3" }, subject);
+  t.is(restored.policy.counters.rowsRepeated, 12, "a snapshot remembers the ids");
+});
+
+test("negative control: under ids of their own the same rows are learned from twice", (t) => {
+  const subject = smallSubject();
+  const { record, again } = repeatedScene(subject);
+  const policy = warmPolicy(subject);
+  const before = policy.experiences;
+  foldExperience(policy, 4, record, subject);
+  foldExperience(policy, 5, { ...again, ids: again.ids.map((id) => `${id}.again`) }, subject);
+  t.is(policy.experiences, before + 12);
+});

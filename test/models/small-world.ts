@@ -83,6 +83,7 @@ export function answersOf(subject: Subject, labels: readonly number[], random: R
   for (const [row, label] of labels.entries()) embeddings.set(embeddingOf(label, random, spread), row * width);
   const logits = Float32Array.from(headLogits(embeddings, subject.calibration.head, width));
   const shares = labels.map((_, row) => softmax(logits.subarray(row * classes, (row + 1) * classes)));
+  const moments = Float32Array.from({ length: rows * 2 * channels }, () => random());
   return {
     kind: "answers",
     model: subject.manifest.name,
@@ -90,7 +91,8 @@ export function answersOf(subject: Subject, labels: readonly number[], random: R
     incarnation: 1,
     atMs: 1_000,
     version: 0,
-    ids: labels.map((_, row) => `r${row}`),
+    // A request has one record; which one this is follows from the chance it was made of.
+    ids: labels.map((_, row) => `r${row}.${moments[row * 2 * channels]}`),
     traceIds: labels.map(() => "0".repeat(32)),
     cold: new Uint8Array(rows),
     learn: new Uint8Array(rows),
@@ -100,7 +102,7 @@ export function answersOf(subject: Subject, labels: readonly number[], random: R
     slots: Uint8Array.from(labels),
     embeddings,
     logits,
-    moments: Float32Array.from({ length: rows * 2 * channels }, () => random()),
+    moments,
   };
 }
 

@@ -9,7 +9,7 @@ import { DriftmendClient } from "../../transport/client.js";
 import type { Tensor } from "../../transport/codec.js";
 import { contextFile, readContext, removeContext, writeContext } from "../../transport/context.js";
 import { announceService } from "../../transport/service.js";
-import { discovery } from "../../transport/subjects.js";
+import { discovery, header } from "../../transport/subjects.js";
 import { encodeInferenceReply, encodeRefusal, parseInferenceRequest } from "../../transport/wire.js";
 import { type Cluster, said, startCluster } from "./fixture.js";
 
@@ -50,10 +50,12 @@ function replyFor(id: string): Uint8Array {
 test("a request that meets a starting cluster is asked again under the same id until it is answered", async (t) => {
   const { cluster, client, node } = await open(t);
   const ids: (string | undefined)[] = [];
+  const tries: (string | undefined)[] = [];
   node.subscribe(cluster.subjects.infer("digits"), { queue: cluster.subjects.servingGroup }, (message) => {
     const parsed = parseInferenceRequest(message.data);
     const id = parsed.kind === "ok" ? parsed.value.id : undefined;
     ids.push(id);
+    tries.push(message.headers.get(header.attempt));
     if (ids.length === 1) {
       const { bytes, headers } = encodeRefusal({ code: "not_ready", message: "starting" });
       message.respond(bytes, headers);
@@ -64,6 +66,7 @@ test("a request that meets a starting cluster is asked again under the same id u
   t.like(outcome, { kind: "reply", tries: 2 });
   t.is(ids.length, 2);
   t.is(ids[0], ids[1]);
+  t.deepEqual(tries, [undefined, "2"], "a node is told that it may have been answered elsewhere");
 });
 
 test("a request that is made while the broker is away waits for it, and is not taken for too large", async (t) => {
