@@ -10,6 +10,7 @@
 //     folded up to its present end first: another node may have answered it.
 // B4. Of two records of one id the first counts, as in the policy's fold (models/policy.ts P5).
 
+import { ClassShifts } from "../models/class-shifts.js";
 import type { Embedded } from "../models/engine.js";
 import { type ExperienceBatch, type Position, rowsOf } from "../models/experience.js";
 import { allFinite } from "../models/guardrails.js";
@@ -48,6 +49,7 @@ export interface BufferDeps {
 interface State {
   readonly memory: Memory;
   readonly moments: Moments;
+  readonly shifts: ClassShifts;
   /** Records up to here are already in `moments` (from the snapshot). */
   readonly momentsFromSeq: number;
   readonly past: Map<string, PastAnswer>;
@@ -82,9 +84,11 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
   const { embeddingWidth: width, learning } = deps.model.manifest;
   const memory = await startMemory({ width, capacity: learning.capacity }, life.clock);
   void memory.died.then((error) => life.fail(error));
+  const moments = snapshot?.moments ?? sourceMoments(deps.model.calibration);
   const state: State = {
     memory,
-    moments: snapshot?.moments ?? sourceMoments(deps.model.calibration),
+    moments,
+    shifts: new ClassShifts(deps.model.calibration, moments.perClass),
     momentsFromSeq: snapshot?.experienceSeq ?? 0,
     past: new Map(),
     recentIds: new RecentIds(),
@@ -232,7 +236,9 @@ function remembered(model: Model, state: State): Remembered {
   const adapts = model.manifest.learning.stages.moments;
   return {
     experiences: state.experiences,
-    normalisation: adapts ? normalisation(state.moments, model.calibration) : sourceNormalisation(model.calibration),
+    normalisation: adapts
+      ? normalisation(state.moments, model.calibration, state.shifts)
+      : sourceNormalisation(model.calibration),
   };
 }
 
@@ -250,7 +256,7 @@ function fold(model: Model, state: State, logged: LoggedExperience): boolean {
   }
   const repeats = repeatsIn(state.recentIds, record);
   const isRepeat = (index: number): boolean => repeats.has(index);
-  if (seq > state.momentsFromSeq) foldRows(state.moments, record, isRepeat);
+  if (seq > state.momentsFromSeq) foldRows(state, record, isRepeat);
   state.memory.add(memoryRows(seq, record, model.manifest.learning, isRepeat));
   state.experiences += rowsOf(record) - repeats.size;
   remember(model, state.past, seq, record, isRepeat);
@@ -271,14 +277,16 @@ function repeatsIn(recent: RecentIds, record: ExperienceBatch): ReadonlySet<numb
 }
 
 /** Leaves out the rows that the policy's fold leaves out: one value that is not finite would stay in every mean. */
-function foldRows(moments: Moments, record: ExperienceBatch, isRepeat: (index: number) => boolean): void {
+function foldRows({ moments, shifts }: State, record: ExperienceBatch, isRepeat: (index: number) => boolean): void {
   const rows = rowsOf(record);
   const row = (column: Float32Array, index: number): Float32Array =>
     column.subarray((index * column.length) / rows, ((index + 1) * column.length) / rows);
   for (const [index, slot] of record.slots.entries()) {
     if (isRepeat(index)) continue;
     const moved = row(record.moments, index);
-    if (allFinite(moved) && allFinite(row(record.embeddings, index))) foldMoments(moments, slot, moved);
+    if (!(allFinite(moved) && allFinite(row(record.embeddings, index)))) continue;
+    foldMoments(moments, slot, moved);
+    shifts.moved(slot);
   }
 }
 

@@ -190,18 +190,29 @@ export function prepareInput(manifest: Manifest, tensor: InputTensor): InputChec
   if (tensor.data.length !== size) {
     return { kind: "refused", field: "input.d", message: `${tensor.data.length} elements instead of ${size}` };
   }
-  const values = new Float32Array(size);
+  const values = scaled(tensor.data, accepted.scale);
   const [low, high] = range;
-  for (let i = 0; i < size; i++) {
-    values[i] = Number(tensor.data[i]) * accepted.scale;
+  const outside = firstOutside(values, low, high);
+  if (outside < 0) return { kind: "ok", values };
+  const message = `element ${outside} is ${values[outside]}; ${manifest.name} takes ${low} to ${high}`;
+  return { kind: "refused", field: "input.d", message };
+}
+
+/** A copy: the payload it came in is the connection's. */
+function scaled(data: InputTensor["data"], scale: number): Float32Array {
+  if (data instanceof Float32Array && scale === 1) return data.slice();
+  const values = new Float32Array(data.length);
+  for (let i = 0; i < values.length; i++) values[i] = Number(data[i]) * scale;
+  return values;
+}
+
+/** Index of the first value that is not within [low, high], NaN included; -1 when all are. */
+function firstOutside(values: Float32Array, low: number, high: number): number {
+  for (let i = 0; i < values.length; i++) {
     const value = values[i] ?? Number.NaN;
-    // Written so that NaN fails too.
-    if (!(value >= low && value <= high)) {
-      const message = `element ${i} is ${value}; ${manifest.name} takes ${low} to ${high}`;
-      return { kind: "refused", field: "input.d", message };
-    }
+    if (!(value >= low && value <= high)) return i;
   }
-  return { kind: "ok", values };
+  return -1;
 }
 
 /** Elements of a shape. */

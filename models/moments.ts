@@ -13,6 +13,7 @@
 // M3. The slot is never the vote's. A vote remembers its own mistakes; letting it choose locked a drift at 0.107.
 
 import type { Calibration } from "./calibration.js";
+import { ClassShifts } from "./class-shifts.js";
 import type { Random } from "./clock.js";
 
 /** Plain state, to be snapshotted as it is. */
@@ -99,11 +100,16 @@ export function foldMoments(moments: Moments, slot: number, row: Float32Array): 
  * of first and second moments, and d = mean((D1)^2 / variance) over all channels, w = d / (d + 0.01):
  *   mu = mean + w D1;  var = variance + w D2 - (2 mean w D1 + (w D1)^2)   [= M2 - mu^2]
  *   scale = gamma / sqrt(var + eps);  shift = beta - mu scale
- * Shifts against the clean class moments, rather than the moments themselves, make M2 hold to the bit.
+ * Shifts against the clean class moments, rather than the moments themselves, make M2 hold to the bit. `kept` are the sums of earlier
+ * calls over the same rings; whoever gives them says which rings moved.
  */
-export function normalisation(moments: Moments, calibration: Calibration): Normalisation {
+export function normalisation(
+  moments: Moments,
+  calibration: Calibration,
+  kept: ClassShifts = new ClassShifts(calibration, moments.perClass),
+): Normalisation {
   const { channels, mean, variance, eps } = calibration;
-  const shifts = meanShifts(moments, calibration);
+  const shifts = kept.means(moments.rings);
   let distance = 0;
   for (let c = 0; c < channels; c++) distance += at(shifts, c) ** 2 / (at(variance, c) + eps);
   distance /= channels;
@@ -120,23 +126,6 @@ export function normalisation(moments: Moments, calibration: Calibration): Norma
 
 export function sourceNormalisation(calibration: Calibration): Normalisation {
   return affine(calibration, Float64Array.from(calibration.mean), Float64Array.from(calibration.variance));
-}
-
-/** [2C] mean over classes and ring places of (row - clean class moments). */
-function meanShifts(moments: Moments, calibration: Calibration): Float64Array {
-  const { classes, channels, classMean, classSquare } = calibration;
-  const shifts = new Float64Array(2 * channels);
-  const places = classes * moments.perClass;
-  for (let place = 0; place < places; place++) {
-    const clean = Math.floor(place / moments.perClass) * channels;
-    const start = place * 2 * channels;
-    for (let c = 0; c < channels; c++) {
-      shifts[c] = at(shifts, c) + (at(moments.rings, start + c) - at(classMean, clean + c));
-      const second = channels + c;
-      shifts[second] = at(shifts, second) + (at(moments.rings, start + second) - at(classSquare, clean + c));
-    }
-  }
-  return shifts.map((sum) => sum / places);
 }
 
 function affine(calibration: Calibration, mu: Float64Array, spread: Float64Array): Normalisation {

@@ -21,10 +21,15 @@ export function argmax(values: Numbers): number {
 /** exp(l) / sum exp(l) of one row [classes], computed against its maximum. */
 export function softmax(logits: Float32Array | Float64Array): Float64Array {
   const top = at(logits, argmax(logits));
-  const powers = Float64Array.from(logits, (logit) => Math.exp(logit - top));
+  const shares = new Float64Array(logits.length);
   let sum = 0;
-  for (const power of powers) sum += power;
-  return powers.map((power) => power / sum);
+  for (let i = 0; i < shares.length; i++) {
+    const power = Math.exp(at(logits, i) - top);
+    shares[i] = power;
+    sum += power;
+  }
+  for (let i = 0; i < shares.length; i++) shares[i] = at(shares, i) / sum;
+  return shares;
 }
 
 /** l - log sum exp(l) of one row [classes]. */

@@ -1,6 +1,7 @@
 // Class-balanced moments on a model of two classes and two channels, small enough to compute by hand.
 import test from "ava";
 import type { Calibration } from "../../models/calibration.js";
+import { ClassShifts } from "../../models/class-shifts.js";
 import { seededRandom } from "../../models/clock.js";
 import {
   chooseSlot,
@@ -126,4 +127,30 @@ test("a drifted input goes to the predicted class when it lies densely, and anyw
   };
   t.true(shareOfPredicted(0.95) > 0.99);
   t.true(Math.abs(shareOfPredicted(0.1) - 0.5) < 0.05);
+});
+
+test("sums that are kept give the bits of sums made anew, whatever rings moved in between", (t) => {
+  const moments = sourceMoments(calibration);
+  const kept = new ClassShifts(calibration, moments.perClass);
+  const chance = seededRandom(77);
+  for (let round = 0; round < 40; round += 1) {
+    for (let rows = Math.floor(chance() * 4); rows > 0; rows -= 1) {
+      const slot = Math.floor(chance() * calibration.classes);
+      foldMoments(
+        moments,
+        slot,
+        Float32Array.from({ length: 2 * calibration.channels }, () => chance()),
+      );
+      kept.moved(slot);
+    }
+    t.deepEqual(normalisation(moments, calibration, kept), normalisation(moments, calibration));
+  }
+});
+
+test("negative control: a ring that moved without a word leaves its sum behind", (t) => {
+  const moments = sourceMoments(calibration);
+  const kept = new ClassShifts(calibration, moments.perClass);
+  normalisation(moments, calibration, kept);
+  foldMoments(moments, 0, new Float32Array(2 * calibration.channels).fill(3));
+  t.notDeepEqual(normalisation(moments, calibration, kept), normalisation(moments, calibration));
 });
