@@ -12,8 +12,17 @@ import { Command, CommanderError, Option } from "commander";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
 import type { ChaosOptions } from "./operations/verbs/chaos.js";
+import type { ChaosRunOptions } from "./operations/verbs/chaos-run.js";
 import type { ClusterOptions } from "./operations/verbs/cluster.js";
-import { durationMs, natsUrl, positiveNumber, someOf, wholeNumber } from "./operations/verbs/flags.js";
+import {
+  amounts,
+  durationMs,
+  natsUrl,
+  positiveNumber,
+  probability,
+  someOf,
+  wholeNumber,
+} from "./operations/verbs/flags.js";
 import type { InferOptions } from "./operations/verbs/infer.js";
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
 import type { ReplayOptions } from "./operations/verbs/replay.js";
@@ -67,6 +76,13 @@ function clusterVerbs(root: Command, run: Run): void {
     .option("--rate <r>", "requests per second at most", positiveNumber)
     .option("--seed <s>", "seed of the stream", wholeNumber(0), 1)
     .option("--report <file>", "write the JSON report to a file too")
+    .option("--chaos", "kill the learning process now and then (SIGKILL)")
+    .option("--enable-chaos-testing", "the same as --chaos")
+    .option(
+      "--worker-crash-probability <p>",
+      "of a kill in each iteration of 10 requests, with --chaos (default: 0.01)",
+      probability,
+    )
     .action((options) =>
       run(options, async (terminal) => {
         const { runDemo } = await import("./sim/demo.js");
@@ -95,6 +111,7 @@ function upVerb(root: Command, name: string, description: string): Command {
     .option("--serving <n>", "serving nodes", wholeNumber(1, 64), 1)
     .option("--model <dir>", "folder of the model (default: the digits)")
     .option("--store <dir>", "where the log and context.json are kept", ".driftmend")
+    .option("--keep <pools>", "what faults must leave up, as in serving=2 (default: all but one)", amounts(roles))
     .option("--cluster <name>", "name of the cluster", "driftmend")
     .option("--nats <url>", "use a running NATS server with JetStream instead of starting one", natsUrl)
     .option("--user <name>", "user for --nats")
@@ -141,11 +158,39 @@ function chaosVerbs(root: Command, run: Run): void {
       new Option("--mode <mode>", "the fault (default: kill for an actor, sigkill for a node)").choices(faultModes),
     )
     .option("--for <d>", "how long hang, slow or sigstop last, as in 5s", durationMs)
+    .option("--force", "also when it leaves a pool under its minimum, or the target has a fault already")
     .action((target: string, options: ChaosOptions) =>
       run(options, async (terminal) =>
         (await import("./operations/verbs/chaos.js")).chaosKill(target, options, terminal),
       ),
     );
+  clientVerb(chaos, "run", "a seeded schedule of faults over actors, nodes and broker, with a report")
+    .option("--probability <p>", "of a fault in each iteration", probability, 0.01)
+    .addOption(new Option("--duration <d>", "end after so long, as in 2m").argParser(durationMs).default(60_000, "1m"))
+    .option("--seed <s>", "seed of the schedule", wholeNumber(0), 1)
+    .addOption(new Option("--every <d>", "one iteration every so often").argParser(durationMs).default(100, "100ms"))
+    .option(
+      "--targets <kinds>",
+      "actors, nodes, broker, separated by commas (default: all)",
+      someOf(["actors", "nodes", "broker"]),
+    )
+    .option(
+      "--modes <modes>",
+      `only these of ${faultModes.join(", ")} (default: kill, crash, sigkill, seldom sigstop)`,
+      someOf(faultModes),
+    )
+    .action((options: ChaosRunOptions) =>
+      run(options, async (terminal) => (await import("./operations/verbs/chaos-run.js")).chaosRun(options, terminal)),
+    );
+  clientVerb(chaos, "ls", "every fault that is active, and every schedule that runs").action(
+    (options: ClusterOptions) =>
+      run(options, async (terminal) =>
+        (await import("./operations/verbs/chaos-active.js")).chaosList(options, terminal),
+      ),
+  );
+  clientVerb(chaos, "halt", "end every active fault and every running schedule").action((options: ClusterOptions) =>
+    run(options, async (terminal) => (await import("./operations/verbs/chaos-active.js")).chaosHalt(options, terminal)),
+  );
 }
 
 function checkVerbs(root: Command, run: Run): void {

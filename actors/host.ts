@@ -80,6 +80,8 @@ export async function hostNode(
     tree,
     vitals: () => ({ roles: options.roles.join(","), ...vitals() }),
     startedAtMs,
+    clock,
+    telemetry,
   });
   const stopAnnouncing = announce(options, counters, startedAtMs);
   telemetry.event("node_ready", { actor: "host", incarnation }, () => [

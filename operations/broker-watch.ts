@@ -2,12 +2,16 @@
 //
 // Owns: intensity and backoff of these restarts. Does not own: the server process (transport/broker.ts).
 
+import { constants } from "node:os";
 import type { Clock, Random } from "../models/clock.js";
 import { backoffDefaults, nextBackoff } from "../supervision/backoff.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Logger } from "../supervision/logger.js";
 import { type RestartHistory, recordRestart } from "../supervision/restart-intensity.js";
-import type { Broker } from "../transport/broker.js";
+import type { Broker, BrokerExit } from "../transport/broker.js";
+
+/** The broker's name in the tree, and as a target of faults. */
+export const brokerName = "nats-server";
 
 /** Milliseconds from the kill until it was noticed, and until the server answered again. */
 export interface BrokerRepair {
@@ -19,6 +23,8 @@ export interface BrokerWatch {
   readonly pid: number | undefined;
   readonly alive: boolean;
   readonly restarts: number;
+  /** Why it ended last, in one line. */
+  readonly lastExit: string | undefined;
   /** The broker died too often, or did not come back. */
   readonly failed: Promise<Error>;
   /** Kills the server as an outage would; resolves when it is back. */
@@ -43,6 +49,7 @@ const nothingToWatch: BrokerWatch = {
   pid: undefined,
   alive: true,
   restarts: 0,
+  lastExit: undefined,
   failed: new Promise(() => undefined),
   strike: () => Promise.reject(new Error("the broker is somebody else's")),
   release: () => undefined,
@@ -61,6 +68,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
   #upSinceMs: number;
   #restarts = 0;
   #released = false;
+  #lastExit: string | undefined;
 
   constructor(broker: Broker, deps: BrokerWatchDeps) {
     this.#broker = broker;
@@ -71,6 +79,7 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     });
     const stopListening = broker.onExit((exit) => {
       this.#diedAtMs = deps.clock.monotonicMs();
+      this.#lastExit = describeBrokerExit(exit);
       deps.log.error("nats-server has terminated unexpectedly. Attempting to restart.", { lastWords: exit.lastWords });
       this.#restart().catch((error) => this.#giveUp(asError(error)));
     });
@@ -90,6 +99,10 @@ class EmbeddedBrokerWatch implements BrokerWatch {
 
   get restarts(): number {
     return this.#restarts;
+  }
+
+  get lastExit(): string | undefined {
+    return this.#lastExit;
   }
 
   async strike(): Promise<BrokerRepair> {
@@ -121,4 +134,11 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     this.#upSinceMs = clock.monotonicMs();
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
+}
+
+/** Between us and the server stands a shell: a code above 128 is the signal that ended the server. */
+function describeBrokerExit({ code, signal }: BrokerExit): string {
+  const named = Object.entries(constants.signals).find(([, number]) => code !== null && number === code - 128)?.[0];
+  const by = signal ?? named;
+  return by === undefined ? `exit code ${code ?? "unknown"}` : `signal ${by}`;
 }

@@ -11,6 +11,7 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../models/clock.js";
+import type { Minimums } from "../supervision/fault-guard.js";
 import type { Logger } from "../supervision/logger.js";
 import { startProcesses } from "../supervision/process-root.js";
 import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../supervision/process-spec.js";
@@ -23,6 +24,7 @@ import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.
 import { superviseBroker } from "./broker-watch.js";
 import { confirmCleanup } from "./cleanup-confirmation.js";
 import { Porter } from "./porter.js";
+import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
 import { Counters, Telemetry } from "./telemetry.js";
 
@@ -43,6 +45,8 @@ export interface LocalClusterOptions {
   readonly entry: string;
   /** Environment of the nodes. */
   readonly env: Readonly<Record<string, string>>;
+  /** What faults must leave of a pool, by role; all but one when left out. */
+  readonly keep?: Minimums;
   /** File descriptor that takes the nodes' log lines; stderr when left out. */
   readonly output?: number;
 }
@@ -156,6 +160,7 @@ async function startRoot(
   const porter = new Porter(bus, subjects);
   ending.push(async () => porter.leave());
   let nodeRestarts = 0;
+  let faults: RootFaults | undefined;
   const processes = await startProcesses(nodeSpecs(options, access), {
     clock,
     random,
@@ -168,12 +173,14 @@ async function startRoot(
     },
     onEvent: (event) => {
       if (event.role === "serving") attend(porter, event);
+      if (event.kind === "crashed" || event.kind === "stopped") faults?.nodeEnded(event.id);
       report(telemetry, event);
       deps.onEvent?.(event);
     },
   });
   ending.push(() => processes.stop());
-  const looks = answerAsRoot({ bus, subjects, processes, brokerWatch, clock, telemetry });
+  const looks = answerAsRoot({ bus, subjects, processes, brokerWatch, clock, telemetry, minimums: options.keep ?? {} });
+  faults = looks;
   ending.push(async () => looks.stop());
   ending.push(async () => brokerWatch.release());
   return {

@@ -1,23 +1,17 @@
-// A node seen and touched from outside: looks inside its actors, its tree, its status, and faults.
+// A node seen from outside: looks inside its actors, its tree, its status. Its faults are taken here and done in node-faults.ts.
 //
-// Owns: who answers what on the actor and chaos subjects of one node. Does not own: who may ask (the broker's permissions).
+// Owns: who answers what on the actor subjects of one node. Does not own: who may ask (the broker's permissions).
 
-import { ChaosRefusedError } from "../supervision/chaos.js";
-import type { ChaosMode } from "../supervision/events.js";
-import { UnknownActorError } from "../supervision/ref.js";
+import type { Clock } from "../models/clock.js";
 import type { ActorTree } from "../supervision/system.js";
 import type { TreeNode } from "../supervision/tree.js";
 import type { Bus, Incoming } from "../transport/bus.js";
 import { encodeMessage, type PlainMap } from "../transport/codec.js";
-import {
-  type ChaosRequest,
-  encodeActorLook,
-  encodeChaosReceipt,
-  encodeTree,
-  parseChaosRequest,
-} from "../transport/orders.js";
+import { encodeActorLook, encodeTree } from "../transport/orders.js";
 import { actorPathOf, type Subjects } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";
+import { takeNodeFaults } from "./node-faults.js";
+import type { Telemetry } from "./telemetry.js";
 
 export interface LookDeps {
   readonly bus: Bus;
@@ -28,6 +22,8 @@ export interface LookDeps {
   readonly tree: ActorTree;
   readonly vitals: () => PlainMap;
   readonly startedAtMs: number;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
 }
 
 export interface Looks {
@@ -36,13 +32,12 @@ export interface Looks {
 
 export function answerLooks(deps: LookDeps): Looks {
   const { bus, subjects, node } = deps;
-  const subscriptions = [
-    bus.subscribe(subjects.all.actorsOf(node), {}, (message) => look(deps, message)),
-    bus.subscribe(subjects.chaos(node), {}, (message) => fault(deps, message)),
-  ];
+  const subscription = bus.subscribe(subjects.all.actorsOf(node), {}, (message) => look(deps, message));
+  const faults = takeNodeFaults(deps);
   return {
     stop: () => {
-      for (const subscription of subscriptions) subscription.unsubscribe();
+      subscription.unsubscribe();
+      faults.stop();
     },
   };
 }
@@ -95,28 +90,6 @@ function findIn(node: TreeNode, path: readonly string[]): TreeNode | undefined {
   const [first, ...rest] = path;
   const child = node.children.find(({ name }) => name === first);
   return child === undefined || rest.length === 0 ? child : findIn(child, rest);
-}
-
-async function fault({ tree }: LookDeps, message: Incoming): Promise<void> {
-  const parsed = parseChaosRequest(message.data);
-  if (parsed.kind === "refused") return refuse(message, parsed);
-  const { target, mode, forMs } = parsed.value;
-  if (!isActorMode(mode))
-    return refuse(message, {
-      code: "bad_request",
-      field: "mode",
-      message: `${mode} is for nodes; ask the root for it`,
-    });
-  try {
-    message.respond(encodeChaosReceipt(await tree.kill(target, mode, forMs)));
-  } catch (error) {
-    if (!(error instanceof ChaosRefusedError || error instanceof UnknownActorError)) throw error;
-    refuse(message, { code: "bad_request", field: "target", message: error.message });
-  }
-}
-
-function isActorMode(mode: ChaosRequest["mode"]): mode is ChaosMode {
-  return mode === "crash" || mode === "kill" || mode === "hang" || mode === "slow";
 }
 
 function refuse(message: Incoming, refusal: Refusal): void {

@@ -51,6 +51,7 @@ export function startFrom(options: UpOptions, terminal: Terminal, aside: Aside =
       serving: options.serving,
       models: [options.model ?? digitsFolder(entry)],
       store: options.store,
+      ...(options.keep === undefined ? {} : { keep: options.keep }),
       searchPath: options.searchPath,
       entry,
       env: { PATH: options.searchPath },

@@ -30,6 +30,7 @@ import { type Evidence, gatherEvidence } from "./evidence.js";
 import { Load } from "./load.js";
 import { driftingStream } from "./stream.js";
 import { followUpdates, type UpdateTally } from "./update-tally.js";
+import { defaultCrashProbability, killWorkers, noKills } from "./worker-chaos.js";
 
 /** Requests per second when nobody asked for another rate: readable, and within what one core learns from. */
 const defaultRate = 200;
@@ -38,6 +39,8 @@ const deadlineMs = 10_000;
 const frameMs = 250;
 
 export async function runDemo(options: DemoOptions, terminal: Terminal): Promise<Outcome> {
+  if (options.workerCrashProbability !== undefined && !hasChaos(options))
+    return { kind: "usage", message: "--worker-crash-probability goes with --chaos", next: "add --chaos" };
   await refuseSecond(options.store);
   const throwaway = options.store === defaultStore && options.nats === undefined;
   const logStore = throwaway ? join(options.store, "demo") : options.store;
@@ -122,13 +125,25 @@ async function play(options: DemoOptions, terminal: Terminal, cluster: LocalClus
   );
   const startedAtMs = clock.monotonicMs();
   const stopScreen = terminal.json ? () => undefined : show(options, terminal, cluster, load, updates);
+  const loadOver = new AbortController();
+  const killing = hasChaos(options) ? killWorkers(context, clock, chaosOf(options, load), loadOver.signal) : noKills;
   await load.run();
   const seconds = (clock.monotonicMs() - startedAtMs) / 1000;
+  loadOver.abort();
+  const chaos = await killing;
   stopScreen();
   const evidence = await gatherEvidence(context, model, folder, clock);
   await updates.close();
   await client.close();
-  return reportOf(options, cluster, load, evidence, seconds);
+  return { ...reportOf(options, cluster, load, evidence, seconds), chaos };
+}
+
+function hasChaos({ chaos = false, enableChaosTesting = false }: DemoOptions): boolean {
+  return chaos || enableChaosTesting;
+}
+
+function chaosOf({ workerCrashProbability = defaultCrashProbability, seed }: DemoOptions, load: Load) {
+  return { probability: workerCrashProbability, seed, sent: () => load.sent };
 }
 
 /** Requests of one drift, least and most: a run with a limit shows all ten drifts, as far as each still has time to be adapted to. */

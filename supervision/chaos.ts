@@ -1,15 +1,16 @@
 // One fault, with its receipt.
 //
 // Owns: injecting a fault into an actor and measuring what became of it.
-// Does not own: schedules of faults and guards of a pool's minimum (sim/), faults of processes (process-root.ts).
+// Does not own: which faults are active (fault-ledger.ts), the guard of a pool's minimum (fault-guard.ts), schedules of faults
+// (operations/fault-schedule.ts), faults of processes (process-chaos.ts).
 //
 // X1. Nothing in a receipt is assumed: `lost` is the mailbox's own account (mailbox.ts M2), times are read from events.
-// X2. Every fault ends by itself, also when nobody waits for the receipt (impairment.ts I1).
+// X2. Every fault ends by itself, also when nobody waits for the receipt (impairment.ts I1); `halted` ends it earlier.
 
 import type { Clock } from "../models/clock.js";
 import { within } from "./deadline.js";
 import type { ChaosMode, SupervisionEvent, SupervisionFact } from "./events.js";
-import type { ExitReason } from "./exit-reason.js";
+import { describeExit, type ExitReason } from "./exit-reason.js";
 import type { Impairment } from "./impairment.js";
 import type { Mailbox } from "./mailbox.js";
 import { type ActorPath, TOP_PATH } from "./path.js";
@@ -32,13 +33,17 @@ export interface ChaosReceipt {
   readonly detectMs: number | null;
   /** Until the target worked again; null when it did not within `repairMaxMs`. */
   readonly repairMs: number | null;
+  /** Why the incarnation ended, in one line; null when it went on, or nobody saw its end. */
+  readonly cause: string | null;
 }
 
-/** The target does not run, or its kind cannot have this fault: the injector has to choose again. */
+/** The target does not run now (`not_ready`), or its kind cannot have this fault: the injector has to choose again. */
 export class ChaosRefusedError extends Error {
-  constructor(path: string, why: string) {
+  override readonly name = "ChaosRefusedError";
+  readonly code: "not_ready" | "bad_request";
+  constructor(path: string, why: string, code: ChaosRefusedError["code"] = "bad_request") {
     super(`no fault for "${path}": ${why}`);
-    this.name = "ChaosRefusedError";
+    this.code = code;
   }
 }
 
@@ -58,6 +63,8 @@ export interface ChaosSurroundings {
   readonly clock: Clock;
   listen(listener: (event: SupervisionEvent) => void): () => void;
   emit(path: ActorPath, incarnation: number, fact: SupervisionFact): void;
+  /** Ends a fault that lasts before its lease does. */
+  readonly halted?: AbortSignal | undefined;
 }
 
 /** A receipt is not waited for longer than this after the fault's lease. */
@@ -70,14 +77,14 @@ export async function injectFault(
   forMs: number,
   around: ChaosSurroundings,
 ): Promise<ChaosReceipt> {
-  if (!target.isUp) throw new ChaosRefusedError(target.path, "it is not running");
+  if (!target.isUp) throw new ChaosRefusedError(target.path, "it is not running", "not_ready");
   const generationBefore = target.generation;
   const before = count(target.mailboxes);
   const course = new Course(target.path, generationBefore, around.clock);
   around.emit(target.path, generationBefore, { kind: "chaos_began", mode, forMs });
   const unlisten = around.listen((event) => course.see(event));
   try {
-    strike(target, mode, forMs, course);
+    strike(target, mode, forMs, course, around.halted);
     await within(around.clock, forMs + repairMaxMs, course.settled);
   } finally {
     unlisten();
@@ -96,21 +103,30 @@ export async function injectFault(
     leasesCleaned: course.leasesCleaned,
     detectMs: course.detectMs,
     repairMs: course.repairMs,
+    cause: course.cause,
   };
 }
 
-function strike(target: ChaosTarget, mode: ChaosMode, forMs: number, course: Course): void {
+function strike(
+  target: ChaosTarget,
+  mode: ChaosMode,
+  forMs: number,
+  course: Course,
+  halted: AbortSignal | undefined,
+): void {
   switch (mode) {
     case "crash":
-      target.interrupt({ kind: "crash", phase: "outside", error: new Error("injected fault") });
+      target.interrupt({ kind: "crash", phase: "outside", error: new Error("chaos crash") });
       return;
     case "kill":
-      target.interrupt({ kind: "killed" });
+      target.interrupt({ kind: "killed", why: "chaos kill" });
       return;
     case "hang":
     case "slow": {
       const impairment = target.impair(mode, forMs);
       if (impairment === undefined) throw new ChaosRefusedError(target.path, `only an actor can ${mode}`);
+      if (halted?.aborted) impairment.end();
+      else halted?.addEventListener("abort", () => impairment.end(), { once: true });
       void impairment.over.then(() => course.leaseEnded());
       return;
     }
@@ -125,6 +141,7 @@ class Course {
   leasesCleaned = 0;
   detectMs: number | null = null;
   repairMs: number | null = null;
+  cause: string | null = null;
   readonly #path: ActorPath;
   readonly #generation: number;
   readonly #clock: Clock;
@@ -149,6 +166,7 @@ class Course {
     if (!isTarget) return;
     if ((event.kind === "crashed" || event.kind === "stopped") && event.incarnation === this.#generation) {
       this.detectMs ??= this.#elapsedMs();
+      this.cause ??= describeExit(event.reason);
     }
     if (event.kind === "started" && event.incarnation > this.#generation) this.#repaired();
     if (event.kind === "retired") this.#settle();

@@ -11,11 +11,11 @@ export type ExitReason =
   | { readonly kind: "normal" }
   /** Its supervisor stopped it, alone or with its siblings. */
   | { readonly kind: "shutdown" }
-  /** Ended by force from outside; no message is to blame. */
-  | { readonly kind: "killed" }
+  /** Ended by force from outside, `why` says by what where it was no stop; no message is to blame. */
+  | { readonly kind: "killed"; readonly why?: string }
   | { readonly kind: "crash"; readonly phase: CrashPhase; readonly error: Error }
-  /** A turn took longer than the spec's `turnMaxMs`. */
-  | { readonly kind: "hang"; readonly turnMaxMs: number };
+  /** A turn took longer than the spec's `turnMaxMs`; `why` names an injected fault. */
+  | { readonly kind: "hang"; readonly turnMaxMs: number; readonly why?: string };
 
 /** One line for logs and `tree`. */
 export function describeExit(reason: ExitReason): string {
@@ -23,10 +23,11 @@ export function describeExit(reason: ExitReason): string {
     case "crash":
       return `crash in ${reason.phase}: ${reason.error.message}`;
     case "hang":
-      return `hang: turn exceeded ${reason.turnMaxMs} ms`;
+      return `hang: turn exceeded ${reason.turnMaxMs} ms${reason.why === undefined ? "" : `, ${reason.why}`}`;
+    case "killed":
+      return reason.why === undefined ? "killed" : `killed: ${reason.why}`;
     case "normal":
     case "shutdown":
-    case "killed":
       return reason.kind;
     default:
       return reason satisfies never;

@@ -11,7 +11,7 @@ import { createInterface } from "node:readline";
 import { isReady } from "./parent-watch.js";
 import type { ProcessExit, ProcessSpec } from "./process-spec.js";
 
-export type Signal = "SIGTERM" | "SIGKILL" | "SIGSTOP";
+export type Signal = "SIGTERM" | "SIGKILL" | "SIGSTOP" | "SIGCONT";
 
 export class OsProcess {
   readonly exit: Promise<ProcessExit>;
@@ -54,16 +54,23 @@ export class OsProcess {
     this.signal("SIGKILL");
   }
 
-  /** Stops it (SIGSTOP) for `forMs`. Another process undoes it, so that it is undone when this one dies meanwhile. */
-  freeze(forMs: number): void {
-    if (!this.signal("SIGSTOP")) return;
+  /**
+   * Stops it (SIGSTOP) for `forMs`. Another process undoes it, so that it is undone when this one dies meanwhile. The returned function
+   * undoes it at once, and leaves nothing behind.
+   */
+  freeze(forMs: number): () => void {
+    if (!this.signal("SIGSTOP")) return () => undefined;
     const thaw = spawn("/bin/sh", ["-c", `sleep ${forMs / 1000}; kill -CONT ${this.pid}`], {
       stdio: "ignore",
       detached: true,
     });
     thaw.unref();
     thaw.once("error", () => this.#child.kill("SIGCONT"));
-    void this.exit.then(() => thaw.kill("SIGKILL"));
+    void this.exit.then(() => endGroup(thaw));
+    return () => {
+      this.signal("SIGCONT");
+      endGroup(thaw);
+    };
   }
 
   /** Says something to the child over IPC. False when the channel is closed. */
@@ -89,5 +96,16 @@ export class OsProcess {
   #exitOf(code: number | null, signal: NodeJS.Signals | null): ProcessExit {
     if (this.#why !== undefined) return { kind: "declared_dead", why: this.#why };
     return code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code };
+  }
+}
+
+/** The shell and what it waits for: both lead and share one group, and neither may outlive its purpose. */
+function endGroup(leader: ChildProcess): void {
+  if (leader.pid === undefined || leader.exitCode !== null || leader.signalCode !== null) return;
+  try {
+    process.kill(-leader.pid, "SIGKILL");
+  } catch (error) {
+    // Gone a moment ago.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }

@@ -15,6 +15,8 @@ export type ProcessFaultMode = "sigkill" | "sigterm" | "sigstop";
 export interface ProcessChaosSurroundings {
   readonly clock: Clock;
   listen(listener: (event: ProcessEvent) => void): () => void;
+  /** Ends a SIGSTOP before its lease does. */
+  readonly halted?: AbortSignal | undefined;
 }
 
 /** A receipt is not waited for longer than this after the fault's lease. */
@@ -24,19 +26,26 @@ export async function strikeProcess(
   slot: ProcessSlot,
   mode: ProcessFaultMode,
   forMs: number,
-  { clock, listen }: ProcessChaosSurroundings,
+  { clock, listen, halted }: ProcessChaosSurroundings,
 ): Promise<ChaosReceipt> {
   const process = slot.process;
-  if (process === undefined || !slot.isUp) throw new ChaosRefusedError(slot.spec.id, "it is not running");
+  if (process === undefined || !slot.isUp) throw new ChaosRefusedError(slot.spec.id, "it is not running", "not_ready");
   const generationBefore = slot.generation;
   const course = new Course(clock);
   const unlisten = listen((event) => {
     if (event.id === slot.spec.id) course.see(event);
   });
-  strike(process, mode, forMs);
-  const cancelLease = mode === "sigstop" ? clock.after(forMs, () => course.leaseEnded()) : undefined;
+  const undo = strike(process, mode, forMs);
+  const endLease = (): void => {
+    undo();
+    course.leaseEnded();
+  };
+  const cancelLease = mode === "sigstop" ? clock.after(forMs, endLease) : undefined;
+  if (mode === "sigstop") halted?.addEventListener("abort", endLease, { once: true });
+  if (mode === "sigstop" && halted?.aborted) endLease();
   await within(clock, forMs + repairMaxMs, course.settled);
   cancelLease?.();
+  halted?.removeEventListener("abort", endLease);
   unlisten();
   return {
     target: slot.spec.id,
@@ -50,22 +59,23 @@ export async function strikeProcess(
     leasesCleaned: course.leasesCleaned,
     detectMs: course.detectMs,
     repairMs: course.repairMs,
+    cause: course.cause,
   };
 }
 
-function strike(process: OsProcess, mode: ProcessFaultMode, forMs: number): void {
+/** The returned function undoes what can be undone. */
+function strike(process: OsProcess, mode: ProcessFaultMode, forMs: number): () => void {
   switch (mode) {
     case "sigkill":
       process.signal("SIGKILL");
-      return;
+      return () => undefined;
     case "sigterm":
       process.signal("SIGTERM");
-      return;
+      return () => undefined;
     case "sigstop":
-      process.freeze(forMs);
-      return;
+      return process.freeze(forMs);
     default:
-      mode satisfies never;
+      return mode satisfies never;
   }
 }
 
@@ -75,6 +85,7 @@ class Course {
   leasesCleaned = 0;
   detectMs: number | null = null;
   repairMs: number | null = null;
+  cause: string | null = null;
   readonly #clock: Clock;
   readonly #beganAtMs: number;
   #settle: () => void = () => undefined;
@@ -88,7 +99,10 @@ class Course {
   }
 
   see(event: ProcessEvent): void {
-    if (event.kind === "crashed") this.detectMs ??= this.#elapsedMs();
+    if (event.kind === "crashed") {
+      this.detectMs ??= this.#elapsedMs();
+      this.cause ??= event.cause;
+    }
     if (event.kind === "cleanup_confirmed") this.leasesCleaned += event.leasesCleaned;
     if (event.kind === "started") this.#repaired();
     if (event.kind === "stopped" || event.kind === "escalated") this.#settle();

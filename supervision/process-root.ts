@@ -12,6 +12,7 @@ import type { Clock, Random } from "../models/clock.js";
 import { type Backoff, type BackoffSettings, backoffDefaults, nextBackoff } from "./backoff.js";
 import type { ChaosReceipt } from "./chaos.js";
 import { EscalationError } from "./escalation.js";
+import type { PoolMember } from "./fault-guard.js";
 import { Listeners } from "./listeners.js";
 import type { Logger } from "./logger.js";
 import { type ProcessFaultMode, strikeProcess } from "./process-chaos.js";
@@ -39,8 +40,10 @@ export interface ProcessTree {
   add(spec: ProcessSpec): Promise<void>;
   /** Stops a process for good. */
   remove(id: string): Promise<void>;
-  /** One fault, with its receipt; resolves when the process works again. SIGSTOP is undone after `forMs`. */
-  kill(id: string, mode: ProcessFaultMode, forMs?: number): Promise<ChaosReceipt>;
+  /** One fault, with its receipt; resolves when the process works again. SIGSTOP is undone after `forMs`, or by `halted`. */
+  kill(id: string, mode: ProcessFaultMode, forMs?: number, halted?: AbortSignal): Promise<ChaosReceipt>;
+  /** Who belongs to which pool (its role), and is running and ready. */
+  members(): readonly PoolMember[];
   /** Someone found it hanging (heartbeats stopped): it is killed, and restarted like any other. */
   declareDead(id: string, why: string): void;
   /** Says something to a child over IPC. False when its channel is closed. */
@@ -64,7 +67,8 @@ export async function startProcesses(specs: readonly ProcessSpec[], deps: Proces
   }
 }
 
-const stopForMs = 1_000;
+/** How long a SIGSTOP lasts when nobody says. */
+export const stopForMs = 1_000;
 
 class ProcessRoot implements ProcessTree {
   readonly failed: Promise<EscalationError>;
@@ -128,9 +132,13 @@ class ProcessRoot implements ProcessTree {
     };
   }
 
-  async kill(id: string, mode: ProcessFaultMode, forMs = stopForMs): Promise<ChaosReceipt> {
+  async kill(id: string, mode: ProcessFaultMode, forMs = stopForMs, halted?: AbortSignal): Promise<ChaosReceipt> {
     const listen = (listener: (event: ProcessEvent) => void) => this.#events.add(listener);
-    return strikeProcess(this.#slot(id), mode, forMs, { clock: this.#deps.clock, listen });
+    return strikeProcess(this.#slot(id), mode, forMs, { clock: this.#deps.clock, listen, halted });
+  }
+
+  members(): readonly PoolMember[] {
+    return [...this.#slots.values()].map(({ spec, isUp }) => ({ id: spec.id, pool: spec.role, isUp }));
   }
 
   declareDead(id: string, why: string): void {

@@ -42,8 +42,8 @@ export interface ActorTree extends Refs {
   tree(): TreeNode;
   /** What the running incarnation says of itself; undefined when none runs or its behaviour has no summary. */
   summary(path: string): Summary | undefined;
-  /** Injects one fault and resolves when the actor works again. Rejects with ChaosRefusedError when it does not run. */
-  kill(path: string, mode: ChaosMode, forMs?: number): Promise<ChaosReceipt>;
+  /** Injects one fault and resolves when the actor works again. Rejects with ChaosRefusedError when it does not run. `halted` ends a fault that lasts. */
+  kill(path: string, mode: ChaosMode, forMs?: number, halted?: AbortSignal): Promise<ChaosReceipt>;
   /** Every ended incarnation of `path`; the returned function ends the watch. */
   watch(path: string, listener: DeathListener): () => void;
   onDeadLetter(listener: DeadLetterListener): () => void;
@@ -61,7 +61,8 @@ export async function startTree(spec: SupervisorSpec, deps: TreeDeps): Promise<A
   return tree;
 }
 
-const hangForMs = 1_000;
+/** How long a hang or a slowness lasts when nobody says. */
+export const hangForMs = 1_000;
 
 class LiveTree implements ActorTree {
   readonly failed: Promise<EscalationError>;
@@ -121,12 +122,13 @@ class LiveTree implements ActorTree {
     return this.#cell(path).summary();
   }
 
-  async kill(path: string, mode: ChaosMode, forMs = hangForMs): Promise<ChaosReceipt> {
+  async kill(path: string, mode: ChaosMode, forMs = hangForMs, halted?: AbortSignal): Promise<ChaosReceipt> {
     const target = this.#targets.get(path);
     if (target === undefined) throw new UnknownActorError(path, this.#targets.keys());
     const { clock, emit } = this.#env;
     const leaseMs = mode === "hang" || mode === "slow" ? forMs : 0;
-    return injectFault(target, mode, leaseMs, { clock, emit, listen: (listener) => this.#events.add(listener) });
+    const listen = (listener: (event: SupervisionEvent) => void) => this.#events.add(listener);
+    return injectFault(target, mode, leaseMs, { clock, emit, listen, halted });
   }
 
   watch(path: string, listener: DeathListener): () => void {

@@ -166,9 +166,10 @@ export class TurnLoop {
     const { turnMaxMs, clock, end } = this.#around;
     this.#cancelDeadline?.();
     if (turnMaxMs === undefined) return;
-    this.#cancelDeadline = clock.after(turnMaxMs, () =>
-      end({ kind: "hang", turnMaxMs }, this.#impairment?.mode !== "hang"),
-    );
+    this.#cancelDeadline = clock.after(turnMaxMs, () => {
+      const isInjected = this.#impairment?.mode === "hang";
+      end({ kind: "hang", turnMaxMs, ...(isInjected ? { why: "chaos hang" } : {}) }, !isInjected);
+    });
   }
 
   #track(work: Promise<void>): Promise<void> {

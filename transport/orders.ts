@@ -1,10 +1,10 @@
-// What operators ask: faults with receipts, looks inside an actor, the tree.
+// What operators ask: faults with receipts, the ledger of active faults, looks inside an actor, the tree.
 //
 // Owns: these requests and replies in both directions; foreign bytes are read with the same readers as wire.ts (W1, W2).
 // Does not own: who may send them (credentials.ts), what a fault does (supervision).
 
 import { encodeMessage, type Fields, type Plain, type PlainMap } from "./codec.js";
-import { inside, list, map, number, oneOf, optional, type Parsed, parse, text, whole } from "./fields.js";
+import { flag, inside, list, map, number, oneOf, optional, type Parsed, parse, text, whole } from "./fields.js";
 import { type Outcome, parseOutcome } from "./wire.js";
 
 export const faultModes = ["crash", "kill", "hang", "slow", "sigkill", "sigstop"] as const;
@@ -16,6 +16,65 @@ export interface ChaosRequest {
   readonly mode: FaultMode;
   /** How long hang, slow and sigstop last; the target's default when left out. */
   readonly forMs?: number | undefined;
+  /** Also when the guard says no. */
+  readonly force?: boolean | undefined;
+}
+
+/** Everything that may be asked on a chaos subject; without a kind it is a fault. */
+export type ChaosOrder =
+  | ({ readonly kind: "fault" } & ChaosRequest)
+  /** What is active here. */
+  | { readonly kind: "list" }
+  /** End every active fault here, and every schedule. */
+  | { readonly kind: "halt" }
+  /** A node asks the root before a lasting fault of one of its actors: the pool's minimum is the root's to keep. */
+  | ({ readonly kind: "claim" } & FaultClaim)
+  /** A schedule begins, or is still there: without another word it is gone after `leaseMs`. */
+  | { readonly kind: "schedule"; readonly id: string; readonly leaseMs: number }
+  /** A claim or a schedule is over. */
+  | { readonly kind: "release"; readonly id: string };
+
+export interface FaultClaim {
+  readonly id: string;
+  readonly node: string;
+  readonly target: string;
+  readonly mode: FaultMode;
+  readonly forMs: number;
+  readonly force?: boolean | undefined;
+  readonly by?: string | undefined;
+}
+
+/** A fault that is under way. */
+export interface ActiveFault {
+  readonly id: string;
+  readonly node: string;
+  /** An actor's path, or the node's own name for all of it. */
+  readonly target: string;
+  readonly mode: string;
+  /** Epoch milliseconds. */
+  readonly beganAtMs: number;
+  /** Null: until its target is mended. */
+  readonly endsAtMs: number | null;
+  /** The user who asked for it, where users are known. */
+  readonly by?: string | undefined;
+}
+
+/** A program that injects faults by and by. */
+export interface ActiveSchedule {
+  readonly id: string;
+  readonly beganAtMs: number;
+  readonly by?: string | undefined;
+}
+
+export interface ActiveChaos {
+  readonly faults: readonly ActiveFault[];
+  readonly schedules: readonly ActiveSchedule[];
+}
+
+/** How many were ended. */
+export interface Halted {
+  readonly faults: number;
+  readonly schedules: number;
 }
 
 /**
@@ -34,6 +93,8 @@ export interface ChaosReceipt {
   readonly leasesCleaned: number;
   readonly detectMs: number | null;
   readonly repairMs: number | null;
+  /** Why the incarnation ended, in one line; null when it went on, or nobody saw its end. */
+  readonly cause: string | null;
 }
 
 export type TreeKind = "root" | "node" | "supervisor" | "actor";
@@ -47,6 +108,8 @@ export interface TreeNode {
   readonly lastExit?: string | undefined;
   readonly mailbox?: { readonly depth: number; readonly capacity: number } | undefined;
   readonly strategy?: string | undefined;
+  /** Restarts allowed within the window, and how many of them are left now. */
+  readonly intensity?: { readonly restarts: number; readonly withinMs: number; readonly left: number } | undefined;
   readonly children: readonly TreeNode[];
 }
 
@@ -60,11 +123,111 @@ export interface ActorLook {
   readonly summary: PlainMap;
 }
 
+const forMsMax = 3_600_000;
+const leaseMsMax = 60_000;
+
 export function parseChaosRequest(bytes: Uint8Array): Parsed<ChaosRequest> {
-  return parse(bytes, (fields) => ({
+  return parse(bytes, faultIn);
+}
+
+function faultIn(fields: Fields): ChaosRequest {
+  return {
     target: text(256)(fields, "target"),
     mode: oneOf(...faultModes)(fields, "mode"),
-    forMs: optional(fields, "forMs", number(0, 3_600_000)),
+    forMs: optional(fields, "forMs", number(0, forMsMax)),
+    force: optional(fields, "force", flag),
+  };
+}
+
+export function encodeChaosOrder(order: ChaosOrder): Uint8Array {
+  return encodeMessage({ v: 1, ...order });
+}
+
+export function parseChaosOrder(bytes: Uint8Array): Parsed<ChaosOrder> {
+  return parse(bytes, (fields): ChaosOrder => {
+    const kind = optional(fields, "kind", oneOf("fault", "list", "halt", "claim", "schedule", "release")) ?? "fault";
+    switch (kind) {
+      case "fault":
+        return { kind, ...faultIn(fields) };
+      case "list":
+      case "halt":
+        return { kind };
+      case "claim":
+        return { kind, ...claimIn(fields) };
+      case "schedule":
+        return { kind, id: text(128)(fields, "id"), leaseMs: number(1, leaseMsMax)(fields, "leaseMs") };
+      case "release":
+        return { kind, id: text(128)(fields, "id") };
+      default:
+        return kind satisfies never;
+    }
+  });
+}
+
+function claimIn(fields: Fields): FaultClaim {
+  return {
+    id: text(128)(fields, "id"),
+    node: text(64)(fields, "node"),
+    target: text(256)(fields, "target"),
+    mode: oneOf(...faultModes)(fields, "mode"),
+    forMs: number(0, forMsMax)(fields, "forMs"),
+    force: optional(fields, "force", flag),
+    by: optional(fields, "by", text(64)),
+  };
+}
+
+/** A claim or a schedule was taken, or a release done. */
+export function encodeGranted(): Uint8Array {
+  return encodeMessage({ v: 1, granted: true });
+}
+
+export function parseGranted(bytes: Uint8Array): Parsed<Outcome<boolean>> {
+  return parseOutcome(bytes, (fields) => flag(fields, "granted"));
+}
+
+export function encodeActiveChaos({ faults, schedules }: ActiveChaos): Uint8Array {
+  return encodeMessage({
+    v: 1,
+    faults: faults.map((fault) => ({ ...fault })),
+    schedules: schedules.map((schedule) => ({ ...schedule })),
+  });
+}
+
+export function parseActiveChaos(bytes: Uint8Array): Parsed<Outcome<ActiveChaos>> {
+  return parseOutcome(bytes, (fields) => ({
+    faults: list(activeFaultIn)(fields, "faults"),
+    schedules: list(activeScheduleIn)(fields, "schedules"),
+  }));
+}
+
+function activeFaultIn(fields: Fields, field: string): ActiveFault {
+  return inside(fields, field, (inner, prefix) => ({
+    ...activeScheduleIn(fields, field),
+    node: text(64)(inner, `${prefix}node`),
+    target: text(256)(inner, `${prefix}target`),
+    mode: text(32)(inner, `${prefix}mode`),
+    endsAtMs: optional(inner, `${prefix}endsAtMs`, epochMs) ?? null,
+  }));
+}
+
+function activeScheduleIn(fields: Fields, field: string): ActiveSchedule {
+  return inside(fields, field, (inner, prefix) => ({
+    id: text(128)(inner, `${prefix}id`),
+    beganAtMs: epochMs(inner, `${prefix}beganAtMs`),
+    by: optional(inner, `${prefix}by`, text(64)),
+  }));
+}
+
+const epochMs = number(0, Number.MAX_VALUE);
+
+export function encodeHalted(halted: Halted): Uint8Array {
+  return encodeMessage({ v: 1, ...halted });
+}
+
+export function parseHalted(bytes: Uint8Array): Parsed<Outcome<Halted>> {
+  return parseOutcome(bytes, (fields) => ({
+    faults: whole(0)(fields, "faults"),
+    schedules: whole(0)(fields, "schedules"),
   }));
 }
 
@@ -91,6 +254,7 @@ export function parseChaosReceipt(bytes: Uint8Array): Parsed<Outcome<ChaosReceip
     leasesCleaned: count(fields, "leasesCleaned"),
     detectMs: optional(fields, "detectMs", ms) ?? null,
     repairMs: optional(fields, "repairMs", ms) ?? null,
+    cause: optional(fields, "cause", text(4_096)) ?? null,
   }));
 }
 
@@ -133,6 +297,7 @@ function treeIn(fields: Fields, field: string): TreeNode {
     lastExit: optional(inner, `${prefix}lastExit`, text(4_096)),
     mailbox: optional(inner, `${prefix}mailbox`, mailboxIn),
     strategy: optional(inner, `${prefix}strategy`, text(64)),
+    intensity: optional(inner, `${prefix}intensity`, intensityIn),
     children: list(treeIn)(inner, `${prefix}children`),
   }));
 }
@@ -144,10 +309,19 @@ function mailboxIn(fields: Fields, field: string): { depth: number; capacity: nu
   }));
 }
 
+function intensityIn(fields: Fields, field: string): TreeNode["intensity"] {
+  return inside(fields, field, (inner, prefix) => ({
+    restarts: whole(0)(inner, `${prefix}restarts`),
+    withinMs: number(0, Number.MAX_VALUE)(inner, `${prefix}withinMs`),
+    left: whole(0)(inner, `${prefix}left`),
+  }));
+}
+
 function plainTree(tree: TreeNode): PlainMap {
   return {
     ...tree,
     mailbox: tree.mailbox === undefined ? undefined : { ...tree.mailbox },
+    intensity: tree.intensity === undefined ? undefined : { ...tree.intensity },
     children: tree.children.map(plainTree),
   };
 }

@@ -152,6 +152,12 @@ export function inboxPrefixOf(user: string): string {
   return `_INBOX.${token("key", user)}`;
 }
 
+/** Whose inbox a reply goes to, where users have inboxes of their own (nobody else may listen there); undefined without users. */
+export function userOfInbox(replyTo: string | undefined): string | undefined {
+  const [inbox, user, ...rest] = (replyTo ?? "").split(".");
+  return inbox === "_INBOX" && rest.length > 1 ? user : undefined;
+}
+
 /** NATS service discovery, every form a client may ask in. */
 export function discoverySubjects(verb: DiscoveryVerb, service: string, id: string): readonly string[] {
   return [`$SRV.${verb}`, `$SRV.${verb}.${service}`, `$SRV.${verb}.${service}.${id}`];

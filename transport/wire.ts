@@ -23,6 +23,10 @@ export const refusalCodes = [
   "circuit_open",
   "log_unavailable",
   "internal",
+  "under_minimum",
+  "already_faulted",
+  "restarts_spent",
+  "halted",
 ] as const;
 export type RefusalCode = (typeof refusalCodes)[number];
 

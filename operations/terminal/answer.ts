@@ -66,6 +66,7 @@ export interface Receipt {
   readonly leasesCleaned: number;
   readonly detectMs: Figure;
   readonly repairMs: Figure;
+  readonly cause?: string | null;
 }
 
 export function renderReceipt(receipt: Receipt, colours: Colours): string {
@@ -78,6 +79,7 @@ export function renderReceipt(receipt: Receipt, colours: Colours): string {
         ["leases", `${count(receipt.leasesCleaned)} cleaned`],
         ["noticed", after(receipt.detectMs)],
         ["mended", after(receipt.repairMs)],
+        ["cause", typeof receipt.cause === "string" ? printable(receipt.cause) : "it did not end"],
       ],
       colours,
     ),

@@ -27,7 +27,20 @@ export interface DemoReport {
   readonly restarts: number;
   /** The log folded again, compared with what the cluster committed. */
   readonly replay: { readonly updates: number; readonly equal: boolean; readonly checksum: string };
+  /** Kills of the learning process by the demo itself; none without --chaos. */
+  readonly chaos?: ChaosTally;
   readonly seed: number;
+}
+
+export interface ChaosTally {
+  /** `at` is ISO 8601; `nextPid` is the process that came after, null when none was seen. */
+  readonly kills: readonly {
+    readonly pid: number;
+    readonly at: string;
+    readonly signal: string;
+    readonly nextPid: number | null;
+  }[];
+  readonly count: number;
 }
 
 export interface DriftAccuracy {
@@ -61,6 +74,9 @@ export function renderReport(report: DemoReport, width: number, colours: Colours
     field("version", count(report.modelVersion)),
     field("log", `${plural(log.experiences, "experience")}, ${plural(log.updates, "update")}, ${bytes(log.bytes)}`),
     field("restarts", count(report.restarts)),
+    ...(report.chaos === undefined || report.chaos.count === 0
+      ? []
+      : [field("chaos", `${plural(report.chaos.count, "kill")} of the learning process`)]),
     field("replay", replayLine(report.replay, colours)),
   ].join("\n");
 }

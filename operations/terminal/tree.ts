@@ -20,7 +20,7 @@ export function renderTree(tree: TreeNode, width: number, colours: Colours): str
     right("gen"),
     right("restarts"),
     right("mailbox"),
-    { title: "last exit" },
+    { title: "last exit; strategy" },
   ];
   return renderTable(columns, rows, width, colours.quiet).join("\n");
 }
@@ -34,11 +34,11 @@ function flatten(node: TreeNode, lead: string, below: string): Branch[] {
 }
 
 function rowOf({ node, lead }: Branch, colours: Colours): Cell[] {
-  const strategy = node.strategy === undefined ? "" : ` (${printable(node.strategy)})`;
   const mailbox = node.mailbox === undefined ? "" : `${node.mailbox.depth}/${node.mailbox.capacity}`;
+  const notes = [node.lastExit ?? "", strategyOf(node)].filter((note) => note !== "").join("; ");
   return [
     {
-      text: cut(`${lead}${printable(node.name)}${strategy}`, 40),
+      text: cut(`${lead}${printable(node.name)}`, 40),
       paint: node.kind === "actor" ? undefined : colours.title,
     },
     { text: printable(node.state), paint: paintState(node.state, colours) },
@@ -46,8 +46,14 @@ function rowOf({ node, lead }: Branch, colours: Colours): Cell[] {
     { text: String(node.generation) },
     { text: String(node.restarts), paint: node.restarts > 0 ? colours.warn : colours.quiet },
     { text: mailbox },
-    { text: node.lastExit === undefined ? "" : printable(node.lastExit), paint: colours.quiet },
+    { text: printable(notes), paint: node.intensity?.left === 0 ? colours.bad : colours.quiet },
   ];
+}
+
+/** How a supervisor restarts, and what is left of its budget: "one_for_one, 8 of 10 restarts left". */
+function strategyOf({ strategy, intensity }: TreeNode): string {
+  const budget = intensity === undefined ? "" : `${intensity.left} of ${intensity.restarts} restarts left`;
+  return [strategy ?? "", budget].filter((part) => part !== "").join(", ");
 }
 
 function paintState(state: string, colours: Colours): (text: string) => string {

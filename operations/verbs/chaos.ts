@@ -2,7 +2,9 @@
 //
 // Owns: finding what was meant by TARGET in the tree. Does not own: the fault, nor whether it is allowed (the cluster refuses by name).
 import type { DriftmendClient } from "../../transport/client.js";
-import { encodeChaosRequest, type FaultMode, parseChaosReceipt, type TreeNode } from "../../transport/orders.js";
+import type { FaultMode, TreeNode } from "../../transport/orders.js";
+import type { RefusalCode } from "../../transport/wire.js";
+import { askFault } from "../chaos-client.js";
 import { type Receipt, renderReceipt } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";
@@ -13,6 +15,8 @@ import { done, type Outcome } from "./outcome.js";
 export interface ChaosOptions extends ClusterOptions {
   readonly mode?: FaultMode;
   readonly for?: number;
+  /** Also when the guard says no. */
+  readonly force?: boolean;
 }
 
 /** What a fault is for: a whole node, which the root ends, or an actor, which its node ends. */
@@ -22,8 +26,6 @@ export type Target =
   | { readonly kind: "unclear"; readonly message: string; readonly next: string };
 
 const lasting: readonly FaultMode[] = ["hang", "slow", "sigstop"];
-/** A receipt is written after the repair, so it takes its time: backoff, replay and start of a process. */
-const repairMs = 60_000;
 
 export async function chaosKill(target: string, options: ChaosOptions, terminal: Terminal): Promise<Outcome> {
   if (options.for !== undefined && (options.mode === undefined || !lasting.includes(options.mode)))
@@ -43,43 +45,34 @@ async function inject(
   options: ChaosOptions,
   terminal: Terminal,
 ): Promise<Outcome> {
-  const { subjects, bus } = client;
   const whole = target.kind === "node";
   const name = whole ? target.node : `${target.node}/${target.path}`;
-  const request = {
+  const answer = await askFault(client, whole ? "root" : target.node, {
     target: whole ? target.node : target.path,
     mode: options.mode ?? (whole ? "sigkill" : "kill"),
     ...(options.for === undefined ? {} : { forMs: options.for }),
-  };
-  const timeoutMs = repairMs + (options.for ?? 0);
-  const outcome = await bus.request(subjects.chaos(whole ? "root" : target.node), encodeChaosRequest(request), {
-    timeoutMs,
+    ...(options.force === true ? { force: true } : {}),
   });
-  if (outcome.kind !== "reply")
-    return { kind: "failed", message: `${name}: ${silence[outcome.kind]}`, next: "driftmend tree" };
-  const parsed = parseChaosReceipt(outcome.data);
-  if (parsed.kind === "refused")
+  if (answer.kind === "silent")
+    return { kind: "failed", message: `${name}: ${answer.message}`, next: "driftmend tree" };
+  if (answer.kind === "refused")
     return {
       kind: "failed",
-      message: `${name}: the receipt cannot be read: ${parsed.message}`,
-      next: "driftmend tree",
+      message: `${name}: ${answer.code}: ${printable(answer.message)}`,
+      next: nextAfter[answer.code] ?? "driftmend tree",
     };
-  if (parsed.value.kind === "refusal") {
-    const { code, message } = parsed.value.refusal;
-    return { kind: "failed", message: `${name}: ${code}: ${printable(message)}`, next: "driftmend tree" };
-  }
-  const receipt: Receipt = parsed.value.reply;
+  const receipt: Receipt = answer.reply;
   terminal.print(terminal.json ? JSON.stringify(receipt) : renderReceipt(receipt, terminal.colours));
   if (receipt.lost === null || receipt.lost === 0) return done;
   return { kind: "failed", message: `${receipt.lost} messages were lost`, next: "driftmend watch shows which" };
 }
 
-const silence = {
-  timeout: "no receipt in time",
-  no_responders: "nobody there takes faults",
-  closed: "the connection is closed",
-  denied: "this user may not inject faults",
-} as const;
+/** What to type when the guard said no. */
+const nextAfter: Partial<Record<RefusalCode, string>> = {
+  under_minimum: "driftmend chaos ls shows what is under way; add --force, or start the cluster with another --keep",
+  already_faulted: "driftmend chaos ls shows it, driftmend chaos halt ends it; or add --force",
+  restarts_spent: "driftmend tree shows the budget; wait, or add --force",
+};
 
 interface Place {
   readonly node: string;

@@ -27,6 +27,30 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
+/** A probability, 0 to 1. */
+export function probability(text: string): number {
+  const value = /^(\d(\.\d{1,9})?|\.\d{1,9})$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError("Give a number from 0 to 1, as in 0.01.");
+  return value;
+}
+
+/** What each of `names` keeps, as in "serving=2,learning=1". */
+export function amounts<T extends string>(names: readonly T[]): (text: string) => Partial<Record<T, number>> {
+  return (text) => {
+    const kept: Partial<Record<T, number>> = {};
+    for (const word of text.split(",")) {
+      const [, name, amount] = /^\s*([a-z]+)=(\d{1,4})\s*$/.exec(word) ?? [];
+      const found = names.find((each) => each === name);
+      if (found === undefined || kept[found] !== undefined)
+        throw new InvalidArgumentError(
+          `Give one or several of ${names.join(", ")} with a number, as in serving=2,learning=1.`,
+        );
+      kept[found] = Number(amount);
+    }
+    return kept;
+  };
+}
+
 /** One or several of `choices`, separated by commas; each at most once. */
 export function someOf<T extends string>(choices: readonly T[]): (text: string) => readonly T[] {
   return (text) => {

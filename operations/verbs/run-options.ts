@@ -8,6 +8,8 @@ export interface UpOptions {
   /** A model's folder; the digits when left out. */
   readonly model?: string;
   readonly store: string;
+  /** What faults must leave of a pool of nodes; all but one when left out. */
+  readonly keep?: Readonly<Partial<Record<NodeRole, number>>>;
   readonly cluster: string;
   /** Join this server instead of starting one. */
   readonly nats?: string;
@@ -28,6 +30,12 @@ export interface DemoOptions extends UpOptions {
   readonly seed: number;
   /** Where the JSON report is written too. */
   readonly report?: string;
+  /** The learning process is killed now and then. */
+  readonly chaos?: boolean;
+  /** The long name of the same. */
+  readonly enableChaosTesting?: boolean;
+  /** Of a kill in one iteration; only with chaos. */
+  readonly workerCrashProbability?: number;
 }
 
 export type NodeRole = "serving" | "learning" | "operations";

@@ -39,6 +39,12 @@ const usageErrors: readonly (readonly [words: readonly string[], says: RegExp])[
   [["chaos", "kill", "updater", "--mode", "hang", "--for", "banana"], /--for.*banana.*90s/],
   [["chaos", "kill", "updater", "--mode", "tickle"], /--mode.*Allowed choices are crash/],
   [["chaos", "kill", "updater", "--for", "5s"], /--for goes with a fault that lasts/],
+  [["chaos", "run", "--probability", "2"], /--probability.*number from 0 to 1/],
+  [["chaos", "run", "--targets", "moons"], /--targets.*actors, nodes, broker/],
+  [["chaos", "run", "--targets", "broker", "--modes", "hang"], /no target of broker takes hang/],
+  [["demo", "--worker-crash-probability", "0.1"], /--worker-crash-probability goes with --chaos/],
+  [["up", "--keep", "serving"], /--keep.*serving=2,learning=1/],
+  [["up", "--keep", "baking=1"], /--keep.*serving, learning, operations/],
   [["demo", "--duration", "0s"], /--duration.*too short/],
   [["demo", "--requests", "-3"], /--requests.*whole number of 1 or more/],
   [["demo", "--rate", "fast"], /--rate.*number above 0/],
@@ -72,6 +78,9 @@ const verbs = [
   "watch",
   "chaos",
   "chaos kill",
+  "chaos run",
+  "chaos ls",
+  "chaos halt",
   "replay",
   "doctor",
 ];
@@ -106,6 +115,9 @@ for (const verb of [
   ["status", "--json"],
   ["watch"],
   ["chaos", "kill", "updater"],
+  ["chaos", "run"],
+  ["chaos", "ls", "--json"],
+  ["chaos", "halt"],
   ["feedback", "digits", "id", "7"],
 ])
   test(`"driftmend ${verb.join(" ")}" without a cluster ends with 3 and the line that starts one`, async (t) => {

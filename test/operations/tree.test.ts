@@ -23,6 +23,7 @@ const cluster: TreeNode = {
   state: "running",
   restarts: 0,
   strategy: "one_for_one",
+  intensity: { restarts: 20, withinMs: 60_000, left: 18 },
   children: [
     {
       name: "serving-1",
@@ -39,6 +40,7 @@ const cluster: TreeNode = {
           state: "running",
           restarts: 0,
           strategy: "rest_for_one",
+          intensity: { restarts: 10, withinMs: 10_000, left: 10 },
           children: [actor("inference", { mailbox: { depth: 12, capacity: 1_024 } }), actor("buffer"), actor("voter")],
         },
       ],
@@ -50,30 +52,33 @@ const cluster: TreeNode = {
       generation: 3,
       state: "waiting",
       restarts: 2,
-      lastExit: "killed by signal SIGKILL\u001b[2J",
-      children: [actor("updater", { generation: 4, restarts: 3 })],
+      lastExit: "signal SIGKILL\u001b[2J",
+      strategy: "one_for_one",
+      intensity: { restarts: 10, withinMs: 10_000, left: 7 },
+      children: [actor("updater", { generation: 4, restarts: 3, lastExit: "killed: chaos kill" })],
     },
   ],
 };
 
-test("each worker stands under its parent with pid, generation, state, restarts, mailbox and last exit (S0-40)", (t) => {
+test("each worker stands under its parent with pid, generation, state, restarts, mailbox, last exit, strategy and budget (S0-40)", (t) => {
   t.is(
     renderTree(cluster, 120, plain),
     [
-      "name                           state     pid  gen  restarts  mailbox  last exit",
-      "driftmend (one_for_one)        running  4100    1         0",
-      "├─ serving-1                   running  4117    1         0",
-      "│  └─ pipeline (rest_for_one)  running          1         0",
-      "│     ├─ inference             running          1         0  12/1024",
-      "│     ├─ buffer                running          1         0    0/256",
-      "│     └─ voter                 running          1         0    0/256",
-      "└─ learning-1                  waiting  4190    3         2           killed by signal SIGKILL�[2J",
-      "   └─ updater                  running          4         3    0/256",
+      "name                state     pid  gen  restarts  mailbox  last exit; strategy",
+      "driftmend           running  4100    1         0           one_for_one, 18 of 20 restarts left",
+      "├─ serving-1        running  4117    1         0",
+      "│  └─ pipeline      running          1         0           rest_for_one, 10 of 10 restarts left",
+      "│     ├─ inference  running          1         0  12/1024",
+      "│     ├─ buffer     running          1         0    0/256",
+      "│     └─ voter      running          1         0    0/256",
+      "└─ learning-1       waiting  4190    3         2           signal SIGKILL�[2J; one_for_one, 7 of 10 restarts left",
+      "   └─ updater       running          4         3    0/256  killed: chaos kill",
     ].join("\n"),
   );
 });
 
-test("in 80 columns the last exit is cut, the rest stays", (t) => {
+test("in 100 columns exits and budgets are read whole, in 80 the last column is cut and the rest stays", (t) => {
+  t.regex(renderTree(cluster, 100, plain), /signal SIGKILL.*; one_for_one, 7 of/);
   const lines = renderTree(cluster, 80, plain).split("\n");
   t.true(lines.every((line) => [...line].length <= 80));
   t.regex(lines.find((line) => line.includes("learning-1")) ?? "", /4190 {4}3 {9}2 .*…$/);

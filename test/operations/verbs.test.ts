@@ -175,6 +175,7 @@ function giveReceipt(message: Incoming): void {
       ...counts,
       detectMs: 1.5,
       repairMs: 40,
+      cause: "killed: chaos kill",
     }),
   );
 }
@@ -275,7 +276,7 @@ test("feedback says what it labelled", async (t) => {
 });
 
 test("tree shows the root's tree, and --json its contract shape (S0-40)", async (t) => {
-  t.regex((await driftmend("tree")).stdout, /├─ serving-1 +running.*\n│ {2}└─ digits \(one_for_one\)/);
+  t.regex((await driftmend("tree")).stdout, /├─ serving-1 +running.*\n│ {2}└─ digits +running.* one_for_one/);
   t.deepEqual(JSON.parse((await driftmend("tree", "--json")).stdout), JSON.parse(JSON.stringify(cluster)));
 });
 

@@ -29,6 +29,7 @@ test("a crash fault crashes, but no message in flight is blamed for it", async (
   const receipt = await tree.kill("a", "crash");
   await done.promise;
   t.like(receipt, { target: "a", mode: "crash", generationBefore: 1, generationAfter: 2, redelivered: 1, lost: 0 });
+  t.is(receipt.cause, "crash in outside: chaos crash");
   t.deepEqual(events.lines("chaos_began", "crashed", "chaos_ended", "dead_letter"), [
     "chaos_began a 1",
     "crashed a 1",
@@ -66,6 +67,19 @@ test("a hang ends by itself after its lease, and the messages of that time are h
   t.like(await fault, { generationBefore: 1, generationAfter: 1, detectMs: null, repairMs: 500, lost: 0 });
 });
 
+test("a hang that is halted ends at once, in the same incarnation, and its receipt says when", async (t) => {
+  const { tree, clock, handled } = await countingTree();
+  const halt = new AbortController();
+  const fault = tree.kill("counting", "hang", 60_000, halt.signal);
+  tree.ref<string>("counting").tell("a");
+  await clock.advance(200);
+  t.deepEqual(handled, []);
+  halt.abort();
+  await clock.advance(0);
+  t.deepEqual(handled, [200]);
+  t.like(await fault, { generationBefore: 1, generationAfter: 1, detectMs: null, repairMs: 200, lost: 0, cause: null });
+});
+
 test("a hang is found by the turn's deadline, also in an idle actor, and a restart cures it", async (t) => {
   const { tree, clock, events, handled } = await countingTree(100);
   const fault = tree.kill("counting", "hang", 60_000);
@@ -76,7 +90,7 @@ test("a hang is found by the turn's deadline, also in an idle actor, and a resta
   t.like(await fault, { generationAfter: 2, detectMs: 100, repairMs: 100, lost: 0 });
   t.deepEqual(
     events.all.flatMap((event) => (event.kind === "crashed" ? [event.cause] : [])),
-    ["hang: turn exceeded 100 ms"],
+    ["hang: turn exceeded 100 ms, chaos hang"],
   );
 });
 
@@ -160,7 +174,7 @@ test("the tree shows kinds, generations, states, mailboxes, strategy and what is
     generation: 2,
     state: "running",
     restarts: 1,
-    lastExit: "killed",
+    lastExit: "killed: chaos kill",
     mailbox: { depth: 0, capacity: 5 },
     children: [],
   });

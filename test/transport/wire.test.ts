@@ -147,6 +147,7 @@ test("faults, receipts and trees come back as they were", (t) => {
     leasesCleaned: 0,
     detectMs: 0.2,
     repairMs: null,
+    cause: "killed: chaos kill",
   };
   t.deepEqual(parseChaosReceipt(encodeChaosReceipt(receipt)), { kind: "ok", value: { kind: "reply", reply: receipt } });
   const leaf: TreeNode = {

@@ -1,0 +1,62 @@
+// `driftmend chaos ls` and `driftmend chaos halt`: what is active in the whole cluster, and its end.
+//
+// Owns: which nodes are asked: those of the tree, and those that joined by hand.
+import type { DriftmendClient } from "../../transport/client.js";
+import { haltChaos, listChaos } from "../chaos-client.js";
+import { renderActiveChaos, renderHalted } from "../terminal/chaos.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { type ClusterOptions, withCluster } from "./cluster.js";
+import { discoverNodes } from "./discovery.js";
+import { askTree } from "./look.js";
+import { done, type Outcome } from "./outcome.js";
+
+const nobody: Outcome = { kind: "failed", message: "no node of the cluster answers", next: "driftmend up" };
+
+export async function chaosList(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
+  return withCluster(options, "operator", terminal, async (client) => {
+    const { answering, silent } = await nodesOf(client, terminal);
+    if (answering.length + silent.length === 0) return nobody;
+    // Of a silent node the root knows: what it struck itself, and what the node had claimed.
+    const found = await listChaos(client, ["root", ...answering]);
+    const active = { ...found, silent: [...silent, ...found.silent] };
+    for (const node of active.silent) terminal.note(`${node} does not answer`);
+    const nowMs = terminal.clock.nowMs();
+    terminal.print(
+      terminal.json ? JSON.stringify(active) : renderActiveChaos(active, nowMs, terminal.width, terminal.colours),
+    );
+    return done;
+  });
+}
+
+export async function chaosHalt(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
+  return withCluster(options, "operator", terminal, async (client) => {
+    const { answering, silent } = await nodesOf(client, terminal);
+    if (answering.length + silent.length === 0) return nobody;
+    const halted = await haltChaos(client, [...answering, ...silent]);
+    terminal.print(terminal.json ? JSON.stringify(halted) : renderHalted(halted));
+    if (halted.silent.length === 0) return done;
+    return {
+      kind: "failed",
+      message: `no answer from ${halted.silent.join(", ")}; a fault there ends by itself`,
+      next: "driftmend chaos ls",
+    };
+  });
+}
+
+interface Nodes {
+  readonly answering: readonly string[];
+  /** Their process runs, and they said nothing when the tree was asked for. */
+  readonly silent: readonly string[];
+}
+
+/** A node that is down has no fault to end, and nobody to ask. */
+async function nodesOf(client: DriftmendClient, terminal: Terminal): Promise<Nodes> {
+  const [tree, discovered] = await Promise.all([askTree(client, terminal), discoverNodes(client)]);
+  const running = (tree?.children ?? []).filter(({ kind, state }) => kind === "node" && state.startsWith("running"));
+  const answering = running.filter(({ state }) => state === "running").map(({ name }) => name);
+  const known = new Set([...answering, ...discovered]);
+  return {
+    answering: [...known].sort(),
+    silent: running.map(({ name }) => name).filter((name) => !known.has(name)),
+  };
+}

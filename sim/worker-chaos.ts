@@ -1,0 +1,93 @@
+// Kills of the learning process while a load runs: each iteration of a few requests may be the one.
+//
+// Owns: the pace in requests, the list of kills. Does not own: the draws (operations/fault-schedule.ts), the kill and its guard (the root).
+//
+// K1. One kill at a time: the next iteration is drawn when the worker is back. What the guard refuses is not tried again.
+// K2. A kill stands in the list with the process that died and the one that came after, as the root's tree names them.
+
+import type { Clock } from "../models/clock.js";
+import { askFault, type ChaosDoor } from "../operations/chaos-client.js";
+import { candidatesIn, drawn, faultSchedule } from "../operations/fault-schedule.js";
+import type { ChaosTally } from "../operations/terminal/report.js";
+import { connectBus } from "../transport/bus.js";
+import type { ClusterContext } from "../transport/context.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../transport/orders.js";
+import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
+
+export interface WorkerChaosOptions {
+  /** Of a kill in one iteration. */
+  readonly probability: number;
+  readonly seed: number;
+  /** Requests sent so far. */
+  readonly sent: () => number;
+}
+
+/** Requests of one iteration. */
+export const requestsPerIteration = 10;
+export const defaultCrashProbability = 0.01;
+export const noKills: ChaosTally = { kills: [], count: 0 };
+
+const lookMs = 25;
+const treeMs = 3_000;
+
+type Kill = ChaosTally["kills"][number];
+
+/** Strikes until the signal aborts; resolves with all kills, each mended or given up. */
+export async function killWorkers(
+  context: ClusterContext,
+  clock: Clock,
+  options: WorkerChaosOptions,
+  signal: AbortSignal,
+): Promise<ChaosTally> {
+  const { operator } = context.users;
+  const subjects = subjectsOf(context.cluster);
+  const bus = await connectBus({
+    ...operator,
+    url: context.natsUrl,
+    name: "driftmend-chaos",
+    inboxPrefix: inboxPrefixOf(operator.user),
+    clock,
+  });
+  const kills: Kill[] = [];
+  const schedule = faultSchedule({ ...options, targets: ["nodes"], modes: ["sigkill"] });
+  try {
+    for (let iteration = 0; !signal.aborted; ) {
+      if (options.sent() < (iteration + 1) * requestsPerIteration) {
+        await clock.delay(lookMs, signal);
+        continue;
+      }
+      iteration += 1;
+      const draw = schedule.next().value;
+      const kill = draw === undefined ? undefined : await killWorker({ bus, subjects }, clock, draw);
+      if (kill !== undefined) kills.push(kill);
+    }
+  } finally {
+    await bus.close();
+  }
+  return { kills, count: kills.length };
+}
+
+async function killWorker(door: ChaosDoor, clock: Clock, draw: Parameters<typeof drawn>[0]): Promise<Kill | undefined> {
+  const worker = drawn(draw, workersIn(await treeOf(door)));
+  if (worker?.pid === undefined) return undefined;
+  const at = new Date(clock.nowMs()).toISOString();
+  const answer = await askFault(door, "root", { target: worker.target, mode: "sigkill" });
+  if (answer.kind === "refused") return undefined;
+  const after = workersIn(await treeOf(door)).find(({ name }) => name === worker.name);
+  const nextPid = after?.pid === worker.pid ? null : (after?.pid ?? null);
+  return { pid: worker.pid, at, signal: "SIGKILL", nextPid };
+}
+
+/** The processes that hold an updater. */
+function workersIn(tree: TreeNode | undefined) {
+  if (tree === undefined) return [];
+  const candidates = candidatesIn(tree);
+  const learning = new Set(candidates.flatMap(({ node, target }) => (target.endsWith("-updater") ? [node] : [])));
+  return candidates.filter(({ kind, name }) => kind === "nodes" && learning.has(name));
+}
+
+async function treeOf({ bus, subjects }: ChaosDoor): Promise<TreeNode | undefined> {
+  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), { timeoutMs: treeMs });
+  const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
+  return parsed?.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
+}
