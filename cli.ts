@@ -98,6 +98,7 @@ function clusterVerbs(root: Command, run: Run): void {
     .option("--name <name>", "name of this node (default: made from its role)")
     .option("--model <dir>", "folder of a model; give it several times for several (default: the digits)", oneMore)
     .addOption(new Option("--incarnation <n>").argParser(wholeNumber(1)).default(1).hideHelp())
+    .addOption(new Option("--run <id>").hideHelp())
     .action((options: NodeOptions) =>
       run(options, async (terminal) => {
         const { runNode } = await import("./node.js");

@@ -18,7 +18,7 @@ import type { Logger } from "../supervision/logger.js";
 import { type ActorTree, startTree } from "../supervision/system.js";
 import type { Bus, BusEvent } from "../transport/bus.js";
 import { announceService, type EndpointStats } from "../transport/service.js";
-import { ensureLeaseBucket, ensureStreams } from "../transport/streams.js";
+import { ensureCleanupStream, ensureLeaseBucket, ensureStreams } from "../transport/streams.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { Desk, OpenRequest } from "./desk.js";
 import { type NodeWiring, wire } from "./wiring.js";
@@ -28,6 +28,8 @@ export interface HostOptions {
   readonly incarnation: number;
   readonly pid: number;
   readonly origin: string;
+  /** Of the root that restarts this node; left out when nobody does. */
+  readonly run?: string;
   readonly roles: readonly string[];
   readonly models: readonly Model[];
   readonly bus: Bus;
@@ -58,7 +60,8 @@ export async function hostNode(
   const telemetry = new Telemetry(bus, subjects, node, counters, clock);
   const startedAtMs = clock.nowMs();
   const vitals = () => ({ pid: options.pid, ...options.vitals(), ...counters.all() });
-  const identity = { node, incarnation, origin: options.origin };
+  const run = options.run === undefined ? {} : { run: options.run };
+  const identity = { node, incarnation, origin: options.origin, ...run };
   const wiring = wire({ identity, bus, subjects, telemetry, clock, vitals }, models);
   const desks = wiring.models.map((model) => model.desk);
   const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));
@@ -69,6 +72,7 @@ export async function hostNode(
     random: options.random,
     log,
     onEvent: (event) => reportSupervision(telemetry, log, event),
+    confirmCleanup: wiring.confirmCleanup,
   });
   tree.onDeadLetter((letter) => refuseDeadLetter(desks, letter));
   const looks = answerLooks({
@@ -100,7 +104,7 @@ export async function hostNode(
 }
 
 async function prepareStreams({ bus, subjects, models }: HostOptions): Promise<void> {
-  const outcomes = [await ensureLeaseBucket(bus, subjects)];
+  const outcomes = [await ensureLeaseBucket(bus, subjects), await ensureCleanupStream(bus, subjects)];
   for (const model of models) outcomes.push(await ensureStreams(bus, subjects, model.manifest.name));
   for (const outcome of outcomes)
     if (outcome.kind === "unavailable") throw new Error(`JetStream is unavailable: ${outcome.why}`);

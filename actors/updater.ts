@@ -35,7 +35,8 @@ export interface UpdaterDeps {
   readonly node: string;
   readonly nodeIncarnation: number;
   readonly store: UpdaterStore;
-  readonly acquireLease: (signal: AbortSignal) => Promise<HeldLease | undefined>;
+  /** `holder` is the actor's path. */
+  readonly acquireLease: (signal: AbortSignal, holder: string) => Promise<HeldLease | undefined>;
   readonly openLearner: () => Promise<Learner>;
   readonly telemetry: Telemetry;
 }
@@ -76,7 +77,7 @@ async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<Stat
   const learner = await deps.openLearner();
   const state: State = { learner, writer: { role: "standby" }, lease: undefined };
   const stand = async (): Promise<void> => {
-    const lease = await deps.acquireLease(life.signal);
+    const lease = await deps.acquireLease(life.signal, life.path);
     if (lease === undefined) return;
     state.lease = lease;
     if (life.signal.aborted) return lease.release();

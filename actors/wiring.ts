@@ -9,22 +9,17 @@ import type { Model } from "../models/manifest.js";
 import { alertingKinds } from "../operations/alert-rules.js";
 import { ModelLog } from "../operations/model-log.js";
 import type { Telemetry } from "../operations/telemetry.js";
+import type { CleanupHook } from "../supervision/cleanup.js";
 import type { Ref } from "../supervision/ref.js";
 import type { Bus } from "../transport/bus.js";
-import {
-  encodeAlert,
-  encodeEvent,
-  encodeMetrics,
-  parseEvent,
-  parseMetrics,
-  type TelemetryEvent,
-} from "../transport/events.js";
-import { evictAll, type HeldLease, openLease } from "../transport/lease.js";
+import { encodeAlert, encodeMetrics, parseEvent, type TelemetryEvent } from "../transport/events.js";
+import { type LeaseOwner, openLease } from "../transport/lease.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { AlerterDeps } from "./alerter.js";
 import type { BeaconDeps } from "./beacon.js";
 import type { BufferDeps } from "./buffer.js";
 import { Desk } from "./desk.js";
+import { Holdings } from "./holdings.js";
 import type { HeadSource, InferenceDeps } from "./inference.js";
 import type { IntakeDeps, Served } from "./intake.js";
 import type { BufferMessage, InferenceMessage, RelayMessage, ServedHead, VoterMessage } from "./messages.js";
@@ -32,12 +27,15 @@ import type { RelayDeps } from "./relay.js";
 import type { UpdaterDeps } from "./updater.js";
 import type { VoterDeps } from "./voter.js";
 import type { WatchdogDeps } from "./watchdog.js";
+import { wireWatchdog } from "./watchdog-wiring.js";
 
 export interface NodeIdentity {
   readonly node: string;
   readonly incarnation: number;
   /** Unique to this process. */
   readonly origin: string;
+  /** Of the root that restarts this node; nobody does when left out, and then its origin is its run. */
+  readonly run?: string;
 }
 
 export interface ModelWiring {
@@ -57,6 +55,8 @@ export interface NodeWiring {
   readonly beacon: BeaconDeps;
   readonly watchdog: WatchdogDeps;
   readonly alerter: AlerterDeps;
+  /** Between two incarnations of an actor: what the ended one held is let go. */
+  readonly confirmCleanup: CleanupHook;
 }
 
 export interface Surroundings {
@@ -72,7 +72,6 @@ export interface Surroundings {
 /** Every period and bound of the actors, in one literal. */
 const timing = {
   beatMs: 1_000,
-  silentAfterMs: 4_000,
   lookMs: 1_000,
   requestDeadlineMs: 2_000,
 } as const;
@@ -80,8 +79,9 @@ const timing = {
 const reconciled = 256;
 
 export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
+  const holdings = new Holdings();
   return {
-    models: models.map((model) => wireModel(around, model)),
+    models: models.map((model) => wireModel(around, model, holdings)),
     intake: (served) => ({
       node: around.identity.node,
       bus: around.bus,
@@ -93,10 +93,11 @@ export function wire(around: Surroundings, models: readonly Model[]): NodeWiring
     beacon: { everyMs: timing.beatMs, beat: () => beat(around) },
     watchdog: wireWatchdog(around),
     alerter: wireAlerter(around),
+    confirmCleanup: async ({ path }) => ({ leasesCleaned: await holdings.release(path) }),
   };
 }
 
-function wireModel(around: Surroundings, model: Model): ModelWiring {
+function wireModel(around: Surroundings, model: Model, holdings: Holdings): ModelWiring {
   const { identity, bus, subjects, telemetry, clock } = around;
   const { counters } = telemetry;
   const log = new ModelLog(bus, subjects, model, clock, (unreadable) => {
@@ -141,7 +142,8 @@ function wireModel(around: Surroundings, model: Model): ModelWiring {
       model,
       ...author,
       store: log,
-      acquireLease: (signal) => acquire(around, model, signal),
+      acquireLease: (signal, holder) =>
+        holdings.acquire(holder, openLease(bus, clock, subjects.leaseBucket, name), ownerOf(identity), signal),
       openLearner: () => openLearner(),
       telemetry,
     }),
@@ -212,54 +214,14 @@ async function appendLabel(
   return outcome.kind === "appended";
 }
 
-async function acquire({ bus, subjects, clock, identity }: Surroundings, model: Model, signal: AbortSignal) {
-  const lease = openLease(bus, clock, subjects.leaseBucket, model.manifest.name);
-  const held: HeldLease | undefined = await lease.acquire(
-    { node: identity.node, incarnation: identity.incarnation },
-    signal,
-  );
-  return held;
+function ownerOf({ node, incarnation, run, origin }: NodeIdentity): LeaseOwner {
+  return { node, incarnation, run: run ?? origin };
 }
 
 function beat({ bus, subjects, identity, clock, vitals }: Surroundings): void {
-  const { node, incarnation } = identity;
-  bus.publish(subjects.metrics(node), encodeMetrics({ node, incarnation, atMs: clock.nowMs(), values: vitals() }));
-}
-
-function wireWatchdog(around: Surroundings): WatchdogDeps {
-  const { bus, subjects, clock, telemetry } = around;
-  return {
-    silentAfterMs: timing.silentAfterMs,
-    lookEveryMs: timing.lookMs,
-    telemetry,
-    listen: (tell) => {
-      const beats = bus.subscribe(subjects.all.metrics, {}, (message) => {
-        const sample = parseMetrics(message.data);
-        if (sample.kind === "ok") tell({ kind: "heartbeat", ...sample.value });
-      });
-      const deaths = listen(bus, subjects.event("node_died"), (event) => {
-        for (const item of event.items)
-          tell({ kind: "died", node: String(item.about), incarnation: Number(item.about_incarnation) });
-      });
-      const leavings = listen(bus, subjects.event("node_left"), (event) => tell({ kind: "left", node: event.node }));
-      return () => {
-        beats.unsubscribe();
-        for (const stop of [deaths, leavings]) stop();
-      };
-    },
-    sweep: (node, incarnation) => evictAll(bus, clock, subjects.leaseBucket, { node, incarnation }),
-    confirm: async (node, incarnation, leases) => {
-      const event: TelemetryEvent = {
-        kind: "cleanup",
-        node,
-        actor: "watchdog",
-        incarnation,
-        atMs: clock.nowMs(),
-        items: [{ leases, by: "watchdog" }],
-      };
-      bus.publish(subjects.cleanup(node), encodeEvent(event));
-    },
-  };
+  const { node, incarnation, run, origin } = identity;
+  const sample = { node, incarnation, atMs: clock.nowMs(), values: vitals(), run: run ?? origin };
+  bus.publish(subjects.metrics(node), encodeMetrics({ ...sample, rooted: run !== undefined }));
 }
 
 function wireAlerter({ bus, subjects, clock, identity }: Surroundings): AlerterDeps {

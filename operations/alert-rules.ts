@@ -34,7 +34,7 @@ interface Rule {
   readonly name: string;
   readonly severity: Severity;
   readonly firesOn: string;
-  readonly endsOn: string | undefined;
+  readonly endsOn: readonly string[];
   /** Without news for this long, the alert is over. */
   readonly quietAfterMs: number;
 }
@@ -46,26 +46,39 @@ export const rules: readonly Rule[] = [
     name: "node_silent",
     severity: "critical",
     firesOn: "node_silent",
-    endsOn: "node_heard",
+    // A node that hung and was killed is not heard again: its next incarnation is ready.
+    endsOn: ["node_heard", "node_ready"],
     quietAfterMs: 10 * minuteMs,
   },
-  { name: "node_died", severity: "critical", firesOn: "node_died", endsOn: "node_ready", quietAfterMs: 10 * minuteMs },
-  { name: "actor_crashed", severity: "warning", firesOn: "crashed", endsOn: undefined, quietAfterMs: minuteMs },
-  { name: "escalated", severity: "critical", firesOn: "escalated", endsOn: undefined, quietAfterMs: 5 * minuteMs },
-  { name: "dead_letter", severity: "warning", firesOn: "dead_letter", endsOn: undefined, quietAfterMs: 5 * minuteMs },
+  {
+    name: "node_died",
+    severity: "critical",
+    firesOn: "node_died",
+    // One that was declared dead for its silence may be heard again.
+    endsOn: ["node_ready", "node_heard"],
+    quietAfterMs: 10 * minuteMs,
+  },
+  {
+    name: "cleanup_overdue",
+    severity: "warning",
+    firesOn: "cleanup_overdue",
+    endsOn: ["cleanup"],
+    quietAfterMs: 5 * minuteMs,
+  },
+  { name: "actor_crashed", severity: "warning", firesOn: "crashed", endsOn: [], quietAfterMs: minuteMs },
+  { name: "escalated", severity: "critical", firesOn: "escalated", endsOn: [], quietAfterMs: 5 * minuteMs },
+  { name: "dead_letter", severity: "warning", firesOn: "dead_letter", endsOn: [], quietAfterMs: 5 * minuteMs },
   {
     name: "unauthorised",
     severity: "warning",
     firesOn: "permission_violation",
-    endsOn: undefined,
+    endsOn: [],
     quietAfterMs: 5 * minuteMs,
   },
 ];
 
 /** The event kinds that fire or end an alert. */
-export const alertingKinds: readonly string[] = [
-  ...new Set(rules.flatMap((rule) => (rule.endsOn === undefined ? [rule.firesOn] : [rule.firesOn, rule.endsOn]))),
-];
+export const alertingKinds: readonly string[] = [...new Set(rules.flatMap((rule) => [rule.firesOn, ...rule.endsOn]))];
 
 /** Takes the event into `firing` (in place) and returns what is to be published. */
 export function decideAlert(firing: Map<string, FiringAlert>, event: AlertEvent, nowMs: number): Alert[] {
@@ -90,7 +103,7 @@ export function decideAlert(firing: Map<string, FiringAlert>, event: AlertEvent,
       };
       firing.set(fingerprint, fired);
       alerts.push(alertOf(fingerprint, fired, "fired"));
-    } else if (event.kind === rule.endsOn && active !== undefined) {
+    } else if (rule.endsOn.includes(event.kind) && active !== undefined) {
       firing.delete(fingerprint);
       alerts.push(alertOf(fingerprint, active, "resolved"));
     }

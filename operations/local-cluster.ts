@@ -8,9 +8,11 @@
 //     root itself, and the confirmation says by whom (law 6).
 // R3. Ends in reverse order: nodes drain, then the broker stops, then the context file goes.
 
+import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../models/clock.js";
+import { asError } from "../supervision/exit-reason.js";
 import type { Minimums } from "../supervision/fault-guard.js";
 import type { Logger } from "../supervision/logger.js";
 import { startProcesses } from "../supervision/process-root.js";
@@ -20,9 +22,10 @@ import { type Bus, connectBus } from "../transport/bus.js";
 import { type ClusterContext, contextFile, readContext, removeContext, writeContext } from "../transport/context.js";
 import { type Credential, type Credentials, makeCredentials } from "../transport/credentials.js";
 import { findServer } from "../transport/server-binary.js";
+import { ensureCleanupStream, ensureLeaseBucket } from "../transport/streams.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 import { superviseBroker } from "./broker-watch.js";
-import { confirmCleanup } from "./cleanup-confirmation.js";
+import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
 import { Porter } from "./porter.js";
 import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
@@ -159,9 +162,12 @@ async function startRoot(
   const telemetry = new Telemetry(bus, subjects, "root", new Counters(), clock);
   const porter = new Porter(bus, subjects);
   ending.push(async () => porter.leave());
+  const run = randomBytes(6).toString("hex");
+  const cleanup: CleanupDeps = { bus, subjects, telemetry, clock, run };
+  await prepareCleanup(cleanup, access, log, ending);
   let nodeRestarts = 0;
   let faults: RootFaults | undefined;
-  const processes = await startProcesses(nodeSpecs(options, access), {
+  const processes = await startProcesses(nodeSpecs(options, access, run), {
     clock,
     random,
     log,
@@ -169,11 +175,12 @@ async function startRoot(
     beforeRestart: (id, generation, exit) => {
       nodeRestarts += 1;
       const cause = describeProcessExit(exit);
-      return confirmCleanup({ bus, subjects, telemetry, clock }, { node: id, incarnation: generation, cause });
+      return confirmCleanup(cleanup, { node: id, incarnation: generation, cause });
     },
     onEvent: (event) => {
       if (event.role === "serving") attend(porter, event);
       if (event.kind === "crashed" || event.kind === "stopped") faults?.nodeEnded(event.id);
+      if (event.kind === "spawned") recordStart(cleanup, event.id, event.generation);
       report(telemetry, event);
       deps.onEvent?.(event);
     },
@@ -194,8 +201,30 @@ function connectAs({ url, node }: Access, clock: Clock): Promise<Bus> {
   return connectBus({ url, name: "driftmend-root", clock, ...identity });
 }
 
+/** What runs before this one left behind is gone before a node starts; on somebody else's broker that takes a while and nobody waits. */
+async function prepareCleanup(
+  deps: CleanupDeps,
+  access: Access,
+  log: Logger,
+  ending: (() => Promise<void>)[],
+): Promise<void> {
+  const { bus, subjects } = deps;
+  for (const outcome of [await ensureLeaseBucket(bus, subjects), await ensureCleanupStream(bus, subjects)])
+    if (outcome.kind === "unavailable") throw new Error(`JetStream is unavailable: ${outcome.why}`);
+  const stopped = new AbortController();
+  ending.push(async () => stopped.abort());
+  const reclaiming = reclaimFormer(deps, access.broker === undefined ? "shared" : "ours", stopped.signal).then(
+    (leases) => {
+      if (leases > 0) log.warn("leases of a former run were reclaimed", { leases });
+    },
+  );
+  if (access.broker !== undefined) await reclaiming;
+  else
+    reclaiming.catch((error) => log.warn("leases of a former run could not be looked at", { error: asError(error) }));
+}
+
 /** Serving nodes, one learning node, one operations node. */
-function nodeSpecs(options: LocalClusterOptions, access: Access): ProcessSpec[] {
+function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): ProcessSpec[] {
   const serving = Array.from({ length: options.serving }, (_, index) => spec(`serving-${index + 1}`, "serving"));
   return [...serving, spec("learning-1", "learning"), spec("operations-1", "operations")];
 
@@ -209,7 +238,7 @@ function nodeSpecs(options: LocalClusterOptions, access: Access): ProcessSpec[] 
       args: [
         "--enable-source-maps",
         ...[options.entry, "node", "--role", role, "--name", id],
-        ...["--nats", access.url, "--cluster", options.cluster],
+        ...["--nats", access.url, "--cluster", options.cluster, "--run", run],
         ...models,
         ...(user === undefined ? [] : ["--user", user]),
       ],

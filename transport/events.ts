@@ -3,7 +3,7 @@
 // Owns: their bytes in both directions. Does not own: when they are sent (operations/telemetry.ts), their subjects (subjects.ts).
 
 import { encodeMessage, type Fields, type PlainMap } from "./codec.js";
-import { list, map, number, oneOf, optional, type Parsed, parse, text, whole, wrong } from "./fields.js";
+import { flag, inside, list, map, number, oneOf, optional, type Parsed, parse, text, whole, wrong } from "./fields.js";
 import type { Severity } from "./subjects.js";
 
 export type EventValue = string | number | boolean | null;
@@ -26,7 +26,37 @@ export interface MetricsSample {
   readonly incarnation: number;
   readonly atMs: number;
   readonly values: Readonly<Record<string, number>>;
+  /** The run this process belongs to: its root's, or its own when nobody restarts it. */
+  readonly run?: string;
+  /** Somebody watches this process and restarts it. */
+  readonly rooted?: boolean;
 }
+
+/** Who cleaned up, and who says so. */
+export type Cleaner = "watchdog" | "supervisor";
+
+/** Which life of which node: incarnations are counted anew in each run. */
+export interface NodeLife {
+  readonly node: string;
+  readonly incarnation: number;
+  readonly run: string;
+}
+
+/** What the cleanup stream holds of a node's incarnations (law 6), in the shape of an event. */
+export type CleanupRecord = NodeLife & {
+  readonly by: Cleaner;
+  /** The node that wrote it. */
+  readonly author: string;
+  readonly atMs: number;
+} & (
+    | { readonly kind: "died"; readonly cause: string }
+    | { readonly kind: "cleanup_confirmed"; readonly leases: number }
+    /** Nothing could be confirmed in time; the next incarnation starts without. */
+    | { readonly kind: "cleanup_overdue"; readonly waitedMs: number }
+    | { readonly kind: "started" }
+    /** A lease that nobody renewed, or of a run that is over. */
+    | { readonly kind: "reclaimed"; readonly key: string; readonly why: "former_run" | "stale" }
+  );
 
 export interface AlertNotice {
   readonly name: string;
@@ -59,12 +89,69 @@ export function encodeMetrics(sample: MetricsSample): Uint8Array {
 }
 
 export function parseMetrics(bytes: Uint8Array): Parsed<MetricsSample> {
-  return parse(bytes, (fields) => ({
-    node: text(64)(fields, "node"),
-    incarnation: whole(0)(fields, "incarnation"),
-    atMs: number(0, Number.MAX_VALUE)(fields, "atMs"),
-    values: valuesIn(fields, "values"),
-  }));
+  return parse(bytes, (fields) => {
+    const run = optional(fields, "run", text(64));
+    const rooted = optional(fields, "rooted", flag);
+    return {
+      node: text(64)(fields, "node"),
+      incarnation: whole(0)(fields, "incarnation"),
+      atMs: number(0, Number.MAX_VALUE)(fields, "atMs"),
+      values: valuesIn(fields, "values"),
+      ...(run === undefined ? {} : { run }),
+      ...(rooted === undefined ? {} : { rooted }),
+    };
+  });
+}
+
+const causeMax = 512;
+
+export function encodeCleanup(record: CleanupRecord): Uint8Array {
+  const { kind, node, incarnation, atMs, by, ...item } = record;
+  const cut = "cause" in item ? { ...item, cause: item.cause.slice(0, causeMax) || "unknown" } : item;
+  return encodeEvent({ kind, node, actor: by, incarnation, atMs, items: [{ by, ...cut }] });
+}
+
+export function parseCleanup(bytes: Uint8Array): Parsed<CleanupRecord> {
+  return parse(bytes, (fields) => {
+    const [item] = list((one, field) => inside(one, field, cleanupItemIn(kindIn(fields))))(fields, "items");
+    if (item === undefined) throw wrong("items", "must have one item");
+    return {
+      node: text(64)(fields, "node"),
+      incarnation: whole(0)(fields, "incarnation"),
+      atMs: number(0, Number.MAX_VALUE)(fields, "atMs"),
+      ...item,
+    };
+  });
+}
+
+const kindIn = (fields: Fields): CleanupRecord["kind"] =>
+  oneOf("died", "cleanup_confirmed", "cleanup_overdue", "started", "reclaimed")(fields, "kind");
+
+function cleanupItemIn(kind: CleanupRecord["kind"]) {
+  return (fields: Fields, prefix: string) => {
+    const head = {
+      run: text(64)(fields, `${prefix}run`),
+      by: oneOf("watchdog", "supervisor")(fields, `${prefix}by`),
+      author: text(64)(fields, `${prefix}author`),
+    };
+    switch (kind) {
+      case "died":
+        return { kind, ...head, cause: text(causeMax)(fields, `${prefix}cause`) };
+      case "cleanup_confirmed":
+        return { kind, ...head, leases: whole(0)(fields, `${prefix}leases`) };
+      case "cleanup_overdue":
+        return { kind, ...head, waitedMs: number(0, Number.MAX_VALUE)(fields, `${prefix}waitedMs`) };
+      case "started":
+        return { kind, ...head };
+      case "reclaimed":
+        return {
+          kind,
+          ...head,
+          key: text(64)(fields, `${prefix}key`),
+          why: oneOf("former_run", "stale")(fields, `${prefix}why`),
+        };
+    }
+  };
 }
 
 export function encodeAlert(alert: AlertNotice): Uint8Array {

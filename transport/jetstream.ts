@@ -200,12 +200,18 @@ export async function streamState(bus: Bus, stream: string): Promise<StateOutcom
   return { kind: "state", state };
 }
 
-/** The subjects of a stream that hold a message; none when the stream cannot be asked. */
-export async function lastSubjects(bus: Bus, stream: string, filter: string): Promise<readonly string[]> {
+export type SubjectsOutcome = { readonly kind: "subjects"; readonly subjects: readonly string[] } | Unavailable;
+
+/** The subjects of a stream that hold a message. */
+export async function lastSubjects(bus: Bus, stream: string, filter: string): Promise<SubjectsOutcome> {
   const outcome = await ask(bus, jetStreamApi.streamInfo(stream), { subjects_filter: filter });
-  if (outcome.kind !== "ok") return [];
+  if (outcome.kind === "unavailable") return outcome;
+  if (outcome.kind === "refused") {
+    if (outcome.code === errorCode.streamNotFound) return { kind: "unavailable", why: "no_stream" };
+    throw new JetStreamError(stream, outcome.code, outcome.description);
+  }
   const { subjects } = outcome.body.state as { readonly subjects?: Readonly<Record<string, number>> };
-  return Object.keys(subjects ?? {});
+  return { kind: "subjects", subjects: Object.keys(subjects ?? {}) };
 }
 
 /**

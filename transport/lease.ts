@@ -1,23 +1,28 @@
 // The leader lease: which node tries to write a model. It only keeps writers from racing; the chain decides who wins (law 3).
 //
 // Owns: acquire, renew, release and eviction by compare-and-set on one key of the lease bucket.
-// Does not own: what the holder does; a holder that lost its lease is stopped by the chain's fence in any case.
+// Does not own: what the holder does; a holder that lost its lease is stopped by the chain's fence in any case. Many leases together
+// (lease-sweep.ts).
 //
 // E1. Staleness is judged by the observer's own monotonic clock: a revision that did not change for a whole TTL while it was watched.
 //     No clock of another machine is believed.
 // E2. A holder counts itself out when a TTL has passed since the start of its last successful renewal, whatever the server says later.
-// E3. A release is published like any other message, so those who wait see it at once, not at their next look.
+// E3. A release is published like any other message, so those who wait see it at once, not at their next look. What rings them may
+//     arrive before the server shows what was written, so a look that finds nothing new is repeated shortly after.
+// E4. A lease names its owner's run: incarnations are counted anew when a cluster is started again.
 
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "./bus.js";
 import { encodeMessage } from "./codec.js";
-import { inside, number, type Parsed, parse, text, whole } from "./fields.js";
-import { lastSubjects, type StoredOutcome, store, storedMessage } from "./jetstream.js";
-import { bucketKey, bucketKeys, bucketStream, header } from "./subjects.js";
+import { inside, number, optional, type Parsed, parse, text, whole } from "./fields.js";
+import { type StoredOutcome, store, storedMessage, type Unavailable } from "./jetstream.js";
+import { bucketKey, bucketStream, header } from "./subjects.js";
 
 export interface LeaseOwner {
   readonly node: string;
   readonly incarnation: number;
+  /** The run that counts the incarnations. An eviction that leaves it out means any run. */
+  readonly run?: string;
 }
 
 export interface LeaseSettings {
@@ -35,16 +40,21 @@ export interface HeldLease {
 }
 
 export type LeaseView =
-  | { readonly kind: "held"; readonly owner: LeaseOwner; readonly revision: number }
+  | { readonly kind: "held"; readonly owner: LeaseOwner; readonly revision: number; readonly ttlMs: number }
   | { readonly kind: "free"; readonly revision: number }
-  | { readonly kind: "unavailable" };
+  | Unavailable;
+
+/** `not_held`: somebody else holds it, or nobody does. */
+export type EvictOutcome = { readonly kind: "evicted" | "not_held" } | Unavailable;
 
 export interface Lease {
   /** Waits until the lease is ours; undefined when the signal ended the wait. */
   acquire(owner: LeaseOwner, signal: AbortSignal): Promise<HeldLease | undefined>;
   look(): Promise<LeaseView>;
-  /** Frees the lease of an owner known to be dead; false when somebody else, or nobody, holds it. */
-  evict(owner: LeaseOwner): Promise<boolean>;
+  /** Frees the lease of an owner known to be dead. */
+  evict(owner: LeaseOwner): Promise<EvictOutcome>;
+  /** Frees the lease as it was seen; `not_held` when its holder has renewed it since. */
+  reclaim(revision: number): Promise<EvictOutcome>;
 }
 
 interface Place {
@@ -56,6 +66,10 @@ interface Place {
 }
 
 const renewalsPerTtl = 4;
+/** After a ring that shows nothing new: pauses before the next looks. */
+const lookAgainMs: readonly number[] = [1, 2, 4, 8, 16];
+/** A holder's last renewal may be on its way while it is evicted. */
+const evictTries = 3;
 
 /** The lease `key` of a bucket: usually a model's name. */
 export function openLease(
@@ -76,6 +90,7 @@ export function openLease(
     acquire: (owner, signal) => acquire(place, owner, signal),
     look: () => look(place),
     evict: (owner) => evict(place, owner),
+    reclaim: (revision) => free(place, revision),
   };
 }
 
@@ -84,11 +99,14 @@ async function acquire(place: Place, owner: LeaseOwner, signal: AbortSignal): Pr
   const subscription = place.bus.subscribe(place.subject, {}, () => bell.ring());
   try {
     let watched = { revision: -1, sinceMs: 0 };
+    let looksAgain = lookAgainMs.length;
     while (!signal.aborted) {
       const view = await look(place);
       const nowMs = place.clock.monotonicMs();
-      if (view.kind === "held" && view.revision !== watched.revision)
+      if (view.kind === "held" && view.revision !== watched.revision) {
         watched = { revision: view.revision, sinceMs: nowMs };
+        looksAgain = lookAgainMs.length;
+      }
       // Our own earlier try, whose acknowledgement got lost.
       if (view.kind === "held" && isSame(view.owner, owner)) return hold(place, owner, view.revision, nowMs);
       const stale = view.kind === "held" && nowMs - watched.sinceMs >= place.ttlMs;
@@ -96,7 +114,8 @@ async function acquire(place: Place, owner: LeaseOwner, signal: AbortSignal): Pr
         const held = await take(place, owner, view.revision);
         if (held !== undefined) return held;
       }
-      await bell.heardWithin(place.clock, place.ttlMs / renewalsPerTtl, signal);
+      const waitMs = lookAgainMs[looksAgain] ?? place.ttlMs / renewalsPerTtl;
+      looksAgain = (await bell.heardWithin(place.clock, waitMs, signal)) ? 0 : looksAgain + 1;
     }
     return undefined;
   } finally {
@@ -106,7 +125,7 @@ async function acquire(place: Place, owner: LeaseOwner, signal: AbortSignal): Pr
 
 async function take(place: Place, owner: LeaseOwner, revision: number): Promise<HeldLease | undefined> {
   const startedAtMs = place.clock.monotonicMs();
-  const seq = await write(place, valueFor(owner, 0), revision);
+  const seq = await write(place, valueFor(place, owner, 0), revision);
   return seq === undefined ? undefined : hold(place, owner, seq, startedAtMs);
 }
 
@@ -121,7 +140,7 @@ function hold(place: Place, owner: LeaseOwner, firstRevision: number, startedAtM
       if (released.signal.aborted) return "released";
       const beganAtMs = place.clock.monotonicMs();
       if (beganAtMs - renewedAtMs >= place.ttlMs) return "expired";
-      const outcome = await renew(place, valueFor(owner, count), revision);
+      const outcome = await renew(place, valueFor(place, owner, count), revision);
       if (outcome === "taken") return "taken";
       if (outcome === undefined) continue;
       revision = outcome;
@@ -129,12 +148,17 @@ function hold(place: Place, owner: LeaseOwner, firstRevision: number, startedAtM
     }
   };
   const lost = renewing();
+  const letGo = async (): Promise<void> => {
+    released.abort();
+    if ((await lost) === "released") await free(place, revision);
+  };
+  let letting: Promise<void> | undefined;
   return {
     owner,
     lost,
-    release: async () => {
-      released.abort();
-      if ((await lost) === "released") await free(place, revision);
+    release: () => {
+      letting ??= letGo();
+      return letting;
     },
   };
 }
@@ -151,45 +175,46 @@ async function renew(place: Place, value: Uint8Array, revision: number): Promise
   return Buffer.compare(current.message.bytes, value) === 0 ? current.message.seq : "taken";
 }
 
-async function evict(place: Place, owner: LeaseOwner): Promise<boolean> {
-  const view = await look(place);
-  if (view.kind !== "held" || view.owner.node !== owner.node || view.owner.incarnation !== owner.incarnation)
-    return false;
-  return free(place, view.revision);
+async function evict(place: Place, owner: LeaseOwner): Promise<EvictOutcome> {
+  for (let tries = 1; ; tries += 1) {
+    const view = await look(place);
+    if (view.kind === "unavailable") return view;
+    if (view.kind === "free" || !owns(owner, view.owner)) return { kind: "not_held" };
+    const outcome = await free(place, view.revision);
+    if (outcome.kind !== "not_held" || tries === evictTries) return outcome;
+  }
+}
+
+/** Whether `found` is what `owner` means; without a run it means any. */
+function owns(owner: LeaseOwner, found: LeaseOwner): boolean {
+  const { node, incarnation, run = found.run } = owner;
+  return node === found.node && incarnation === found.incarnation && run === found.run;
 }
 
 function isSame(one: LeaseOwner, other: LeaseOwner): boolean {
-  return one.node === other.node && one.incarnation === other.incarnation;
+  return one.node === other.node && one.incarnation === other.incarnation && one.run === other.run;
 }
 
-/** Frees every lease of a bucket that a dead owner still holds; the number of them. */
-export async function evictAll(bus: Bus, clock: Clock, bucket: string, owner: LeaseOwner): Promise<number> {
-  const keys = await lastSubjects(bus, bucketStream(bucket), bucketKeys(bucket));
-  const evictions = keys.map((subject) => {
-    return evict({ bus, clock, stream: bucketStream(bucket), subject, ttlMs: leaseDefaults.ttlMs }, owner);
-  });
-  return (await Promise.all(evictions)).filter((evicted) => evicted).length;
-}
-
-async function free(place: Place, revision: number): Promise<boolean> {
+async function free(place: Place, revision: number): Promise<EvictOutcome> {
   const outcome = await store(place.bus, place.subject, new Uint8Array(), {
     timeoutMs: place.ttlMs,
     expectedLastSequence: revision,
     headers: { [header.keyOperation]: "DEL" },
   });
-  return outcome.kind === "stored";
+  if (outcome.kind === "unavailable") return outcome;
+  return { kind: outcome.kind === "stored" ? "evicted" : "not_held" };
 }
 
 async function look(place: Place): Promise<LeaseView> {
   const current = await stored(place);
-  if (current.kind === "unavailable") return { kind: "unavailable" };
+  if (current.kind === "unavailable") return current;
   if (current.kind === "none") return { kind: "free", revision: 0 };
   const { message } = current;
   if (message.headers.get(header.keyOperation) !== undefined) return { kind: "free", revision: message.seq };
-  const owner = ownerIn(message.bytes);
+  const read = valueIn(message.bytes);
   // A value nobody of us wrote: treated as held by a stranger, so it goes stale like any other.
-  if (owner.kind === "refused") return { kind: "held", owner: { node: "", incarnation: 0 }, revision: message.seq };
-  return { kind: "held", owner: owner.value, revision: message.seq };
+  const stranger = { owner: { node: "", incarnation: 0 }, ttlMs: leaseDefaults.ttlMs };
+  return { kind: "held", revision: message.seq, ...(read.kind === "ok" ? read.value : stranger) };
 }
 
 function stored(place: Place): Promise<StoredOutcome> {
@@ -206,17 +231,23 @@ async function write(place: Place, value: Uint8Array, revision: number): Promise
 }
 
 /** The renewal count makes every value of an owner different, so that a lost acknowledgement can be resolved by comparing bytes. */
-function valueFor(owner: LeaseOwner, renewals: number): Uint8Array {
-  return encodeMessage({ v: 1, owner: { node: owner.node, incarnation: owner.incarnation }, renewals });
+function valueFor({ ttlMs }: Place, { node, incarnation, run }: LeaseOwner, renewals: number): Uint8Array {
+  return encodeMessage({ v: 1, owner: { node, incarnation, ...(run === undefined ? {} : { run }) }, renewals, ttlMs });
 }
 
-function ownerIn(bytes: Uint8Array): Parsed<LeaseOwner> {
+function valueIn(bytes: Uint8Array): Parsed<{ readonly owner: LeaseOwner; readonly ttlMs: number }> {
   return parse(bytes, (fields) => {
     number(0, Number.MAX_SAFE_INTEGER)(fields, "renewals");
-    return inside(fields, "owner", (inner, prefix) => ({
-      node: text(64)(inner, `${prefix}node`),
-      incarnation: whole(0)(inner, `${prefix}incarnation`),
-    }));
+    const ttlMs = optional(fields, "ttlMs", number(0, Number.MAX_SAFE_INTEGER)) ?? leaseDefaults.ttlMs;
+    const owner = inside(fields, "owner", (inner, prefix) => {
+      const run = optional(inner, `${prefix}run`, text(64));
+      return {
+        node: text(64)(inner, `${prefix}node`),
+        incarnation: whole(0)(inner, `${prefix}incarnation`),
+        ...(run === undefined ? {} : { run }),
+      };
+    });
+    return { owner, ttlMs };
   });
 }
 
@@ -230,10 +261,11 @@ class Bell {
     this.#wake?.();
   }
 
-  async heardWithin(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  /** True when it was rung, since the last time it was asked. */
+  async heardWithin(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
     if (this.#rung) {
       this.#rung = false;
-      return;
+      return true;
     }
     const done = new AbortController();
     const stop = (): void => done.abort();
@@ -242,6 +274,8 @@ class Bell {
     if (!signal.aborted) await clock.delay(ms, done.signal);
     signal.removeEventListener("abort", stop);
     this.#wake = undefined;
+    const wasRung = this.#rung;
     this.#rung = false;
+    return wasRung;
   }
 }

@@ -69,6 +69,34 @@ export async function ensureLeaseBucket(
   });
 }
 
+const dayMs = 24 * 60 * 60 * 1_000;
+/**
+ * Deaths and cleanups: tens of thousands of records of about 200 bytes, a week at most. Whoever confirms may have been stopped for long
+ * (SIGSTOP), so the window in which a second confirmation is recognised is far longer than that of the log.
+ */
+const cleanupLimits = { maxBytes: 16 * mebibyte, maxAgeMs: 7 * dayMs, duplicateWindowMs: dayMs } as const;
+
+/** The stream of deaths, cleanups and starts; the oldest records go at its bounds. */
+export async function ensureCleanupStream(
+  bus: Bus,
+  subjects: Subjects,
+  replicas: number = streamLimits.replicas,
+): Promise<{ readonly kind: "ready" } | Unavailable> {
+  return ensureStream(bus, {
+    name: subjects.cleanupStream,
+    subjects: [subjects.all.cleanup],
+    retention: "limits",
+    storage: "file",
+    discard: "old",
+    max_bytes: cleanupLimits.maxBytes,
+    max_age: cleanupLimits.maxAgeMs * nanosPerMs,
+    duplicate_window: cleanupLimits.duplicateWindowMs * nanosPerMs,
+    num_replicas: replicas,
+    deny_delete: true,
+    allow_direct: true,
+  });
+}
+
 function configOf(kind: StreamKind, subjects: Subjects, model: string, limits: StreamLimits) {
   const keepsOld = kind === "experience" || kind === "update";
   const maxBytes = {

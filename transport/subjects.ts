@@ -87,6 +87,8 @@ export interface Subjects {
   readonly servingGroup: string;
   /** KV bucket of the leader leases, and the key of one model's writer. */
   readonly leaseBucket: string;
+  /** The stream of deaths, cleanups and starts. */
+  readonly cleanupStream: string;
 }
 
 /** All names of one cluster. Throws NameError for a name that cannot be a token. */
@@ -113,6 +115,7 @@ export function subjectsOf(cluster: string): Subjects {
     logSubject,
     servingGroup: `${root}-serving`,
     leaseBucket: `${root}-leases`,
+    cleanupStream: `${root}-cleanup`,
   };
 }
 

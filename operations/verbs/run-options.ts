@@ -50,6 +50,8 @@ export interface NodeOptions {
   readonly name?: string;
   /** Counted by whoever restarts the node; 1 when a person starts it. */
   readonly incarnation: number;
+  /** The run of the root that restarts the node; left out when a person starts it. */
+  readonly run?: string;
   /** Folders of the models; the digits when left out. */
   readonly model?: readonly string[];
 }

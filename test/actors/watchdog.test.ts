@@ -1,7 +1,8 @@
-// The watchdog on a clock of its own: silence, sweeps, confirmations.
+// The watchdog on a clock of its own: silence, sweeps, confirmations, leases that nobody renews. The detector is the real one.
 
 import test from "ava";
-import { type WatchdogMessage, watchdog } from "../../actors/watchdog.js";
+import { type ReclaimedLease, type WatchdogDeps, type WatchdogMessage, watchdog } from "../../actors/watchdog.js";
+import { AccrualDetector, accrualDefaults } from "../../supervision/accrual-detector.js";
 import type { ActorTree } from "../../supervision/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { smallTree } from "../supervision/small-tree.js";
@@ -13,106 +14,264 @@ interface Scene {
   readonly around: ReturnType<typeof recorded>;
   readonly swept: string[];
   readonly confirmed: string[];
+  readonly declared: string[];
   readonly listeners: () => number;
   hear(message: WatchdogMessage): void;
+  /** Items of all events of a kind. */
+  items(kind: string): readonly object[];
+  /** Lets seconds pass in which these nodes beat. */
+  pass(seconds: number, ...beats: readonly WatchdogMessage[]): Promise<void>;
 }
 
-async function scene(leases = 2): Promise<Scene> {
+async function scene(leases = 2, given: Partial<WatchdogDeps> = {}): Promise<Scene> {
   const clock = new VirtualClock();
   const around = recorded(clock);
-  const swept: string[] = [];
-  const confirmed: string[] = [];
-  const listening = new Set<(message: WatchdogMessage) => void>();
+  const [swept, confirmed, declared]: [string[], string[], string[]] = [[], [], []];
+  const listening = new Set<(message: WatchdogMessage) => boolean>();
   const behaviour = () =>
     watchdog({
-      silentAfterMs: 4_000,
-      lookEveryMs: 1_000,
+      suspectPhi: 8,
+      declareAfterMs: 10_000,
+      lookEveryMs: 500,
+      detector: () => new AccrualDetector(accrualDefaults),
+      hears: () => true,
       telemetry: around.telemetry,
-      listen: (tell) => {
+      listen: async (tell, signal) => {
         listening.add(tell);
-        return () => listening.delete(tell);
+        signal.addEventListener("abort", () => listening.delete(tell));
       },
-      sweep: async (node, incarnation) => {
+      declare: async ({ node, incarnation, run }) => {
+        declared.push(`${node}/${incarnation}`);
+        // As the cleanup stream does: it comes back to whoever follows.
+        for (const tell of listening) tell({ kind: "died", node, incarnation, run, by: "watchdog" });
+        return true;
+      },
+      sweep: async ({ node, incarnation }) => {
         swept.push(`${node}/${incarnation}`);
         return leases;
       },
-      confirm: async (node, incarnation, count) => {
+      confirm: async ({ node, incarnation }, count) => {
         confirmed.push(`${node}/${incarnation}: ${count}`);
+        return true;
       },
+      reclaim: async () => [],
+      ...given,
     });
   const { tree } = await smallTree([{ id: "watchdog", restart: "permanent", behaviour }], { deps: { clock } });
   const hear: Scene["hear"] = (message) => {
     for (const tell of listening) tell(message);
   };
-  return { clock, tree, around, swept, confirmed, listeners: () => listening.size, hear };
+  const pass: Scene["pass"] = async (seconds, ...beats) => {
+    for (let second = 0; second < seconds; second += 1) {
+      for (const each of beats) hear(each);
+      await clock.advance(1_000);
+    }
+  };
+  const items: Scene["items"] = (kind) => around.bus.events(kind).flatMap((event) => event.items);
+  return { clock, tree, around, swept, confirmed, declared, listeners: () => listening.size, hear, items, pass };
 }
 
-const beat = (node: string, incarnation = 1): WatchdogMessage => ({ kind: "heartbeat", node, incarnation });
+const beat = (node: string, incarnation = 1, rooted = true): WatchdogMessage => {
+  return { kind: "heartbeat", node, incarnation, run: "r1", rooted };
+};
+const death = (node: string, incarnation = 1, run = "r1"): WatchdogMessage => {
+  return { kind: "died", node, incarnation, run, by: "supervisor" };
+};
 
-test("a node is reported silent once, and heard again once", async (t) => {
-  const { clock, tree, around, hear } = await scene();
-  hear(beat("a"));
-  hear(beat("b"));
-  for (let second = 0; second < 10; second += 1) {
-    hear(beat("b"));
-    await clock.advance(1_000);
-  }
-  const silent = around.bus.events("node_silent").flatMap(({ items }) => items);
-  t.is(silent.length, 1);
-  t.is(silent[0]?.about, "a");
-  t.true(Number(silent[0]?.silentForMs) >= 4_000);
-  hear(beat("a", 2));
-  hear(beat("a", 2));
-  await clock.advance(1_000);
+test("a node is reported silent once, with phi and how long it took, and heard again once (S2-37)", async (t) => {
+  const { tree, items, hear, pass } = await scene();
+  await pass(20, beat("a"), beat("b"));
+  await pass(12, beat("b"));
+  const silent = items("node_silent") as { about: string; silentForMs: number; phi: number }[];
   t.deepEqual(
-    around.bus.events("node_heard").flatMap(({ items }) => items),
-    [{ about: "a", about_incarnation: 2 }],
+    silent.map(({ about }) => about),
+    ["a"],
   );
+  t.true((silent[0]?.phi ?? 0) >= 8);
+  t.true((silent[0]?.silentForMs ?? 0) > 3_000, "no sooner than the acceptable pause");
+  t.true((silent[0]?.silentForMs ?? 0) <= 4_500);
+  hear(beat("a", 2));
+  hear(beat("a", 2));
+  await pass(1);
+  t.like(items("node_heard"), [{ about: "a", about_incarnation: 2 }]);
   await tree.stop();
 });
 
 test("a node that took its leave is not missed", async (t) => {
-  const { clock, tree, around, hear } = await scene();
-  hear(beat("a"));
-  await clock.advance(500);
-  hear({ kind: "left", node: "a" });
-  await clock.advance(10_000);
-  t.deepEqual(around.bus.events("node_silent"), []);
+  const { tree, items, hear, pass } = await scene();
+  await pass(1, beat("a"));
+  hear({ kind: "left", node: "a", incarnation: 1 });
+  await pass(10);
+  t.deepEqual(items("node_silent"), []);
   await tree.stop();
 });
 
-test("each death is swept once and confirmed once, also when there was nothing to sweep", async (t) => {
+test("each death is swept once and confirmed once, also when there was nothing to sweep, and however often it is heard (S0-34)", async (t) => {
   for (const leases of [0, 2]) {
-    const { clock, tree, around, swept, confirmed, hear } = await scene(leases);
-    hear(beat("a", 3));
-    hear({ kind: "died", node: "a", incarnation: 3 });
-    await clock.advance(10_000);
+    const { tree, items, swept, confirmed, hear, pass } = await scene(leases);
+    await pass(1, beat("a", 3));
+    hear(death("a", 3));
+    hear(death("a", 3));
+    await pass(10);
     t.deepEqual(swept, ["a/3"]);
     t.deepEqual(confirmed, [`a/3: ${leases}`]);
-    t.deepEqual(around.bus.events("node_silent"), [], "a dead node is not silent too");
+    t.deepEqual(items("node_silent"), [], "a dead node is not silent too");
     t.like(tree.summary("watchdog"), { cleanups: 1, leasesSwept: leases });
     await tree.stop();
   }
 });
 
 test("the death of an old incarnation takes nothing from the new one that was heard already", async (t) => {
-  const { clock, tree, around, hear } = await scene();
-  hear(beat("a", 2));
-  hear({ kind: "died", node: "a", incarnation: 1 });
-  await clock.advance(6_000);
-  t.is(around.bus.events("node_silent").length, 1, "the new incarnation is still watched");
+  const { tree, items, hear, pass } = await scene();
+  await pass(1, beat("a", 2));
+  hear(death("a", 1));
+  await pass(6);
+  t.is(items("node_silent").length, 1, "the new incarnation is still watched");
   await tree.stop();
 });
 
-test("a restarted watchdog listens once, and looks on", async (t) => {
-  const { clock, tree, around, listeners, hear } = await scene();
+test("the same incarnation in another run is another life", async (t) => {
+  const { tree, confirmed, hear, pass } = await scene(0);
+  hear(death("a", 1, "r1"));
+  hear(death("a", 1, "r2"));
+  await pass(1);
+  t.deepEqual(confirmed, ["a/1: 0", "a/1: 0"]);
+  await tree.stop();
+});
+
+test("a late heartbeat of a dead incarnation brings nobody back", async (t) => {
+  const { tree, items, hear, pass } = await scene();
+  await pass(1, beat("a", 2));
+  hear(death("a", 2));
+  hear(beat("a", 2));
+  hear(beat("a", 1));
+  await pass(10);
+  t.deepEqual(items("node_silent"), []);
+  t.deepEqual(tree.summary("watchdog")?.nodes, {});
+  hear(beat("a", 3));
+  await pass(1);
+  t.deepEqual(Object.keys(tree.summary("watchdog")?.nodes ?? {}), ["a"]);
+  await tree.stop();
+});
+
+test("a node that nobody restarts is declared dead for its silence, and swept; heard again, it says so once", async (t) => {
+  const { tree, items, swept, confirmed, declared, pass } = await scene();
+  const alone = beat("a", 1, false);
+  await pass(5, alone);
+  await pass(8);
+  t.is(items("node_silent").length, 1);
+  t.deepEqual(declared, [], "silent, and not dead yet");
+  await pass(3);
+  t.deepEqual(declared, ["a/1"]);
+  t.deepEqual([swept, confirmed], [["a/1"], ["a/1: 2"]]);
+  t.is(items("node_died").length, 1);
+  await pass(3, alone);
+  t.like(items("node_heard"), [{ about: "a", about_incarnation: 1, declaredDead: true }]);
+  t.is(items("node_heard").length, 1);
+  await pass(30);
+  t.is(items("node_silent").length, 2);
+  t.deepEqual(declared, ["a/1"], "one incarnation dies once");
+  await tree.stop();
+});
+
+test("a node that has a root is never declared dead: its root sees it end", async (t) => {
+  const { tree, declared, pass } = await scene();
+  await pass(5, beat("a"));
+  await pass(60);
+  t.deepEqual(declared, []);
+  await tree.stop();
+});
+
+test("a death that could not be declared is declared at a later look", async (t) => {
+  const outcomes = [false, true];
+  const tried: string[] = [];
+  const { tree, pass } = await scene(0, {
+    declare: async ({ node }) => {
+      tried.push(node);
+      return outcomes.shift() ?? true;
+    },
+  });
+  await pass(1, beat("a", 1, false));
+  await pass(20);
+  t.deepEqual(tried, ["a", "a"]);
+  await tree.stop();
+});
+
+test("while the watchdog hears nothing nobody is silent; then silence counts anew", async (t) => {
+  let hears = true;
+  const { tree, items, declared, pass } = await scene(0, { hears: () => hears });
+  await pass(10, beat("a", 1, false));
+  hears = false;
+  await pass(60);
+  t.deepEqual([items("node_silent"), declared], [[], []]);
+  hears = true;
+  await pass(2);
+  t.deepEqual(items("node_silent"), []);
+  await pass(5);
+  t.is(items("node_silent").length, 1);
+  await tree.stop();
+});
+
+test("leases that nobody renews are taken back and counted, with the run they belong to (S2-6, S2-36, S2-38)", async (t) => {
+  const found: ReclaimedLease[][] = [
+    [],
+    [{ key: "digits", node: "old", incarnation: 4, run: "r0", why: "former_run", unchangedMs: 1_200 }],
+  ];
+  const known: boolean[] = [];
+  const { tree, around, items, hear, pass } = await scene(2, {
+    reclaim: async (isKnownRun) => {
+      known.push(isKnownRun("r1"), isKnownRun("r0"));
+      return found.shift() ?? [];
+    },
+  });
+  hear(beat("a"));
+  hear(death("b"));
+  await pass(3, beat("a"));
+  t.deepEqual(known.slice(0, 2), [true, false]);
+  const cleanups = items("cleanup") as { about: string; leases: number; why: string; by: string }[];
+  t.deepEqual(
+    cleanups.map(({ about, leases, why, by }) => `${about} ${leases} ${why} ${by}`),
+    ["b 2 died watchdog", "old 1 former_run watchdog"],
+  );
+  t.is(around.counters.get("watchdog_cleanups"), 2);
+  t.is(around.counters.get("leases_reclaimed"), 3);
+  await tree.stop();
+});
+
+test("counters equal the events, and a confirmation that came second counts for nobody (S2-58)", async (t) => {
+  const { tree, around, items, hear, pass } = await scene(1, {
+    confirm: async ({ incarnation }) => incarnation % 3 > 0,
+  });
+  for (let incarnation = 1; incarnation <= 12; incarnation += 1) hear(death("a", incarnation));
+  await pass(1);
+  t.is(items("cleanup").length, 8);
+  t.is(around.counters.get("watchdog_cleanups"), 8);
+  t.is(around.counters.get("leases_reclaimed"), 8);
+  await tree.stop();
+});
+
+test("what it remembers of nodes, living or dead, is bounded", async (t) => {
+  const { tree, hear, pass } = await scene(0);
+  for (let node = 0; node < 3_000; node += 1) {
+    hear(beat(`n${node}`));
+    hear(death(`d${node}`));
+  }
+  await pass(10);
+  const names = Object.keys(tree.summary("watchdog")?.nodes ?? {});
+  t.is(names.length, 1_024);
+  t.true(names.includes("n2999"));
+  await tree.stop();
+});
+
+test("a restarted watchdog listens once, and looks on (S2-30)", async (t) => {
+  const { clock, tree, items, listeners, pass } = await scene();
   const killed = tree.kill("watchdog", "kill");
   await clock.advance(100);
   await killed;
   t.is(listeners(), 1);
-  hear(beat("a"));
-  await clock.advance(6_000);
-  t.is(around.bus.events("node_silent").length, 1);
+  await pass(1, beat("a"));
+  await pass(6);
+  t.is(items("node_silent").length, 1);
   await tree.stop();
   t.is(listeners(), 0);
 });

@@ -79,7 +79,9 @@ test.serial(
     const struck = ["learning-1", "serving-1"];
     await Promise.all(struck.map((name) => killNode(sight, heard, name)));
     for (const name of struck) {
-      const cleaned = cleanups.events.filter(({ node, incarnation }) => node === name && incarnation === 1);
+      const cleaned = cleanups.events.filter(
+        ({ kind, node, incarnation }) => kind === "cleanup_confirmed" && node === name && incarnation === 1,
+      );
       t.true(cleaned.length > 0, "the death is confirmed");
       t.true((cleaned[0]?.atMs ?? 0) <= Number((await statusOf(sight, name)).startedAtMs), "cleanup precedes restart");
     }

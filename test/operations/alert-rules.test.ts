@@ -31,6 +31,17 @@ test("an alert ends with its event, with what it had counted, and may fire anew"
   t.like(decideAlert(firing, event("node_silent"), 4_000)[0], { state: "fired", count: 1, sinceMs: 4_000 });
 });
 
+test("a node that hung and was killed is silent no more once its next incarnation is ready, and dead no more once it is heard again", (t) => {
+  const firing = new Map<string, FiringAlert>();
+  for (const kind of ["node_silent", "node_died"]) decideAlert(firing, event(kind), 1_000);
+  t.deepEqual(
+    decideAlert(firing, event("node_ready"), 2_000).map(({ name, state }) => `${name} ${state}`),
+    ["node_silent resolved", "node_died resolved"],
+  );
+  decideAlert(firing, event("node_died"), 3_000);
+  t.like(decideAlert(firing, event("node_heard"), 4_000)[0], { name: "node_died", state: "resolved" });
+});
+
 test("every alert is over after its quiet time, once, and not a moment before", (t) => {
   for (const rule of rules) {
     const firing = new Map<string, FiringAlert>();
@@ -44,7 +55,7 @@ test("every alert is over after its quiet time, once, and not a moment before", 
 
 test("what is listened for is what fires or ends a rule, and nothing else is an alert", (t) => {
   for (const { firesOn, endsOn } of rules)
-    for (const kind of [firesOn, endsOn]) if (kind !== undefined) t.true(alertingKinds.includes(kind));
+    for (const kind of [firesOn, ...endsOn]) t.true(alertingKinds.includes(kind));
   t.is(new Set(alertingKinds).size, alertingKinds.length);
   t.deepEqual(decideAlert(new Map(), event("vote"), 0), []);
 });

@@ -5,7 +5,8 @@ import { systemClock } from "../../supervision/clock.js";
 import type { Bus } from "../../transport/bus.js";
 import { openChain } from "../../transport/chain.js";
 import { store } from "../../transport/jetstream.js";
-import { evictAll, openLease } from "../../transport/lease.js";
+import { openLease } from "../../transport/lease.js";
+import { evictAll } from "../../transport/lease-sweep.js";
 import { openSnapshots } from "../../transport/snapshot.js";
 import { ensureLeaseBucket, ensureStreams } from "../../transport/streams.js";
 import { header } from "../../transport/subjects.js";
@@ -108,8 +109,8 @@ test("a lease has one holder; a release hands it on at once", async (t) => {
 test("a dead holder's lease is evicted by name only", async (t) => {
   const { lease } = await open(t);
   const held = await lease(4_000).acquire(one, never);
-  t.false(await lease(4_000).evict(other));
-  t.true(await lease(4_000).evict(one));
+  t.is((await lease(4_000).evict(other)).kind, "not_held");
+  t.is((await lease(4_000).evict(one)).kind, "evicted");
   t.is(await held?.lost, "taken");
 });
 
@@ -119,8 +120,8 @@ test("all leases of a dead node are evicted together, nobody else's (S0-34)", as
   const leaseOf = (key: string) => openLease(bus, systemClock, leaseBucket, key, { ttlMs: 4_000 });
   const held = [await leaseOf("a").acquire(one, never), await leaseOf("b").acquire(one, never)];
   const others = await leaseOf("c").acquire(other, never);
-  t.is(await evictAll(bus, systemClock, leaseBucket, one), 2);
-  t.is(await evictAll(bus, systemClock, leaseBucket, one), 0);
+  t.deepEqual(await evictAll(bus, systemClock, leaseBucket, one), { kind: "swept", leases: 2 });
+  t.deepEqual(await evictAll(bus, systemClock, leaseBucket, one), { kind: "swept", leases: 0 });
   t.like(await leaseOf("c").look(), { kind: "held", owner: other });
   t.deepEqual(await Promise.all(held.map((lease) => lease?.lost)), ["taken", "taken"]);
   await others?.release();
