@@ -99,6 +99,8 @@ function clusterVerbs(root: Command, run: Run): void {
     .option("--model <dir>", "folder of a model; give it several times for several (default: the digits)", oneMore)
     .addOption(new Option("--incarnation <n>").argParser(wholeNumber(1)).default(1).hideHelp())
     .addOption(new Option("--run <id>").hideHelp())
+    .addOption(new Option("--spent <json>").hideHelp())
+    .addOption(new Option("--spare").hideHelp())
     .action((options: NodeOptions) =>
       run(options, async (terminal) => {
         const { runNode } = await import("./node.js");
@@ -117,7 +119,8 @@ function upVerb(root: Command, name: string, description: string): Command {
     .option("--nats <url>", "use a running NATS server with JetStream instead of starting one", natsUrl)
     .option("--user <name>", "user for --nats")
     .addOption(passwordOption("password for --nats"))
-    .option("--nats-server <file>", "the nats-server to start");
+    .option("--nats-server <file>", "the nats-server to start")
+    .option("--no-spare", "keep no process ready to take over from the learning node");
 }
 
 function requestVerbs(root: Command, run: Run): void {

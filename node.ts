@@ -34,14 +34,16 @@ import { voter } from "./actors/voter.js";
 import { watchdog } from "./actors/watchdog.js";
 import type { ModelWiring, NodeWiring } from "./actors/wiring.js";
 import { seededRandom } from "./models/clock.js";
-import { loadModel } from "./models/manifest.js";
+import { openLearner } from "./models/learner.js";
+import { loadModel, type Model } from "./models/manifest.js";
 import { digitsFolder } from "./operations/local-cluster.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
 import { entry, interrupted } from "./operations/up.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
 import { type Logger, openLogger } from "./supervision/logger.js";
-import { reportReady, watchParent } from "./supervision/parent-watch.js";
+import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
+import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
 import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
 
@@ -101,26 +103,57 @@ function actor<M, S>(
   return { id, behaviour, restart: "permanent", ...bounds };
 }
 
-/** Runs one node until it is told to drain (exit 0), or gives up (exit 70). A node that a root started dies with it. */
+/** What makes a process this node and no other: a spare learns it when it is needed. */
+interface Identity {
+  readonly node: string;
+  readonly incarnation: number;
+  readonly spent: SpentBudgets;
+}
+
+/**
+ * Runs one node until it is told to drain (exit 0), or gives up (exit 70). A node that a root started dies with it. A spare loads what
+ * every incarnation needs, and waits to be told which one it is.
+ */
 export async function runNode(options: NodeOptions, terminal: Terminal): Promise<number> {
-  const name = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
-  const log = openLogger("warn", { node: name, nodeIncarnation: options.incarnation });
   const hasParent = watchParent(() => process.exit(gaveUpExitCode));
   // Learning yields: a step may wait, an answer may not (law 7).
   if (!options.role.includes("serving") && options.role.includes("learning"))
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-  const hosted = await startNode(options, name, terminal, log);
-  if (!(reportReady() || terminal.json)) terminal.note(`${name} is ready (${options.role.join(", ")})`);
-  if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node: name }));
+  const models = await Promise.all((options.model ?? [digitsFolder(entry)]).map(loadModel));
+  const identity = await identityOf(options, terminal);
+  if (identity === undefined) return 0;
+  const { node } = identity;
+  const log = openLogger("warn", { node, nodeIncarnation: identity.incarnation });
+  const hosted = await startNode(options, identity, models, terminal, log);
+  if (!(reportReady() || terminal.json)) terminal.note(`${node} is ready (${options.role.join(", ")})`);
+  if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node }));
   const failure = await Promise.race([interrupted(terminal.interrupted), hosted.failed]);
-  if (failure instanceof Error) log.fatal("this node gives up", { error: failure });
+  if (failure instanceof Error) {
+    log.fatal("this node gives up", { error: failure });
+    await reportSpent(hosted.spent());
+  }
   await hosted.stop();
   return failure instanceof Error ? gaveUpExitCode : 0;
 }
 
-async function startNode(options: NodeOptions, node: string, terminal: Terminal, log: Logger): Promise<HostedNode> {
+/** Undefined: a spare that was never needed. */
+async function identityOf(options: NodeOptions, terminal: Terminal): Promise<Identity | undefined> {
+  const node = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
+  if (options.spare !== true)
+    return { node, incarnation: options.incarnation, spent: spentIn(JSON.parse(options.spent ?? "{}")) };
+  if (options.role.includes("learning")) (await openLearner()).close();
+  const activation = await awaitActivation(terminal.interrupted);
+  return activation === undefined ? undefined : { node, incarnation: activation.generation, spent: activation.spent };
+}
+
+async function startNode(
+  options: NodeOptions,
+  { node, incarnation, spent }: Identity,
+  models: readonly Model[],
+  terminal: Terminal,
+  log: Logger,
+): Promise<HostedNode> {
   const { user, password } = options;
-  const models = await Promise.all((options.model ?? [digitsFolder(entry)]).map(loadModel));
   const bus = await connectBus({
     url: options.nats,
     name: node,
@@ -132,7 +165,8 @@ async function startNode(options: NodeOptions, node: string, terminal: Terminal,
   return hostNode(
     {
       node,
-      incarnation: options.incarnation,
+      incarnation,
+      spent,
       pid: process.pid,
       origin: `${node}-${origin}`,
       ...(options.run === undefined ? {} : { run: options.run }),

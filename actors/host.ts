@@ -15,6 +15,7 @@ import type { SupervisorSpec } from "../supervision/child-spec.js";
 import type { DeadLetter } from "../supervision/dead-letters.js";
 import type { SupervisionEvent } from "../supervision/events.js";
 import type { Logger } from "../supervision/logger.js";
+import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import { type ActorTree, startTree } from "../supervision/system.js";
 import type { Bus, BusEvent } from "../transport/bus.js";
 import { announceService, type EndpointStats } from "../transport/service.js";
@@ -26,6 +27,8 @@ import { type NodeWiring, wire } from "./wiring.js";
 export interface HostOptions {
   readonly node: string;
   readonly incarnation: number;
+  /** What the last incarnation handed on when it gave up. */
+  readonly spent?: SpentBudgets;
   readonly pid: number;
   readonly origin: string;
   /** Of the root that restarts this node; left out when nobody does. */
@@ -44,6 +47,8 @@ export interface HostOptions {
 export interface HostedNode {
   /** Why the node cannot go on; never settles while it can. */
   readonly failed: Promise<Error>;
+  /** What to hand on to the next incarnation. */
+  spent(): SpentBudgets;
   stop(): Promise<void>;
 }
 
@@ -71,6 +76,7 @@ export async function hostNode(
     clock,
     random: options.random,
     log,
+    ...(options.spent === undefined ? {} : { spent: options.spent }),
     onEvent: (event) => reportSupervision(telemetry, log, event),
     confirmCleanup: wiring.confirmCleanup,
   });
@@ -93,6 +99,7 @@ export async function hostNode(
   ]);
   return {
     failed: Promise.race([tree.failed, bus.closed.then((error) => error ?? new Error("the connection was closed"))]),
+    spent: () => tree.spent(),
     stop: async () => {
       stopAnnouncing();
       await stopTree(tree, telemetry, node, incarnation);

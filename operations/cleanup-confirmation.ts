@@ -32,6 +32,8 @@ export interface Death {
   readonly node: string;
   readonly incarnation: number;
   readonly cause: string;
+  /** From its last heartbeat until it was found, of a node that hung. */
+  readonly detectMs?: number | undefined;
 }
 
 /** Neither the watchdog nor the root could clean up in time: the broker is away. */
@@ -53,10 +55,10 @@ const author = "root";
 /** Resolves when the dead incarnation's resources are gone; throws CleanupOverdueError when that could not be had within the bound. */
 export async function confirmCleanup(deps: CleanupDeps, death: Death): Promise<Cleanup> {
   const { clock, telemetry, run } = deps;
-  const { node, incarnation, cause } = death;
+  const { node, incarnation, cause, detectMs } = death;
   const life = { node, incarnation, run };
   telemetry.event("node_died", { actor: node, incarnation }, () => [
-    { about: node, about_incarnation: incarnation, cause },
+    { about: node, about_incarnation: incarnation, cause, ...(detectMs === undefined ? {} : { detectMs }) },
   ]);
   const asked = new AbortController();
   const byWatchdog = await within(clock, confirmWithinMs, confirmationOf(deps, life, cause, asked.signal));

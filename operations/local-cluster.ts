@@ -10,13 +10,20 @@
 
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
+import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../models/clock.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Minimums } from "../supervision/fault-guard.js";
 import type { Logger } from "../supervision/logger.js";
 import { startProcesses } from "../supervision/process-root.js";
-import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../supervision/process-spec.js";
+import {
+  describeProcessExit,
+  type ProcessEvent,
+  type ProcessSpec,
+  type SpareSpec,
+} from "../supervision/process-spec.js";
+import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
 import { type ClusterContext, contextFile, readContext, removeContext, writeContext } from "../transport/context.js";
@@ -30,10 +37,15 @@ import { Porter } from "./porter.js";
 import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
 import { Counters, Telemetry } from "./telemetry.js";
+import type { NodeRole } from "./verbs/run-options.js";
 
 export interface LocalClusterOptions {
   readonly cluster: string;
   readonly serving: number;
+  /** Learning nodes: one leads, the others stand by on its lease; 1 when left out. */
+  readonly learning?: number;
+  /** Roles whose nodes keep a hot spare (supervision/spare.ts); none when left out. */
+  readonly spares?: readonly NodeRole[];
   /** Folders of the models. */
   readonly models: readonly string[];
   /** Where the context file goes. */
@@ -69,7 +81,8 @@ export interface LocalCluster {
   readonly restarts: number;
   /** A node or the broker failed too often: nothing runs any more. */
   readonly failed: Promise<Error>;
-  stop(): Promise<void>;
+  /** Nodes drain, then the broker stops. "force" cuts that short, also when it is under way: nothing is drained, nothing is left either. */
+  stop(how?: "orderly" | "force"): Promise<void>;
 }
 
 const intensity = { restarts: 20, withinMs: 60_000 };
@@ -86,6 +99,7 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
   const stop = async (): Promise<void> => {
     for (const end of ending.splice(0).reverse()) await end();
   };
+  let stopping: Promise<void> | undefined;
   try {
     if (access.broker !== undefined) ending.push(() => access.broker?.stop() ?? Promise.resolve());
     const root = await startRoot(options, access, subjects, deps, ending);
@@ -100,7 +114,11 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
         return root.restarts();
       },
       failed: root.failed,
-      stop,
+      stop: (how) => {
+        if (how === "force") root.force();
+        stopping ??= stop();
+        return stopping;
+      },
     };
   } catch (error) {
     await stop();
@@ -154,7 +172,7 @@ async function startRoot(
   subjects: Subjects,
   deps: LocalClusterDeps,
   ending: (() => Promise<void>)[],
-): Promise<{ readonly failed: Promise<Error>; restarts(): number }> {
+): Promise<{ readonly failed: Promise<Error>; restarts(): number; force(): void }> {
   const { clock, random, log } = deps;
   const bus = await connectAs(access, clock);
   ending.push(() => bus.close());
@@ -175,7 +193,9 @@ async function startRoot(
     beforeRestart: (id, generation, exit) => {
       nodeRestarts += 1;
       const cause = describeProcessExit(exit);
-      return confirmCleanup(cleanup, { node: id, incarnation: generation, cause });
+      const detectMs = exit.kind === "declared_dead" ? exit.silentMs : undefined;
+      const death = { node: id, incarnation: generation, cause, detectMs };
+      return confirmCleanup(cleanup, death);
     },
     onEvent: (event) => {
       if (event.role === "serving") attend(porter, event);
@@ -193,6 +213,7 @@ async function startRoot(
   return {
     failed: Promise.race([processes.failed, brokerWatch.failed]),
     restarts: () => nodeRestarts + brokerWatch.restarts,
+    force: () => void processes.stop("force"),
   };
 }
 
@@ -223,12 +244,17 @@ async function prepareCleanup(
     reclaiming.catch((error) => log.warn("leases of a former run could not be looked at", { error: asError(error) }));
 }
 
-/** Serving nodes, one learning node, one operations node. */
+/** Serving nodes, learning nodes, one operations node. */
 function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): ProcessSpec[] {
-  const serving = Array.from({ length: options.serving }, (_, index) => spec(`serving-${index + 1}`, "serving"));
-  return [...serving, spec("learning-1", "learning"), spec("operations-1", "operations")];
+  const several = (count: number, role: NodeRole) =>
+    Array.from({ length: count }, (_, index) => spec(`${role}-${index + 1}`, role));
+  return [
+    ...several(options.serving, "serving"),
+    ...several(options.learning ?? 1, "learning"),
+    ...several(1, "operations"),
+  ];
 
-  function spec(id: string, role: string): ProcessSpec {
+  function spec(id: string, role: NodeRole): ProcessSpec {
     const { user, password } = access.node ?? {};
     const models = options.models.flatMap((folder) => ["--model", folder]);
     return {
@@ -244,11 +270,24 @@ function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): P
       ],
       // A password on a command line is seen by every user of the machine.
       env: { ...options.env, ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }) },
-      spawnArgs: (generation) => ({ args: ["--incarnation", `${generation}`] }),
+      spawnArgs: (generation, spent) => ({
+        args: ["--incarnation", `${generation}`, ...(isEmpty(spent) ? [] : ["--spent", JSON.stringify(spent)])],
+      }),
       shutdownMs: nodeShutdownMs,
+      ...(options.spares?.includes(role) ? { spare: spareOf(role) } : {}),
       ...(options.output === undefined ? {} : { output: options.output }),
     };
   }
+}
+
+/** A learning node runs at this priority in any case (node.ts); a serving node's spare must not give away what its service needs. */
+function spareOf(role: NodeRole): SpareSpec {
+  const args = ["--spare"];
+  return role === "learning" ? { args, niceness: constants.priority.PRIORITY_BELOW_NORMAL } : { args };
+}
+
+function isEmpty(spent: SpentBudgets): boolean {
+  return Object.keys(spent).length === 0;
 }
 
 function attend(porter: Porter, event: ProcessEvent): void {

@@ -49,6 +49,7 @@ export function startFrom(options: UpOptions, terminal: Terminal, aside: Aside =
     {
       cluster: options.cluster,
       serving: options.serving,
+      spares: options.spare === false ? [] : ["learning"],
       models: [options.model ?? digitsFolder(entry)],
       store: options.store,
       ...(options.keep === undefined ? {} : { keep: options.keep }),

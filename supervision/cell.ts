@@ -9,16 +9,19 @@
 //
 // C1. An incarnation ends once, whatever happens to it at the same time. From that tick on what it still does is void and
 //     its messages in flight are back in the queue (or dead letters, when they are to blame).
-// C2. Then `stop` and the cleanup hook run, bounded; only then is the exit reported (law 6).
+// C2. Then `stop` and the cleanup hook run, bounded; only then is the exit reported (law 6). After `stop` nothing that the incarnation
+//     tells anybody is taken any more (fence.ts).
 // C3. The mailbox outlives incarnations. It refuses only when it is full, or the actor is retired.
 
 import { failAsk } from "./ask.js";
 import type { Life, Summary } from "./behaviour.js";
+import { Cancellation } from "./cancellation.js";
 import type { ChaosTarget } from "./chaos.js";
 import { type ChildSpec, childDefaults } from "./child-spec.js";
 import { within } from "./deadline.js";
 import type { DeadLetterReason } from "./events.js";
 import { asError, type CrashPhase, describeExit, type ExitReason } from "./exit-reason.js";
+import { Fence } from "./fence.js";
 import { type Impairment, impair } from "./impairment.js";
 import { Incarnation, type Initialised } from "./incarnation.js";
 import type { Spot } from "./kernel.js";
@@ -176,7 +179,9 @@ export class Cell implements Supervised, ChaosTarget {
     const incarnation = this.#incarnate(parent);
     this.#state = { kind: "starting", incarnation };
     try {
-      const initialised = await incarnation.initialise(() => this.#spec.behaviour(this.#env.refs));
+      const initialised = await incarnation.initialise((fence) =>
+        this.#spec.behaviour(fence.aroundAll(this.#env.refs)),
+      );
       if (initialised === undefined || !this.#isCurrent(incarnation)) return false;
       this.#run(incarnation, initialised, beganAtMs);
       return true;
@@ -188,10 +193,12 @@ export class Cell implements Supervised, ChaosTarget {
   }
 
   #incarnate(parent: Spot): Incarnation {
-    const abort = new AbortController();
+    const cancellation = new Cancellation();
+    const fence = new Fence();
     const incarnation: Incarnation = new Incarnation(
-      this.#life(abort.signal, (error) => this.#crash(incarnation, "outside", error)),
-      abort,
+      this.#life(fence, cancellation, (error) => this.#crash(incarnation, "outside", error)),
+      cancellation,
+      fence,
       parent.spawn(`${this.id}+${this.#generation}`, {
         turn: () => (this.#state.kind === "running" ? this.#state.loop.turn() : undefined),
         escaped: (error) => this.#crash(incarnation, "outside", asError(error)),
@@ -200,14 +207,16 @@ export class Cell implements Supervised, ChaosTarget {
     return incarnation;
   }
 
-  #life(signal: AbortSignal, fail: (error: Error) => void): Life<unknown> {
+  #life(fence: Fence, cancellation: Cancellation, fail: (error: Error) => void): Life<unknown> {
     const { clock, random, log } = this.#env;
     const incarnation = this.#generation;
     return {
-      self: this.ref,
+      self: fence.around(this.ref),
       path: this.path,
       incarnation,
-      signal,
+      get signal() {
+        return cancellation.signal;
+      },
       clock,
       random,
       log: log.child({ actor: this.path, incarnation }),
@@ -258,6 +267,7 @@ export class Cell implements Supervised, ChaosTarget {
 
   async #finish(incarnation: Incarnation, reason: ExitReason, ranMs: number): Promise<void> {
     const isReleased = await this.#release(incarnation, reason);
+    incarnation.fence.close();
     const ended = { path: this.path, incarnation: incarnation.life.incarnation, reason };
     const cleanup = await this.#env.confirmCleanup(ended);
     this.#env.emit(this.path, ended.incarnation, {

@@ -25,3 +25,9 @@ export const systemClock: Clock = {
     });
   },
 };
+
+/** Calls `run` every `ms` until the returned function is called. Keeps no process alive. */
+export function pulse(ms: number, run: () => void): () => void {
+  const timer = setInterval(run, ms).unref();
+  return () => clearInterval(timer);
+}

@@ -1,41 +1,68 @@
-// One generation of a child process: the only file that starts processes and sends them signals.
+// One child process: the only file that starts processes and sends them signals.
 //
-// Owns: the handle, its readiness, its exit. Does not own: whether there is a next generation (process-root.ts).
+// Owns: the handle, its readiness, its heartbeats, its exit. Does not own: whether there is a next generation (process-root.ts), who judges
+// a silence (heartbeat-watch.ts).
 //
 // O1. `exit` resolves once, also when there never was a process.
 // O2. The child's stdout goes to our stderr, or to the spec's output: stdout belongs to our own documents.
 // O3. The child leads its own process group: a terminal's Ctrl-C reaches only us, and we stop children in order.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { setPriority } from "node:os";
 import { createInterface } from "node:readline";
-import { isReady } from "./parent-watch.js";
-import type { ProcessExit, ProcessSpec } from "./process-spec.js";
+import type { Clock } from "../models/clock.js";
+import { AccrualDetector } from "./accrual-detector.js";
+import { heartbeat } from "./heartbeat-watch.js";
+import { type Activation, type ChildWord, wordIn } from "./parent-watch.js";
+import type { ProcessExit, ProcessSpec, SpareSpec } from "./process-spec.js";
+import type { SpentBudgets } from "./restart-intensity.js";
+import { waitedForCpuMs } from "./run-queue.js";
 
 export type Signal = "SIGTERM" | "SIGKILL" | "SIGSTOP" | "SIGCONT";
+
+export type Launch =
+  | { readonly kind: "generation"; readonly generation: number; readonly spent: SpentBudgets }
+  | { readonly kind: "spare"; readonly spare: SpareSpec };
 
 export class OsProcess {
   readonly exit: Promise<ProcessExit>;
   /** Resolves when the child said so; never, when it does not. */
   readonly ready: Promise<void>;
+  /** The same, of a spare. */
+  readonly warm: Promise<void>;
+  /** Hears what comes from the child that is none of its words to us. */
+  onMessage: (message: unknown) => void = () => undefined;
+  readonly pulse = new AccrualDetector(heartbeat);
   readonly #child: ChildProcess;
-  #why: string | undefined;
+  readonly #clock: Clock;
+  #dead: Extract<ProcessExit, { kind: "declared_dead" }> | undefined;
+  #hasWord = false;
+  #waitedAtBeatMs = 0;
+  #spent: SpentBudgets = {};
+  #isReady: () => void = () => undefined;
+  #isWarm: () => void = () => undefined;
 
-  constructor(spec: ProcessSpec, generation: number, onMessage: (message: unknown) => void) {
-    const extras = spec.spawnArgs?.(generation);
-    const output = spec.output ?? 2;
-    const stdout = spec.readyLine === undefined ? output : "pipe";
-    this.#child = spawn(spec.command, [...spec.args, ...(extras?.args ?? [])], {
-      env: { ...spec.env, ...extras?.env },
-      stdio: ["ignore", stdout, output, "ipc"],
-      detached: true,
+  constructor(spec: ProcessSpec, launch: Launch, clock: Clock) {
+    this.#clock = clock;
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve;
     });
+    this.warm = new Promise((resolve) => {
+      this.#isWarm = resolve;
+    });
+    this.#child = spawned(spec, launch);
     this.exit = new Promise((resolve) => {
       this.#child.once("error", (error) => {
         if (this.#child.pid === undefined) resolve({ kind: "not_spawned", error });
       });
       this.#child.once("exit", (code, signal) => resolve(this.#exitOf(code, signal)));
     });
-    this.ready = this.#readiness(spec.readyLine, onMessage);
+    this.#child.on("message", (message) => {
+      const word = wordIn(message);
+      if (word === undefined) this.onMessage(message);
+      else this.#heard(word);
+    });
+    this.#watchLines(spec.readyLine);
   }
 
   /** Undefined when it could not be started. */
@@ -43,14 +70,24 @@ export class OsProcess {
     return this.#child.pid;
   }
 
+  /** How long it has waited for a processor since it was last heard; 0 where the system does not say. */
+  starvedMs(): number {
+    return Math.max(0, this.#waitedMs() - this.#waitedAtBeatMs);
+  }
+
+  /** The restarts its next generation answers for, once it gave up. */
+  get spent(): SpentBudgets {
+    return this.#spent;
+  }
+
   /** False when it is gone already. */
   signal(signal: Signal): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.kill(signal);
   }
 
-  /** It may hang or be stopped, so nothing is asked of it. */
-  declareDead(why: string): void {
-    this.#why ??= why;
+  /** It may hang or be stopped, so nothing is asked of it. `silentMs`: since its last heartbeat. */
+  declareDead(why: string, silentMs?: number): void {
+    this.#dead ??= { kind: "declared_dead", why, ...(silentMs === undefined ? {} : { silentMs }) };
     this.signal("SIGKILL");
   }
 
@@ -73,28 +110,54 @@ export class OsProcess {
     };
   }
 
+  /** A spare becomes this generation. A spare that is not warm yet reads it when it is. */
+  activate(generation: number, spent: SpentBudgets): void {
+    const activation: Activation = { kind: "activate", generation, spent };
+    this.send(activation);
+  }
+
   /** Says something to the child over IPC. False when the channel is closed. */
   send(message: object): boolean {
     return this.#child.connected && this.#child.send(message, () => undefined);
   }
 
-  #readiness(readyLine: string | undefined, onMessage: (message: unknown) => void): Promise<void> {
-    return new Promise((resolve) => {
-      this.#child.on("message", (message) => {
-        if (isReady(message)) resolve();
-        else onMessage(message);
-      });
-      const stdout = this.#child.stdout;
-      if (readyLine === undefined || stdout === null) return;
-      createInterface({ input: stdout }).on("line", (line) => {
-        process.stderr.write(`${line}\n`);
-        if (line.includes(readyLine)) resolve();
-      });
+  #waitedMs(): number {
+    return this.pid === undefined ? 0 : (waitedForCpuMs(this.pid) ?? 0);
+  }
+
+  #heard(word: ChildWord): void {
+    // Another word comes when it comes; only the first of them begins the beat.
+    if (word.kind === "beat" || !this.#hasWord) this.pulse.heard(this.#clock.monotonicMs());
+    this.#hasWord = true;
+    this.#waitedAtBeatMs = this.#waitedMs();
+    switch (word.kind) {
+      case "ready":
+        this.#isReady();
+        return;
+      case "warm":
+        this.#isWarm();
+        return;
+      case "spent":
+        this.#spent = word.spent;
+        return;
+      case "beat":
+        return;
+      default:
+        word satisfies never;
+    }
+  }
+
+  #watchLines(readyLine: string | undefined): void {
+    const stdout = this.#child.stdout;
+    if (readyLine === undefined || stdout === null) return;
+    createInterface({ input: stdout }).on("line", (line) => {
+      process.stderr.write(`${line}\n`);
+      if (line.includes(readyLine)) this.#isReady();
     });
   }
 
   #exitOf(code: number | null, signal: NodeJS.Signals | null): ProcessExit {
-    if (this.#why !== undefined) return { kind: "declared_dead", why: this.#why };
+    if (this.#dead !== undefined) return this.#dead;
     return code === null ? { kind: "signalled", signal: signal ?? "unknown" } : { kind: "exited", code };
   }
 }
@@ -107,5 +170,30 @@ function endGroup(leader: ChildProcess): void {
   } catch (error) {
     // Gone a moment ago.
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
+function spawned(spec: ProcessSpec, launch: Launch): ChildProcess {
+  const isSpare = launch.kind === "spare";
+  const extras = isSpare ? launch.spare : spec.spawnArgs?.(launch.generation, launch.spent);
+  const output = spec.output ?? 2;
+  const stdout = spec.readyLine === undefined ? output : "pipe";
+  const child = spawn(spec.command, [...spec.args, ...(extras?.args ?? [])], {
+    env: { ...spec.env, ...extras?.env },
+    stdio: ["ignore", stdout, output, "ipc"],
+    detached: true,
+  });
+  const niceness = isSpare ? launch.spare.niceness : undefined;
+  if (niceness !== undefined && child.pid !== undefined) lower(child.pid, niceness);
+  return child;
+}
+
+/** At once, while it has one thread: on Linux the others inherit from it. */
+function lower(pid: number, niceness: number): void {
+  try {
+    setPriority(pid, niceness);
+  } catch (error) {
+    // It ended already; its exit is reported where every exit is.
+    if (!(error instanceof Error && "code" in error && error.code === "ERR_SYSTEM_ERROR")) throw error;
   }
 }

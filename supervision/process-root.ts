@@ -13,11 +13,20 @@ import { type Backoff, type BackoffSettings, backoffDefaults, nextBackoff } from
 import type { ChaosReceipt } from "./chaos.js";
 import { EscalationError } from "./escalation.js";
 import type { PoolMember } from "./fault-guard.js";
+import { HeartbeatWatch } from "./heartbeat-watch.js";
 import { Listeners } from "./listeners.js";
 import type { Logger } from "./logger.js";
 import { type ProcessFaultMode, strikeProcess } from "./process-chaos.js";
 import { ProcessSlot } from "./process-slot.js";
-import type { BeforeRestart, ProcessEvent, ProcessFact, ProcessSpec } from "./process-spec.js";
+import {
+  type BeforeRestart,
+  describeProcessExit,
+  isEndedFromOutside,
+  type ProcessEvent,
+  type ProcessExit,
+  type ProcessFact,
+  type ProcessSpec,
+} from "./process-spec.js";
 import { UnknownActorError } from "./ref.js";
 import { type RestartHistory, type RestartIntensity, recordRestart, restartsLeft } from "./restart-intensity.js";
 import type { TreeNode } from "./tree.js";
@@ -30,7 +39,7 @@ export interface ProcessDeps {
   readonly backoff?: BackoffSettings;
   readonly beforeRestart?: BeforeRestart;
   onEvent(event: ProcessEvent): void;
-  /** What a child says over IPC, other than "ready". */
+  /** What a child says over IPC, other than its words to its supervisor (parent-watch.ts). */
   onMessage?(id: string, generation: number, message: unknown): void;
 }
 
@@ -48,8 +57,11 @@ export interface ProcessTree {
   declareDead(id: string, why: string): void;
   /** Says something to a child over IPC. False when its channel is closed. */
   send(id: string, message: object): boolean;
-  /** In reverse order: SIGTERM, grace, SIGKILL. */
-  stop(): Promise<void>;
+  /**
+   * In reverse order: SIGTERM, grace, SIGKILL. "force" kills all at once, and cuts short an orderly stop under way. Either way it resolves
+   * when every process is gone.
+   */
+  stop(how?: "orderly" | "force"): Promise<void>;
   /** Restarted too often: everything was stopped. Never settles otherwise. */
   readonly failed: Promise<EscalationError>;
 }
@@ -79,6 +91,8 @@ class ProcessRoot implements ProcessTree {
   #restarts: RestartHistory = [];
   #state: "running" | "ending" | "stopped" = "running";
   #fail: (error: EscalationError) => void = () => undefined;
+  readonly #heartbeats: HeartbeatWatch;
+  #stopping: Promise<void> | undefined;
 
   constructor(deps: ProcessDeps) {
     this.#deps = deps;
@@ -87,6 +101,10 @@ class ProcessRoot implements ProcessTree {
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
+    this.#heartbeats = new HeartbeatWatch(deps.clock, () =>
+      [...this.#slots.values()].flatMap((slot) => slot.processes),
+    );
+    void this.#heartbeats.run();
   }
 
   async add(spec: ProcessSpec): Promise<void> {
@@ -97,12 +115,13 @@ class ProcessRoot implements ProcessTree {
   async admit(spec: ProcessSpec): Promise<boolean> {
     if (this.#state !== "running") throw new Error("the root is stopping: it takes no more processes");
     if (this.#slots.has(spec.id)) throw new Error(`there is a process "${spec.id}" already`);
-    const { clock, log, beforeRestart, onMessage } = this.#deps;
+    const { clock, random, log, beforeRestart, onMessage } = this.#deps;
     const slot = new ProcessSlot(spec, {
       clock,
+      random,
       log,
       beforeRestart: beforeRestart ?? (async () => ({ leasesCleaned: 0 })),
-      nextStart: (of, ranMs, cause) => this.#nextStart(of, ranMs, cause),
+      nextStart: (of, ranMs, exit) => this.#nextStart(of, ranMs, exit),
       emit: (of, fact) => this.#emit(of, fact),
       onMessage: (of, message) => onMessage?.(of.spec.id, of.generation, message),
     });
@@ -149,27 +168,41 @@ class ProcessRoot implements ProcessTree {
     return this.#slot(id).process?.send(message) ?? false;
   }
 
-  async stop(): Promise<void> {
-    if (this.#state === "running") this.#state = "ending";
+  stop(how: "orderly" | "force" = "orderly"): Promise<void> {
+    if (how === "force") for (const slot of this.#slots.values()) slot.force();
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  async #stopAll(): Promise<void> {
+    this.#state = "ending";
     const slots = [...this.#slots.values()].reverse();
     for (const slot of slots) slot.dismiss();
     for (const slot of slots) await slot.stop();
+    this.#heartbeats.stop();
     this.#state = "stopped";
   }
 
-  #nextStart(slot: ProcessSlot, ranMs: number, cause: string): Backoff | undefined {
+  #nextStart(slot: ProcessSlot, ranMs: number, exit: ProcessExit): Backoff | undefined {
     if (this.#state !== "running") return undefined;
-    const { clock, random, intensity, backoff } = this.#deps;
+    const { clock, intensity } = this.#deps;
     const verdict = recordRestart(this.#restarts, clock.monotonicMs(), intensity);
     this.#restarts = verdict.history;
     if (verdict.kind === "exceeded") {
-      this.#giveUp(slot, cause);
+      this.#giveUp(slot, describeProcessExit(exit));
       return undefined;
     }
-    const before = this.#failures.get(slot.spec.id) ?? 0;
-    const next = nextBackoff(before, ranMs, backoff ?? backoffDefaults, random);
+    const next = this.#backoffFor(slot, ranMs, exit);
     this.#failures.set(slot.spec.id, next.failures);
     return next;
+  }
+
+  /** Killed from outside after it had been ready: restarted at once, as an actor is (supervisor.ts). It counts for the intensity. */
+  #backoffFor({ spec }: ProcessSlot, ranMs: number, exit: ProcessExit): Backoff {
+    const { random, backoff } = this.#deps;
+    const failures = this.#failures.get(spec.id) ?? 0;
+    if (isEndedFromOutside(exit) && ranMs > 0) return { failures, delayMs: 0 };
+    return nextBackoff(failures, ranMs, backoff ?? backoffDefaults, random);
   }
 
   #giveUp(slot: ProcessSlot, cause: string): void {

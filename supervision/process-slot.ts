@@ -4,9 +4,10 @@
 // Does not own: how often it may restart (process-root.ts), the handle (os-process.ts).
 //
 // P1. Between the exit of a generation and the spawn of the next the cleanup was confirmed, or its bound has passed (law 6).
-// P2. A planned stop is never logged as an unexpected exit.
+// P2. A planned stop is never logged as an unexpected exit, nor is the end of a spare.
+// P3. A spare changes how the next generation starts and nothing else: its number, the cleanup before it and the budgets are the same.
 
-import type { Clock } from "../models/clock.js";
+import type { Clock, Random } from "../models/clock.js";
 import type { Backoff } from "./backoff.js";
 import { within } from "./deadline.js";
 import { asError } from "./exit-reason.js";
@@ -20,6 +21,8 @@ import {
   type ProcessSpec,
   processDefaults,
 } from "./process-spec.js";
+import { aged, type SpentBudgets } from "./restart-intensity.js";
+import { end, Spare } from "./spare.js";
 import type { TreeNode } from "./tree.js";
 
 type SlotState =
@@ -27,10 +30,11 @@ type SlotState =
   | { readonly kind: "starting" | "running" | "ending"; readonly process: OsProcess };
 
 /** When the next generation starts, or undefined when there is none: asked once per unexpected exit. */
-export type NextStart = (slot: ProcessSlot, ranMs: number, cause: string) => Backoff | undefined;
+export type NextStart = (slot: ProcessSlot, ranMs: number, exit: ProcessExit) => Backoff | undefined;
 
 export interface SlotSurroundings {
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
   readonly beforeRestart: BeforeRestart;
   readonly nextStart: NextStart;
@@ -46,6 +50,9 @@ export class ProcessSlot {
   readonly #around: SlotSurroundings;
   readonly #log: Logger;
   readonly #stop = new AbortController();
+  readonly #force = new AbortController();
+  readonly #forced: Promise<"forced">;
+  readonly #spare: Spare | undefined;
   /** True once a generation is ready; false when it was stopped before. */
   readonly firstReady: Promise<boolean>;
   #settleFirstReady: (isReady: boolean) => void = () => undefined;
@@ -53,6 +60,8 @@ export class ProcessSlot {
   #generation = 0;
   #lastExit: ProcessExit | undefined;
   #life: Promise<void> = Promise.resolve();
+  /** What the last generation handed on when it gave up, and when. */
+  #handedOn: { readonly spent: SpentBudgets; readonly atMs: number } = { spent: {}, atMs: 0 };
 
   constructor(spec: ProcessSpec, around: SlotSurroundings) {
     this.spec = spec;
@@ -61,6 +70,12 @@ export class ProcessSlot {
     this.firstReady = new Promise((resolve) => {
       this.#settleFirstReady = resolve;
     });
+    const { clock, random, emit } = around;
+    this.#forced = new Promise((resolve) => {
+      this.#force.signal.addEventListener("abort", () => resolve("forced"), { once: true });
+    });
+    if (spec.spare !== undefined)
+      this.#spare = new Spare(spec, spec.spare, { clock, random, emit: (fact) => emit(this, fact) });
   }
 
   get generation(): number {
@@ -70,6 +85,11 @@ export class ProcessSlot {
   /** The process of the present generation, while there is one. */
   get process(): OsProcess | undefined {
     return "process" in this.#state ? this.#state.process : undefined;
+  }
+
+  /** Every process there is: of the present generation, and the spare. */
+  get processes(): readonly OsProcess[] {
+    return [this.process, this.#spare?.process].filter((each) => each !== undefined);
   }
 
   get isUp(): boolean {
@@ -85,26 +105,34 @@ export class ProcessSlot {
     this.#stop.abort();
   }
 
-  /** SIGTERM, the grace of the spec, SIGKILL. No generation follows. */
+  /** SIGTERM, the grace of the spec, SIGKILL. No generation follows, and no spare stays. */
   async stop(): Promise<void> {
     this.dismiss();
     const state = this.#state;
+    const spareGone = this.#spare?.stop(this.#force.signal);
     if ("process" in state) {
       this.#state = { ...state, kind: "ending" };
-      state.process.signal("SIGTERM");
-      const end = await within(this.#around.clock, this.spec.shutdownMs, state.process.exit);
-      if (end.kind === "late") state.process.signal("SIGKILL");
+      await end(state.process, this.spec.shutdownMs, this.#around.clock, this.#force.signal);
     }
     await this.#life;
+    await spareGone;
     this.#state = { kind: "stopped" };
+  }
+
+  /** Cuts short whatever a stop, under way or to come, would wait for. */
+  force(): void {
+    this.dismiss();
+    this.#force.abort();
   }
 
   node(): TreeNode {
     const pid = this.process?.pid;
+    const spare = this.#spare?.process?.pid;
     return {
       name: this.spec.id,
       kind: "node",
       ...(pid === undefined ? {} : { pid }),
+      ...(spare === undefined ? {} : { spare }),
       generation: this.#generation,
       state: this.#state.kind,
       restarts: Math.max(0, this.#generation - 1),
@@ -124,8 +152,9 @@ export class ProcessSlot {
         break;
       }
       const cause = describeProcessExit(exit);
-      emit(this, { kind: "crashed", exit, cause });
-      const next = nextStart(this, ranMs, cause);
+      const detectMs = exit.kind === "declared_dead" ? exit.silentMs : undefined;
+      emit(this, { kind: "crashed", exit, cause, ...(detectMs === undefined ? {} : { detectMs }) });
+      const next = nextStart(this, ranMs, exit);
       this.#logUnexpected(cause, next !== undefined);
       await this.#cleanUp(exit);
       if (next !== undefined) {
@@ -138,12 +167,13 @@ export class ProcessSlot {
   }
 
   async #oneGeneration(): Promise<{ exit: ProcessExit; ranMs: number }> {
-    const { clock, emit, onMessage } = this.#around;
+    const { clock, emit } = this.#around;
     this.#generation += 1;
-    const process = new OsProcess(this.spec, this.#generation, (message) => onMessage(this, message));
+    const { process, wasSpare } = this.#launched();
+    process.onMessage = (message) => this.#around.onMessage(this, message);
     const spawnedAtMs = clock.monotonicMs();
     this.#state = { kind: "starting", process };
-    if (process.pid !== undefined) emit(this, { kind: "spawned", pid: process.pid });
+    if (process.pid !== undefined) emit(this, { kind: "spawned", pid: process.pid, wasSpare });
     const readyMaxMs = this.spec.readyMs ?? processDefaults.readyMs;
     const cancel = clock.after(readyMaxMs, () => process.declareDead(`not ready within ${readyMaxMs} ms`));
     let readyAtMs: number | undefined;
@@ -155,20 +185,35 @@ export class ProcessSlot {
     });
     const exit = await process.exit;
     cancel();
+    this.#handedOn = { spent: process.spent, atMs: clock.monotonicMs() };
     return { exit, ranMs: readyAtMs === undefined ? 0 : clock.monotonicMs() - readyAtMs };
+  }
+
+  /** The spare when there is one, else a new process. */
+  #launched(): { readonly process: OsProcess; readonly wasSpare: boolean } {
+    const { clock } = this.#around;
+    const { spent: handedOn, atMs } = this.#handedOn;
+    const spent = aged(handedOn, clock.monotonicMs() - atMs);
+    const generation = this.#generation;
+    const spare = this.#spare?.take();
+    spare?.activate(generation, spent);
+    if (spare !== undefined) return { process: spare, wasSpare: true };
+    return { process: new OsProcess(this.spec, { kind: "generation", generation, spent }, clock), wasSpare: false };
   }
 
   #becomeReady(process: OsProcess, readyMs: number): void {
     this.#state = { kind: "running", process };
     this.#around.emit(this, { kind: "started", pid: process.pid ?? 0, readyMs });
     this.#settleFirstReady(true);
+    if (!this.#stop.signal.aborted) this.#spare?.keep();
   }
 
   async #cleanUp(exit: ProcessExit): Promise<void> {
     const { clock, beforeRestart, emit } = this.#around;
     try {
-      const cleanup = await within(clock, cleanupMaxMs, beforeRestart(this.spec.id, this.#generation, exit));
-      if (cleanup.kind === "done") {
+      const confirmed = Promise.race([beforeRestart(this.spec.id, this.#generation, exit), this.#forced]);
+      const cleanup = await within(clock, cleanupMaxMs, confirmed);
+      if (cleanup.kind === "done" && cleanup.value !== "forced") {
         emit(this, { kind: "cleanup_confirmed", by: "hook", ...cleanup.value });
         return;
       }

@@ -9,7 +9,7 @@
 
 import type { ActorPath } from "./path.js";
 
-/** "full": the mailbox is at its bound. "dead": the actor ended for good. In both cases nothing was taken. */
+/** "full": the mailbox is at its bound. "dead": the actor ended for good, or the teller's own incarnation is over (fence.ts). In both cases nothing was taken. */
 export type TellOutcome = "ok" | "full" | "dead";
 
 export interface Ref<in M> {

@@ -12,6 +12,7 @@ import type { Logger } from "./logger.js";
 import type { Mailbox } from "./mailbox.js";
 import type { ActorPath } from "./path.js";
 import type { Refs } from "./ref.js";
+import type { RestartHistory } from "./restart-intensity.js";
 import type { RestartType } from "./strategies.js";
 import type { TreeNode } from "./tree.js";
 
@@ -43,6 +44,8 @@ export interface TreeEnv {
   readonly random: Random;
   readonly log: Logger;
   readonly refs: Refs;
+  /** Restarts that the supervisor at `path` has to answer for from an earlier incarnation of the node. */
+  historyAt(path: ActorPath): RestartHistory;
   emit(path: ActorPath, incarnation: number, fact: SupervisionFact): void;
   deadLetter(letter: Omit<DeadLetter, "atMs">, incarnation: number): void;
   died(ended: EndedIncarnation): void;

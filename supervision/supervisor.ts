@@ -9,8 +9,10 @@
 // S1. Two repairs under way never overlap: one that would overlap takes over the other's work and cancels it.
 // S2. A cancelled repair does nothing more after the wait it is in.
 // S3. A supervisor that gave up has stopped all children before its parent hears of it.
+// S4. Its restart history outlives its own restart, and so does the count of a child's failures in a row: budgets add (restart-intensity.ts).
 
 import { type Backoff, type BackoffSettings, backoffDefaults, nextBackoff } from "./backoff.js";
+import { Cancellation } from "./cancellation.js";
 import type { ChaosTarget } from "./chaos.js";
 import type { SupervisorSpec } from "./child-spec.js";
 import { EscalationError } from "./escalation.js";
@@ -18,7 +20,7 @@ import { describeExit, type ExitReason } from "./exit-reason.js";
 import type { Spot } from "./kernel.js";
 import type { Mailbox } from "./mailbox.js";
 import type { ActorPath } from "./path.js";
-import { type RestartHistory, recordRestart, restartsLeft } from "./restart-intensity.js";
+import { agesOf, type RestartHistory, recordRestart, restartsLeft } from "./restart-intensity.js";
 import { type ChildRange, overlaps, planRestart, union } from "./strategies.js";
 import type { ExitListener, Supervised, TreeEnv } from "./supervised.js";
 import type { TreeNode } from "./tree.js";
@@ -33,7 +35,7 @@ interface Repair {
   hasStopped: boolean;
   /** Then what is down of this is started. */
   readonly start: ChildRange;
-  readonly cancel: AbortController;
+  readonly cancellation: Cancellation;
 }
 
 /** One child and what its supervisor remembers of it. */
@@ -56,7 +58,7 @@ export class Supervisor implements Supervised, ChaosTarget {
   readonly #charges: readonly Charge[];
   #state: SupervisorState = { kind: "new" };
   #generation = 0;
-  #restarts: RestartHistory = [];
+  #restarts: RestartHistory;
   #repairs: Repair[] = [];
   #lastExit: ExitReason | undefined;
   #reportsExit = true;
@@ -70,6 +72,7 @@ export class Supervisor implements Supervised, ChaosTarget {
     this.#env = env;
     this.#backoff = spec.backoff ?? backoffDefaults;
     this.#onExit = onExit;
+    this.#restarts = env.historyAt(path);
     const children = build((index) => (reason, ranMs) => this.#childExited(index, reason, ranMs));
     this.#charges = children.map((child) => ({ child, failures: 0, isLeft: false }));
   }
@@ -121,6 +124,11 @@ export class Supervisor implements Supervised, ChaosTarget {
     return undefined;
   }
 
+  /** Ages of the restarts in its window. */
+  get spent(): readonly number[] {
+    return agesOf(this.#restarts, this.#env.clock.monotonicMs(), this.#spec.intensity);
+  }
+
   retire(): void {
     for (const { child } of this.#charges) child.retire();
     this.#state = { kind: "stopped" };
@@ -145,17 +153,13 @@ export class Supervisor implements Supervised, ChaosTarget {
   #begin(parent: Spot): Promise<boolean> {
     this.#generation += 1;
     this.#reportsExit = true;
-    this.#restarts = [];
-    for (const charge of this.#charges) {
-      charge.failures = 0;
-      charge.isLeft = false;
-    }
+    for (const charge of this.#charges) charge.isLeft = false;
     const spot = parent.spawn(`${this.id}+${this.#generation}`, { turn: () => undefined, escaped: () => undefined });
     this.#state = { kind: "starting", spot, sinceMs: this.#env.clock.monotonicMs() };
     this.#started = new Promise((resolve) => {
       this.#settleStart = resolve;
     });
-    this.#launch({ stop: undefined, start: this.#all(), hasStopped: true, cancel: new AbortController() }, 0);
+    this.#launch({ stop: undefined, start: this.#all(), hasStopped: true, cancellation: new Cancellation() }, 0);
     return this.#started;
   }
 
@@ -193,12 +197,12 @@ export class Supervisor implements Supervised, ChaosTarget {
   #takeOver(range: ChildRange): Repair {
     let [stop, start] = [range, range];
     for (const other of this.#repairs.filter((repair) => overlaps(repair.start, range))) {
-      other.cancel.abort();
+      other.cancellation.cancel();
       if (other.stop !== undefined && !other.hasStopped) stop = union(stop, other.stop);
       start = union(start, other.start);
     }
-    this.#repairs = this.#repairs.filter(({ cancel }) => !cancel.signal.aborted);
-    return { stop, start, hasStopped: false, cancel: new AbortController() };
+    this.#repairs = this.#repairs.filter(({ cancellation }) => !cancellation.isCancelled);
+    return { stop, start, hasStopped: false, cancellation: new Cancellation() };
   }
 
   #launch(repair: Repair, delayMs: number): void {
@@ -209,24 +213,24 @@ export class Supervisor implements Supervised, ChaosTarget {
   }
 
   async #repair(repair: Repair, delayMs: number): Promise<void> {
-    const { signal } = repair.cancel;
-    if (repair.stop !== undefined) await this.#stopForRepair(repair.stop, signal);
+    const { cancellation } = repair;
+    if (repair.stop !== undefined) await this.#stopForRepair(repair.stop, cancellation);
     repair.hasStopped = true;
-    if (delayMs > 0 && !signal.aborted) await this.#env.clock.delay(delayMs, signal);
+    if (delayMs > 0 && !cancellation.isCancelled) await this.#env.clock.delay(delayMs, cancellation.signal);
     for (let index = repair.start.from; index <= repair.start.to; index += 1) {
-      if (signal.aborted || !("spot" in this.#state)) return;
+      if (cancellation.isCancelled || !("spot" in this.#state)) return;
       const { child, isLeft } = this.#chargeAt(index);
       if (!isLeft && !child.isUp) await child.start(this.#state.spot);
     }
-    if (signal.aborted) return;
+    if (cancellation.isCancelled) return;
     this.#repairs = this.#repairs.filter((other) => other !== repair);
     if (this.#state.kind === "starting" && this.#repairs.length === 0) this.#becomeReady(this.#state);
   }
 
   /** A temporary child that is stopped with its siblings is not started with them. */
-  async #stopForRepair(range: ChildRange, cancelled: AbortSignal): Promise<void> {
+  async #stopForRepair(range: ChildRange, cancellation: Cancellation): Promise<void> {
     for (const charge of this.#reversed(range)) {
-      if (cancelled.aborted) return;
+      if (cancellation.isCancelled) return;
       const wasUp = charge.child.isUp;
       await charge.child.stop("orderly");
       if (wasUp && charge.child.restart === "temporary") this.#leave(charge);
@@ -254,7 +258,7 @@ export class Supervisor implements Supervised, ChaosTarget {
     const ranMs = kind === "running" ? this.#env.clock.monotonicMs() - sinceMs : 0;
     this.#state = { kind: "ending" };
     this.#lastExit = reason;
-    for (const repair of this.#repairs) repair.cancel.abort();
+    for (const repair of this.#repairs) repair.cancellation.cancel();
     this.#repairs = [];
     this.#ended = this.#finish(spot, reason, how, ranMs);
     return true;

@@ -19,6 +19,7 @@ import { Listeners } from "./listeners.js";
 import type { Logger } from "./logger.js";
 import { type ActorPath, childPath, TOP_PATH } from "./path.js";
 import { type Ref, type Refs, UnknownActorError } from "./ref.js";
+import { historyOf, type SpentBudgets } from "./restart-intensity.js";
 import type { ExitListener, TreeEnv } from "./supervised.js";
 import { Supervisor } from "./supervisor.js";
 import type { TreeNode } from "./tree.js";
@@ -33,6 +34,8 @@ export interface TreeDeps {
   onEvent(event: SupervisionEvent): void;
   /** Confirms that an ended incarnation left nothing behind; awaited, bounded, before the next one. */
   readonly confirmCleanup?: CleanupHook;
+  /** What the node's last incarnation handed on when it gave up. */
+  readonly spent?: SpentBudgets;
 }
 
 export interface ActorTree extends Refs {
@@ -47,6 +50,8 @@ export interface ActorTree extends Refs {
   /** Every ended incarnation of `path`; the returned function ends the watch. */
   watch(path: string, listener: DeathListener): () => void;
   onDeadLetter(listener: DeadLetterListener): () => void;
+  /** What to hand on to the node's next incarnation. */
+  spent(): SpentBudgets;
   /** In reverse order, with deadlines, then by force. What is still queued becomes dead letters. */
   stop(): Promise<void>;
   /** The top supervisor gave up: the node has to exit. Never settles otherwise. */
@@ -72,6 +77,7 @@ class LiveTree implements ActorTree {
   readonly #env: TreeEnv;
   readonly #cells = new Map<string, Cell>();
   readonly #targets = new Map<string, ChaosTarget>();
+  readonly #supervisors = new Map<string, Supervisor>();
   readonly #events: Listeners<SupervisionEvent>;
   readonly #deaths: Listeners<EndedIncarnation>;
   readonly #deadLetters: Listeners<DeadLetter>;
@@ -89,6 +95,7 @@ class LiveTree implements ActorTree {
       random: deps.random,
       log: deps.log,
       refs: this,
+      historyAt: (path) => historyOf(deps.spent?.[path] ?? [], deps.clock.monotonicMs()),
       emit: emitter(deps, this.#events),
       deadLetter: (letter, incarnation) => this.#bury({ ...letter, atMs: deps.clock.nowMs() }, incarnation),
       died: (ended) => this.#deaths.tell(ended),
@@ -142,6 +149,11 @@ class LiveTree implements ActorTree {
     return this.#deadLetters.add(listener);
   }
 
+  spent(): SpentBudgets {
+    const ages = [...this.#supervisors].map(([path, { spent }]) => [path, spent] as const);
+    return Object.fromEntries(ages.filter(([, spent]) => spent.length > 0));
+  }
+
   async stop(): Promise<void> {
     await this.#top.stop("orderly");
     this.#close();
@@ -163,6 +175,7 @@ class LiveTree implements ActorTree {
       }),
     );
     this.#targets.set(path, supervisor);
+    this.#supervisors.set(path, supervisor);
     return supervisor;
   }
 

@@ -14,6 +14,8 @@ export interface TreeNode {
   readonly name: string;
   readonly kind: NodeKind;
   readonly pid?: number;
+  /** Process that waits to be the node's next generation. */
+  readonly spare?: number;
   readonly generation: number;
   readonly state: NodeState;
   /** Incarnations after the first. */

@@ -102,6 +102,8 @@ export interface TreeNode {
   readonly name: string;
   readonly kind: TreeKind;
   readonly pid?: number | undefined;
+  /** Process that waits to be the node's next generation. */
+  readonly spare?: number | undefined;
   readonly generation: number;
   readonly state: string;
   readonly restarts: number;
@@ -291,6 +293,7 @@ function treeIn(fields: Fields, field: string): TreeNode {
     name: text(256)(inner, `${prefix}name`),
     kind: oneOf("root", "node", "supervisor", "actor")(inner, `${prefix}kind`),
     pid: optional(inner, `${prefix}pid`, whole(0)),
+    spare: optional(inner, `${prefix}spare`, whole(0)),
     generation: whole(0)(inner, `${prefix}generation`),
     state: text(64)(inner, `${prefix}state`),
     restarts: whole(0)(inner, `${prefix}restarts`),

@@ -41,7 +41,7 @@ function rowOf({ node, lead }: Branch, colours: Colours): Cell[] {
       text: cut(`${lead}${printable(node.name)}`, 40),
       paint: node.kind === "actor" ? undefined : colours.title,
     },
-    { text: printable(node.state), paint: paintState(node.state, colours) },
+    { text: stateOf(node), paint: paintState(node.state, colours) },
     { text: node.pid === undefined ? "" : String(node.pid) },
     { text: String(node.generation) },
     { text: String(node.restarts), paint: node.restarts > 0 ? colours.warn : colours.quiet },
@@ -54,6 +54,10 @@ function rowOf({ node, lead }: Branch, colours: Colours): Cell[] {
 function strategyOf({ strategy, intensity }: TreeNode): string {
   const budget = intensity === undefined ? "" : `${intensity.left} of ${intensity.restarts} restarts left`;
   return [strategy ?? "", budget].filter((part) => part !== "").join(", ");
+}
+
+function stateOf({ state, spare }: TreeNode): string {
+  return spare === undefined ? printable(state) : `${printable(state)}, spare ${spare}`;
 }
 
 function paintState(state: string, colours: Colours): (text: string) => string {

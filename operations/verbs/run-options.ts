@@ -16,6 +16,8 @@ export interface UpOptions {
   readonly user?: string;
   readonly password?: string;
   readonly natsServer?: string;
+  /** False: no process waits to be the learning node's next incarnation. */
+  readonly spare?: boolean;
   /** The PATH variable's value: where nats-server is looked for. */
   readonly searchPath: string;
 }
@@ -52,6 +54,10 @@ export interface NodeOptions {
   readonly incarnation: number;
   /** The run of the root that restarts the node; left out when a person starts it. */
   readonly run?: string;
+  /** It waits to be told its incarnation. */
+  readonly spare?: boolean;
+  /** JSON of the restarts it answers for (supervision/restart-intensity.ts). */
+  readonly spent?: string;
   /** Folders of the models; the digits when left out. */
   readonly model?: readonly string[];
 }

@@ -73,7 +73,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
       const program = start(store, "up");
       const sight = await lookAt(await program.ready);
       const processes = await processesOf(sight);
-      t.is(processes.length, 5, "root, broker and three nodes");
+      t.true(processes.length >= 5, "root, broker, three nodes, and perhaps the spare already");
       const left = await Heard.on(sight.operator, sight.subjects.event("node_left"));
       const asking = (await someDigits(64)).map(({ ink }) =>
         sight.client.infer("digits", tensorOf(ink), { retries: 0, deadlineMs: 5_000 }),

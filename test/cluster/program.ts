@@ -89,7 +89,7 @@ export async function processesOf(sight: Sight): Promise<ProcessIdentity[]> {
 }
 
 function pidsIn(node: TreeNode): number[] {
-  return [...(node.pid === undefined ? [] : [node.pid]), ...node.children.flatMap(pidsIn)];
+  return [node.pid, node.spare].filter((pid) => pid !== undefined).concat(node.children.flatMap(pidsIn));
 }
 
 /** Those still there after `withinMs`. Nobody is told of the end of a process that is not his child, so this asks again and again. */

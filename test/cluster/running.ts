@@ -9,7 +9,12 @@ import { fileURLToPath } from "node:url";
 import { seededRandom } from "../../models/clock.js";
 import { type ExperienceBatch, rowsOf, type UpdateTask } from "../../models/experience.js";
 import { loadModel, type Model } from "../../models/manifest.js";
-import { digitsFolder, type LocalCluster, startLocalCluster } from "../../operations/local-cluster.js";
+import {
+  digitsFolder,
+  type LocalCluster,
+  type LocalClusterOptions,
+  startLocalCluster,
+} from "../../operations/local-cluster.js";
 import { ModelLog } from "../../operations/model-log.js";
 import { systemClock } from "../../supervision/clock.js";
 import { openLogger } from "../../supervision/logger.js";
@@ -59,7 +64,9 @@ export function temporaryStore(): Promise<string> {
   return mkdtemp(join(tmpdir(), "driftmend-cluster-"));
 }
 
-export async function startRunning(options: { readonly models?: readonly string[] } = {}): Promise<Running> {
+export async function startRunning(
+  options: { readonly models?: readonly string[]; readonly spares?: LocalClusterOptions["spares"] } = {},
+): Promise<Running> {
   const store = await temporaryStore();
   const searchPath = process.env.PATH ?? "";
   const output = openSync(join(store, "nodes.log"), "a", 0o600);
@@ -68,6 +75,7 @@ export async function startRunning(options: { readonly models?: readonly string[
       cluster: "driftmend",
       serving: 1,
       models: options.models ?? [folder],
+      spares: options.spares ?? [],
       store,
       searchPath,
       entry,
@@ -233,9 +241,9 @@ export async function statusOf({ operator, subjects }: Sight, node: string): Pro
 
 export async function strike(
   { operator, subjects }: Sight,
-  fault: { readonly node: string; readonly path: string; readonly mode: FaultMode },
+  fault: { readonly node: string; readonly path: string; readonly mode: FaultMode; readonly forMs?: number },
 ): Promise<ChaosReceipt> {
-  const bytes = encodeChaosRequest({ target: fault.path, mode: fault.mode });
+  const bytes = encodeChaosRequest({ target: fault.path, mode: fault.mode, forMs: fault.forMs });
   const outcome = await operator.request(subjects.chaos(fault.node), bytes, { timeoutMs: eventWithinMs });
   const parsed = outcome.kind === "reply" ? parseChaosReceipt(outcome.data) : undefined;
   if (parsed?.kind !== "ok" || parsed.value.kind !== "reply")

@@ -83,3 +83,8 @@ test("in 100 columns exits and budgets are read whole, in 80 the last column is 
   t.true(lines.every((line) => [...line].length <= 80));
   t.regex(lines.find((line) => line.includes("learning-1")) ?? "", /4190 {4}3 {9}2 .*…$/);
 });
+
+test("a node that keeps a hot spare shows its process beside the state", (t) => {
+  const spared = { ...cluster, children: cluster.children.map((child) => ({ ...child, spare: 4_243 })) };
+  t.regex(renderTree(spared, 120, plain), /learning-1 +waiting, spare 4243 +4190/);
+});

@@ -5,73 +5,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import test from "ava";
-import { seededRandom } from "../../models/clock.js";
-import { systemClock } from "../../supervision/clock.js";
-import type { LogFields, Logger } from "../../supervision/logger.js";
-import { type ProcessDeps, startProcesses } from "../../supervision/process-root.js";
-import type { ProcessEvent, ProcessSpec } from "../../supervision/process-spec.js";
+import { backoffDefaults } from "../../supervision/backoff.js";
+import { startProcesses } from "../../supervision/process-root.js";
+import { child, childFile, isAlive, observed, parentFile, untilDead } from "./observed-root.js";
 import { deferred } from "./small-tree.js";
-
-const childFile = fileURLToPath(new URL("./obedient-child.js", import.meta.url));
-const parentFile = fileURLToPath(new URL("./rooted-parent.js", import.meta.url));
-
-function child(id: string, behaviour = "serve", spec: Partial<ProcessSpec> = {}): ProcessSpec {
-  return {
-    id,
-    role: "serving",
-    command: process.execPath,
-    args: [childFile, behaviour],
-    env: {},
-    spawnArgs: (generation) => ({ args: [`${generation}`] }),
-    shutdownMs: 2_000,
-    ...spec,
-  };
-}
-
-interface Fatal {
-  readonly message: string;
-  readonly fields: LogFields;
-}
-
-/** Events and fatal lines of one root. */
-function observed(overrides: Partial<ProcessDeps> = {}) {
-  const events: ProcessEvent[] = [];
-  const fatals: Fatal[] = [];
-  const quiet = () => undefined;
-  const log: Logger = {
-    debug: quiet,
-    info: quiet,
-    warn: quiet,
-    error: quiet,
-    fatal: (message, fields = {}) => void fatals.push({ message, fields }),
-    child: () => log,
-  };
-  const deps: ProcessDeps = {
-    clock: systemClock,
-    random: seededRandom(1),
-    log,
-    intensity: { restarts: 10, withinMs: 60_000 },
-    onEvent: (event) => void events.push(event),
-    ...overrides,
-  };
-  const lines = () => events.map(({ kind, id, generation }) => `${kind} ${id} ${generation}`);
-  return { deps, events, fatals, lines };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
-    throw error;
-  }
-}
-
-async function untilDead(pid: number): Promise<void> {
-  while (isAlive(pid)) await systemClock.delay(5);
-}
 
 test("a killed process is replaced by the next generation with a new pid (S0-39) (S0-44)", async (t) => {
   const { deps, fatals } = observed();
@@ -188,6 +126,47 @@ test("readiness may be a line of stdout, and processes may be added and removed 
   t.deepEqual(
     root.tree().children.map(({ name }) => name),
     ["second"],
+  );
+  await root.stop();
+});
+
+test("a second, hard stop cuts the grace short: children before their parent, nothing left (S2-47)", async (t) => {
+  const { deps, events } = observed();
+  const root = await startProcesses([child("a", "stubborn", { shutdownMs: 600_000 }), child("b", "stubborn")], deps);
+  const pids = root.tree().children.map(({ pid }) => pid ?? 0);
+  const orderly = root.stop();
+  t.deepEqual(pids.map(isAlive), [true, true]);
+  await root.stop("force");
+  await orderly;
+  t.deepEqual(pids.map(isAlive), [false, false]);
+  t.is(root.tree().state, "stopped");
+  for (const event of events.slice(-2))
+    t.like(event, { kind: "stopped", exit: { kind: "signalled", signal: "SIGKILL" } });
+});
+
+test("a hard stop does not wait for a cleanup that never ends", async (t) => {
+  const { deps, until } = observed({ beforeRestart: () => new Promise(() => undefined) });
+  const root = await startProcesses([child("a")], deps);
+  process.kill(root.tree().children[0]?.pid ?? 0, "SIGKILL");
+  await until("crashed", "a", 1);
+  await root.stop("force");
+  t.is(root.tree().state, "stopped");
+});
+
+test("a process killed from outside restarts at once, however often; one that fails backs off (S4-67)", async (t) => {
+  const { deps, events, until } = observed({ backoff: { ...backoffDefaults, initialMs: 2, jitter: 0 } });
+  const root = await startProcesses([child("a")], deps);
+  for (let generation = 1; generation <= 3; generation += 1) {
+    await root.kill("a", "sigkill");
+    await until("started", "a", generation + 1);
+  }
+  for (let generation = 4; generation <= 6; generation += 1) {
+    root.send("a", { kind: "exit" });
+    await until("started", "a", generation + 1);
+  }
+  t.deepEqual(
+    events.flatMap((event) => (event.kind === "restarting" ? [event.backoffMs] : [])),
+    [0, 0, 0, 0, 2, 4],
   );
   await root.stop();
 });

@@ -1,4 +1,4 @@
-// A root process for process-root.test.ts that starts one child, says its pid, and waits to be killed.
+// A root process for tests that starts one child, says its pid, then every crash, and waits to be killed.
 
 import { seededRandom } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
@@ -14,7 +14,9 @@ const root = await startProcesses(
     random: seededRandom(1),
     log: silentLogger,
     intensity: { restarts: 1, withinMs: 1_000 },
-    onEvent: () => undefined,
+    onEvent: (event) => {
+      if (event.kind === "crashed") process.stdout.write(`crashed: ${event.cause}\n`);
+    },
   },
 );
 process.stdout.write(`${root.tree().children[0]?.pid}\n`);

@@ -182,7 +182,7 @@ test("restarts back off, stop at the intensity, and escalate to the parent, whic
     ],
   );
   const group = tree.tree().children[0];
-  t.like(group, { kind: "supervisor", generation: 2, restarts: 1, intensity: { ...crashes, left: 2 } });
+  t.like(group, { kind: "supervisor", generation: 2, restarts: 1, intensity: { ...crashes, left: 0 } });
   await tree.stop();
 });
 
