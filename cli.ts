@@ -9,18 +9,24 @@
 import { readFileSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
+import { GuardrailError } from "./models/guard-limits.js";
+import { overflowPolicies } from "./operations/overflow.js";
+import { forcedExitCode } from "./operations/patience.js";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
 import type { ChaosOptions } from "./operations/verbs/chaos.js";
 import type { ChaosRunOptions } from "./operations/verbs/chaos-run.js";
 import type { ClusterOptions } from "./operations/verbs/cluster.js";
+import type { DrainOptions } from "./operations/verbs/drain.js";
 import {
   amounts,
   durationMs,
+  guardrailsOf,
   natsUrl,
   positiveNumber,
   probability,
   someOf,
+  timeoutsOf,
   wholeNumber,
 } from "./operations/verbs/flags.js";
 import type { InferOptions } from "./operations/verbs/infer.js";
@@ -52,6 +58,7 @@ function grammar(run: Run): Command {
   clusterVerbs(root, run);
   requestVerbs(root, run);
   lookVerbs(root, run);
+  orderVerbs(root, run);
   chaosVerbs(root, run);
   checkVerbs(root, run);
   return root;
@@ -89,7 +96,7 @@ function clusterVerbs(root: Command, run: Run): void {
         return runDemo(withPath(options), terminal);
       }),
     );
-  verb(root, "node", "one node that joins a cluster anywhere, until Ctrl-C")
+  settable(verb(root, "node", "one node that joins a cluster anywhere, until Ctrl-C"))
     .requiredOption("--role <roles>", `what it does: ${roles.join(", ")}, separated by commas`, someOf(roles))
     .requiredOption("--nats <url>", "address of the cluster's NATS server", natsUrl)
     .option("--user <name>", "user of the nodes")
@@ -110,7 +117,7 @@ function clusterVerbs(root: Command, run: Run): void {
 }
 
 function upVerb(root: Command, name: string, description: string): Command {
-  return verb(root, name, description)
+  return settable(verb(root, name, description))
     .option("--serving <n>", "serving nodes", wholeNumber(1, 64), 1)
     .option("--model <dir>", "folder of the model (default: the digits)")
     .option("--store <dir>", "where the log and context.json are kept", ".driftmend")
@@ -121,6 +128,26 @@ function upVerb(root: Command, name: string, description: string): Command {
     .addOption(passwordOption("password for --nats"))
     .option("--nats-server <file>", "the nats-server to start")
     .option("--no-spare", "keep no process ready to take over from the learning node");
+}
+
+/** What a node runs with beside its defaults; `up` and `demo` pass it on to theirs. */
+function settable(command: Command): Command {
+  return command
+    .addOption(timeoutOption())
+    .addOption(
+      new Option("--overflow <policy>", "who goes when too many requests are open on a node (default: reject)").choices(
+        overflowPolicies,
+      ),
+    )
+    .option("--open-max <n>", "requests open at once on a node (default: 1024)", wholeNumber(1, 1_000_000))
+    .option("--guardrail <name=value>", "tighten a guardrail, as in klLimit=0.02; may be given again", guardrailsOf)
+    .option("--unsafe-guardrails", "let --guardrail and manifests loosen guardrails beyond what is shipped");
+}
+
+function timeoutOption(): Option {
+  return new Option("--timeout <name=duration>", "a timeout, as in append=2s; may be given again (see config)")
+    .env("DRIFTMEND_TIMEOUT")
+    .argParser(timeoutsOf);
 }
 
 function requestVerbs(root: Command, run: Run): void {
@@ -149,10 +176,24 @@ function lookVerbs(root: Command, run: Run): void {
   clientVerb(root, "status", "nodes, models, memory, updates").action((options: ClusterOptions) =>
     run(options, async (terminal) => (await import("./operations/verbs/look.js")).status(options, terminal)),
   );
+  clientVerb(root, "guardrails <model>", "what keeps learning from making it worse: settings and counts").action(
+    (model: string, options: ClusterOptions) =>
+      run(options, async (terminal) =>
+        (await import("./operations/verbs/guardrails.js")).showGuardrails(model, options, terminal),
+      ),
+  );
   clientVerb(root, "watch [subject]", "telemetry and alerts as they happen, until Ctrl-C").action(
     (subject: string | undefined, options: ClusterOptions) =>
       run(options, async (terminal) => (await import("./operations/verbs/watch.js")).watch(subject, options, terminal)),
   );
+}
+
+function orderVerbs(root: Command, run: Run): void {
+  clientVerb(root, "drain <node>", "let a node finish what is in flight and leave")
+    .option("--restart", "start it again then: node after node it is a rolling restart")
+    .action((node: string, options: DrainOptions) =>
+      run(options, async (terminal) => (await import("./operations/verbs/drain.js")).drain(node, options, terminal)),
+    );
 }
 
 function chaosVerbs(root: Command, run: Run): void {
@@ -208,6 +249,11 @@ function checkVerbs(root: Command, run: Run): void {
         return replay(model, options, terminal);
       }),
     );
+  settable(verb(root, "config", "every timeout and bound: value, source, what it bounds"))
+    .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
+    .action((options) =>
+      run(options, async (terminal) => (await import("./operations/verbs/config.js")).config(options, terminal)),
+    );
   verb(root, "doctor", "can a cluster run here, and if not, what to type")
     .option("--store <dir>", "where the log would be kept", ".driftmend")
     .option("--nats-server <file>", "the nats-server to look at")
@@ -226,6 +272,7 @@ function verb(parent: Command, usage: string, description: string): Command {
 function clientVerb(parent: Command, usage: string, description: string): Command {
   return verb(parent, usage, description)
     .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
+    .addOption(timeoutOption())
     .option("--nats <url>", "address of the cluster, instead of a context file", natsUrl)
     .option("--user <name>", "user for --nats")
     .addOption(passwordOption("password for --nats"))
@@ -252,7 +299,7 @@ function version(): string {
   return found.version ?? "unknown";
 }
 
-function terminalOf(json: boolean, interrupted: AbortSignal): Terminal {
+function terminalOf(json: boolean, { interrupted, insisted }: Signals): Terminal {
   const { stdout, stderr } = process;
   const { NO_COLOR: noColour = "", TERM: kind = "" } = process.env;
   // Of a pipe isTTY is undefined, whatever the types say; an undefined switch would leave the choice to the library.
@@ -267,6 +314,7 @@ function terminalOf(json: boolean, interrupted: AbortSignal): Terminal {
     colours: coloursFor(colourful),
     clock: systemClock,
     interrupted,
+    insisted,
   };
 }
 
@@ -286,20 +334,31 @@ async function readInput(): Promise<Uint8Array> {
   return Buffer.concat(parts);
 }
 
-/** Aborted at the first SIGINT or SIGTERM; the second one does not wait for the drain. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
+type Signals = Pick<Terminal, "interrupted"> & { readonly insisted: AbortSignal };
+
+/** Longer than an end by force takes. */
+const insistedMs = 3_000;
+
+/** The first SIGINT or SIGTERM asks for an orderly end, the second for one by force, whatever the verb is busy with. */
+function signals(): Signals {
+  const [first, second] = [new AbortController(), new AbortController()];
   const stop = (): void => {
-    if (controller.signal.aborted) process.exit(exitCodeOf({ kind: "interrupted" }));
-    controller.abort();
+    if (!first.signal.aborted) {
+      first.abort();
+      return;
+    }
+    second.abort();
+    systemClock.after(insistedMs, () => process.exit(forcedExitCode));
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
-  return controller.signal;
+  return { interrupted: first.signal, insisted: second.signal };
 }
 
 /** An error of ours or of the system is about the world and says what it means; any other is our bug and shows where. */
 function explain(error: unknown): Outcome {
   if (!(error instanceof Error)) return { kind: "failed", message: String(error), next: "driftmend doctor" };
+  if (error instanceof GuardrailError)
+    return { kind: "usage", message: error.message, next: "driftmend config lists the guardrails" };
   const foreseen =
     "code" in error || !["Error", "TypeError", "RangeError", "ReferenceError", "SyntaxError"].includes(error.name);
   if (foreseen) return { kind: "failed", message: error.message, next: "driftmend doctor looks at this machine" };
@@ -318,7 +377,7 @@ async function main(argv: readonly string[]): Promise<number> {
       process.stderr.write(`driftmend: ${outcome.message}\n  -> ${outcome.next}\n`);
   };
   const run: Run = async ({ json }, work) => {
-    end(await work(terminalOf(json === true, interruption())).catch(explain));
+    end(await work(terminalOf(json === true, signals())).catch(explain));
   };
   try {
     await grammar(run).parseAsync(argv);
@@ -330,6 +389,8 @@ async function main(argv: readonly string[]): Promise<number> {
   return code;
 }
 
+// ONNX Runtime would report to its maker from here, and leave a log file per process in the directory for temporary files.
+process.env.ORT_DISABLE_TELEMETRY ??= "1";
 // A reader that left, as in `driftmend watch | head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 const exitCode = await main(process.argv);

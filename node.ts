@@ -25,6 +25,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { alerter } from "./actors/alerter.js";
 import { beacon } from "./actors/beacon.js";
 import { buffer } from "./actors/buffer.js";
+import { deskDefaults } from "./actors/desk.js";
 import { gaveUpExitCode, type HostedNode, hostNode } from "./actors/host.js";
 import { inference } from "./actors/inference.js";
 import { intake } from "./actors/intake.js";
@@ -34,18 +35,22 @@ import { voter } from "./actors/voter.js";
 import { watchdog } from "./actors/watchdog.js";
 import type { ModelWiring, NodeWiring } from "./actors/wiring.js";
 import { seededRandom } from "./models/clock.js";
+import { guarded } from "./models/guard-limits.js";
 import { openLearner } from "./models/learner.js";
 import { loadModel, type Model } from "./models/manifest.js";
 import { digitsFolder } from "./operations/local-cluster.js";
+import { drainWithin, patience } from "./operations/patience.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
 import { entry, interrupted } from "./operations/up.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
+import { killSelfAfter } from "./supervision/last-resort.js";
 import { type Logger, openLogger } from "./supervision/logger.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
 import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
 import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
+import { withTimeouts } from "./transport/timeouts.js";
 
 export const roles = ["serving", "learning", "operations"] as const;
 export type Role = (typeof roles)[number];
@@ -64,7 +69,15 @@ export function nodeTree(node: string, running: readonly Role[], wiring: NodeWir
     children.push(actor("alerter", () => alerter(wiring.alerter)));
   }
   if (running.includes("serving")) children.push(door(wiring));
-  return { id: node, strategy: "one_for_one", intensity, children };
+  return withStops({ id: node, strategy: "one_for_one", intensity, children }, wiring.timeouts.actorStop);
+}
+
+/** Every actor that has no time of its own for its end gets this one. */
+function withStops(spec: SupervisorSpec, shutdownMs: number): SupervisorSpec {
+  const children = spec.children.map((child) =>
+    "children" in child ? withStops(child, shutdownMs) : { shutdownMs, ...child },
+  );
+  return { ...spec, children };
 }
 
 function serving(model: ModelWiring): SupervisorSpec {
@@ -92,7 +105,7 @@ function door(wiring: NodeWiring): ChildSpec {
         ),
       ),
     );
-  return actor("intake", behaviour, { mailboxMax: 256, shutdownMs: 6_000 });
+  return actor("intake", behaviour, { mailboxMax: 256, shutdownMs: wiring.timeouts.door });
 }
 
 function actor<M, S>(
@@ -119,21 +132,35 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   // Learning yields: a step may wait, an answer may not (law 7).
   if (!options.role.includes("serving") && options.role.includes("learning"))
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-  const models = await Promise.all((options.model ?? [digitsFolder(entry)]).map(loadModel));
+  const models = await loadModels(options);
   const identity = await identityOf(options, terminal);
   if (identity === undefined) return 0;
   const { node } = identity;
   const log = openLogger("warn", { node, nodeIncarnation: identity.incarnation });
-  const hosted = await startNode(options, identity, models, terminal, log);
+  const hosted = await startNode(options, identity, models, { terminal, log, hasRoot: hasParent });
   if (!(reportReady() || terminal.json)) terminal.note(`${node} is ready (${options.role.join(", ")})`);
   if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node }));
-  const failure = await Promise.race([interrupted(terminal.interrupted), hosted.failed]);
+  const failure = await Promise.race([interrupted(terminal.interrupted), hosted.drainOrdered, hosted.failed]);
   if (failure instanceof Error) {
     log.fatal("this node gives up", { error: failure });
     await reportSpent(hosted.spent());
   }
-  await hosted.stop();
-  return failure instanceof Error ? gaveUpExitCode : 0;
+  const { drain, halt } = withTimeouts(options.timeout ?? {});
+  const ending = await drainWithin(hosted.stop(), patience(terminal.clock, drain, terminal.insisted));
+  if (ending === "forced") await hosted.halt();
+  if (failure instanceof Error) {
+    // A thread that hangs in native code would keep a process that exits.
+    killSelfAfter(halt);
+    return gaveUpExitCode;
+  }
+  return ending === "drained" ? 0 : endByForce(log);
+}
+
+/** Not by an exit: that waits for threads in native code, and may abort in them. */
+function endByForce(log: Logger): Promise<never> {
+  log.warn("ended by force, before everything in flight was finished", {});
+  process.kill(process.pid, "SIGKILL");
+  return new Promise(() => undefined);
 }
 
 /** Undefined: a spare that was never needed. */
@@ -146,18 +173,29 @@ async function identityOf(options: NodeOptions, terminal: Terminal): Promise<Ide
   return activation === undefined ? undefined : { node, incarnation: activation.generation, spent: activation.spent };
 }
 
+function loadModels({ model, guardrail = {}, unsafeGuardrails = false }: NodeOptions): Promise<Model[]> {
+  const folders = model ?? [digitsFolder(entry)];
+  return Promise.all(folders.map(async (folder) => guarded(await loadModel(folder), guardrail, unsafeGuardrails)));
+}
+
+interface Surroundings {
+  readonly terminal: Terminal;
+  readonly log: Logger;
+  readonly hasRoot: boolean;
+}
+
 async function startNode(
   options: NodeOptions,
   { node, incarnation, spent }: Identity,
   models: readonly Model[],
-  terminal: Terminal,
-  log: Logger,
+  { terminal, log, hasRoot }: Surroundings,
 ): Promise<HostedNode> {
-  const { user, password } = options;
+  const { user, password, overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
   const bus = await connectBus({
     url: options.nats,
     name: node,
     clock: terminal.clock,
+    timeouts: withTimeouts(options.timeout ?? {}),
     ...(user === undefined ? {} : { user, inboxPrefix: inboxPrefixOf(user) }),
     ...(password === undefined ? {} : { password }),
   });
@@ -179,6 +217,8 @@ async function startNode(
       log,
       version: version(),
       vitals: vitalSigns(),
+      desk: { ...deskDefaults, policy: overflow, openMax },
+      hasRoot,
     },
     (wiring) => nodeTree(node, options.role, wiring),
   );

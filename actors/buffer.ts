@@ -19,6 +19,7 @@ import { type Memory, type Neighbours, startMemory } from "../models/memory.js";
 import { memoryRows } from "../models/memory-rows.js";
 import { foldMoments, type Moments, normalisation, sourceMoments, sourceNormalisation } from "../models/moments.js";
 import { RecentIds } from "../models/recent-ids.js";
+import type { ThreadBounds } from "../models/thread-silence.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
 import type { Counters } from "../operations/telemetry.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
@@ -44,6 +45,7 @@ export interface BufferDeps {
   readonly inference: Ref<InferenceMessage>;
   readonly voter: Ref<VoterMessage>;
   readonly counters: Counters;
+  readonly threads?: ThreadBounds;
 }
 
 interface State {
@@ -82,7 +84,7 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
 async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State> {
   const snapshot = await deps.source.moments();
   const { embeddingWidth: width, learning } = deps.model.manifest;
-  const memory = await startMemory({ width, capacity: learning.capacity }, life.clock);
+  const memory = await startMemory({ width, capacity: learning.capacity }, life.clock, deps.threads);
   void memory.died.then((error) => life.fail(error));
   const moments = snapshot?.moments ?? sourceMoments(deps.model.calibration);
   const state: State = {

@@ -1,7 +1,7 @@
 // The desk: every request that is open on this node, and the only place where one is closed.
 //
-// Owns: admission (a bound, and shedding of low priorities before it), deadlines, and the rule "answered or refused, exactly once".
-// Does not own: what the answer is (voter.ts), where requests come from (intake.ts).
+// Owns: admission up to a bound, deadlines, and the rule "answered or refused, exactly once".
+// Does not own: who goes when it is full (overflow.ts), what the answer is (voter.ts), where requests come from (intake.ts).
 // It outlives the incarnations of the actors between which a request travels: a killed actor redelivers its messages, the desk still
 // knows whom to answer.
 //
@@ -11,6 +11,7 @@
 //     may wait for one request are bounded too.
 
 import type { Clock } from "../models/clock.js";
+import { decideOverflow, type OverflowSettings, overflowDefaults } from "../operations/overflow.js";
 import type { RefusalCode } from "../transport/wire.js";
 
 /** A way back to whoever asked. */
@@ -53,23 +54,19 @@ export interface Closed {
   readonly tookMs: number;
 }
 
-export interface DeskSettings {
-  /** Requests open at once, at most. */
-  readonly openMax: number;
-  /** From this share of openMax on, requests of less than default priority are shed. */
-  readonly shedFrom: number;
+export interface DeskSettings extends OverflowSettings {
   readonly sweepEveryMs: number;
 }
 
-export const deskDefaults: DeskSettings = { openMax: 1024, shedFrom: 0.8, sweepEveryMs: 10 };
+export const deskDefaults: DeskSettings = { ...overflowDefaults, sweepEveryMs: 10 };
 
-const defaultPriority = 5;
 /** Deliveries of one open request at most: a client that tries again stays far below. */
 const deliveriesMax = 64;
 const retryAfterMs = 50;
 
 interface Entry {
   readonly request: OpenRequest;
+  readonly priority: number;
   readonly answerers: Answerer[];
 }
 
@@ -81,6 +78,7 @@ export class Desk {
   readonly #onClosed: (closed: Closed) => void;
   readonly #waiters: (() => void)[] = [];
   #nextKey = 1;
+  #lastRefusal = "";
   #cancelSweep: (() => void) | undefined;
 
   constructor(clock: Clock, onClosed: (closed: Closed) => void, settings: DeskSettings = deskDefaults) {
@@ -93,6 +91,15 @@ export class Desk {
     return this.#open.size;
   }
 
+  /** Code and message of the newest; empty before the first. */
+  get lastRefusal(): string {
+    return this.#lastRefusal;
+  }
+
+  get settings(): DeskSettings {
+    return this.#settings;
+  }
+
   open(wanted: NewRequest, answerer: Answerer): Admission {
     const known = this.#byId.get(wanted.id);
     const earlier = known === undefined ? undefined : this.#open.get(known);
@@ -102,7 +109,7 @@ export class Desk {
       earlier.answerers.push(answerer);
       return { kind: "joined" };
     }
-    const full = this.#refusalFor(wanted.priority);
+    const full = this.#makeRoomFor(wanted.priority);
     if (full !== undefined) return full;
     const acceptedAtMs = this.#clock.monotonicMs();
     const request: OpenRequest = {
@@ -115,7 +122,7 @@ export class Desk {
       acceptedAtMs,
       deadlineAtMs: acceptedAtMs + wanted.deadlineMs,
     };
-    this.#open.set(request.key, { request, answerers: [answerer] });
+    this.#open.set(request.key, { request, priority: wanted.priority, answerers: [answerer] });
     this.#byId.set(request.id, request.key);
     this.#cancelSweep ??= this.#clock.after(this.#settings.sweepEveryMs, () => this.#sweep());
     return { kind: "opened", request };
@@ -129,14 +136,19 @@ export class Desk {
     const entry = this.#take(request);
     if (entry === undefined) return;
     for (const answerer of entry.answerers) answerer.answer(payload);
-    this.#closed(entry, undefined);
+    this.#closed(entry, undefined, "");
   }
 
   refuse(request: OpenRequest, code: RefusalCode, message: string, retryAfterMs?: number): void {
     const entry = this.#take(request);
     if (entry === undefined) return;
     for (const answerer of entry.answerers) answerer.refuse(code, message, retryAfterMs);
-    this.#closed(entry, code);
+    this.#closed(entry, code, message);
+  }
+
+  /** Everything that is still open, by name: whoever worked on it is about to end. */
+  refuseAll(code: RefusalCode, message: string): void {
+    for (const { request } of [...this.#open.values()]) this.refuse(request, code, message, retryAfterMs);
   }
 
   /** Resolves once nothing is open; new requests must have been stopped before. Deadlines bound the wait. */
@@ -145,12 +157,18 @@ export class Desk {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  #refusalFor(priority: number): Admission | undefined {
-    const { openMax, shedFrom } = this.#settings;
-    if (this.#open.size >= openMax) return overloaded(`${openMax} requests are open on this node`);
-    if (priority < defaultPriority && this.#open.size >= openMax * shedFrom)
-      return { kind: "refused", code: "shed", message: `priority ${priority} is shed under load`, retryAfterMs };
-    return undefined;
+  /** Undefined when there is room now, for which another may have had to go. */
+  #makeRoomFor(priority: number): Admission | undefined {
+    const verdict = decideOverflow(this.#settings, this.#open.values(), this.#open.size, priority);
+    switch (verdict.kind) {
+      case "admit":
+        return undefined;
+      case "refuse":
+        return { kind: "refused", code: verdict.code, message: verdict.message, retryAfterMs };
+      case "evict":
+        this.refuse(verdict.victim.request, "shed", verdict.message, retryAfterMs);
+        return undefined;
+    }
   }
 
   #take(request: OpenRequest): Entry | undefined {
@@ -161,8 +179,9 @@ export class Desk {
     return entry;
   }
 
-  #closed(entry: Entry, code: RefusalCode | undefined): void {
-    this.#onClosed({ request: entry.request, code, tookMs: this.#clock.monotonicMs() - entry.request.acceptedAtMs });
+  #closed({ request }: Entry, code: RefusalCode | undefined, message: string): void {
+    if (code !== undefined) this.#lastRefusal = `${code}: ${message}`;
+    this.#onClosed({ request, code, tookMs: this.#clock.monotonicMs() - request.acceptedAtMs });
     if (this.#open.size === 0) for (const resolve of this.#waiters.splice(0)) resolve();
   }
 

@@ -4,24 +4,29 @@
 // Does not own: the tree (node.ts), the process itself (signals and exit are the caller's: `until`).
 //
 // H1. Ready is said after every actor is ready: the views have caught up with the log, the model has run once.
-// H2. Draining: the door closes, what is open is finished, the rest stops in reverse order, the connection goes last.
+// H2. Draining: the door closes, what is open is finished or, when time is up, refused by name, the rest stops in reverse order, the
+//     connection goes last.
 // H3. A tree that gave up, or a connection that is closed for good, ends the node with exit code 70: its root starts the next incarnation.
 
 import type { Clock, Random } from "../models/clock.js";
 import type { Model } from "../models/manifest.js";
+import { StuckThreads } from "../models/thread-silence.js";
+import { obeyAsNode } from "../operations/drain-order.js";
 import { answerLooks } from "../operations/looks.js";
 import { Counters, Telemetry } from "../operations/telemetry.js";
 import type { SupervisorSpec } from "../supervision/child-spec.js";
 import type { DeadLetter } from "../supervision/dead-letters.js";
+import { within } from "../supervision/deadline.js";
 import type { SupervisionEvent } from "../supervision/events.js";
 import type { Logger } from "../supervision/logger.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import { type ActorTree, startTree } from "../supervision/system.js";
 import type { Bus, BusEvent } from "../transport/bus.js";
+import { evictAll } from "../transport/lease-sweep.js";
 import { announceService, type EndpointStats } from "../transport/service.js";
 import { ensureCleanupStream, ensureLeaseBucket, ensureStreams } from "../transport/streams.js";
 import type { Subjects } from "../transport/subjects.js";
-import type { Desk, OpenRequest } from "./desk.js";
+import type { Desk, DeskSettings, OpenRequest } from "./desk.js";
 import { type NodeWiring, wire } from "./wiring.js";
 
 export interface HostOptions {
@@ -42,6 +47,9 @@ export interface HostOptions {
   readonly log: Logger;
   readonly version: string;
   readonly vitals: () => Readonly<Record<string, number>>;
+  readonly desk?: DeskSettings;
+  /** A root started this process, and would start it again. */
+  readonly hasRoot?: boolean;
 }
 
 export interface HostedNode {
@@ -49,7 +57,12 @@ export interface HostedNode {
   readonly failed: Promise<Error>;
   /** What to hand on to the next incarnation. */
   spent(): SpentBudgets;
+  /** An operator wants the node to leave. */
+  readonly drainOrdered: Promise<void>;
+  /** In order. */
   stop(): Promise<void>;
+  /** At once: what is open is refused by name and the leases are freed, bounded. The tree runs on, so the process has to end now. */
+  halt(): Promise<void>;
 }
 
 /** The process exit code for a node that gave up (sysexits.h EX_SOFTWARE). */
@@ -67,7 +80,19 @@ export async function hostNode(
   const vitals = () => ({ pid: options.pid, ...options.vitals(), ...counters.all() });
   const run = options.run === undefined ? {} : { run: options.run };
   const identity = { node, incarnation, origin: options.origin, ...run };
-  const wiring = wire({ identity, bus, subjects, telemetry, clock, vitals }, models);
+  const threads = new StuckThreads();
+  const { desk } = options;
+  const around = {
+    identity,
+    bus,
+    subjects,
+    telemetry,
+    clock,
+    vitals,
+    threads,
+    ...(desk === undefined ? {} : { desk }),
+  };
+  const wiring = wire(around, models);
   const desks = wiring.models.map((model) => model.desk);
   const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));
   const tree = await startTree(treeOf(wiring), {
@@ -77,37 +102,54 @@ export async function hostNode(
     random: options.random,
     log,
     ...(options.spent === undefined ? {} : { spent: options.spent }),
+    cleanupMs: bus.timeouts.actorCleanup,
     onEvent: (event) => reportSupervision(telemetry, log, event),
     confirmCleanup: wiring.confirmCleanup,
   });
   tree.onDeadLetter((letter) => refuseDeadLetter(desks, letter));
-  const looks = answerLooks({
-    bus,
-    subjects,
-    node,
-    incarnation,
-    pid: options.pid,
-    tree,
-    vitals: () => ({ roles: options.roles.join(","), ...vitals() }),
-    startedAtMs,
-    clock,
-    telemetry,
-  });
-  const stopAnnouncing = announce(options, counters, startedAtMs);
+  const told = () => ({ roles: options.roles.join(","), ...vitals() });
+  const place = { bus, subjects, node, incarnation, clock, telemetry };
+  const looks = answerLooks({ ...place, pid: options.pid, tree, vitals: told, startedAtMs });
+  const stopAnnouncing = announce(options, counters, wiring, startedAtMs);
+  const orders = obeyAsNode({ bus, subjects, clock }, { name: node, incarnation, hasRoot: options.hasRoot ?? false });
   telemetry.event("node_ready", { actor: "host", incarnation }, () => [
     { about: node, roles: options.roles.join(",") },
   ]);
   return {
-    failed: Promise.race([tree.failed, bus.closed.then((error) => error ?? new Error("the connection was closed"))]),
+    failed: Promise.race([
+      tree.failed,
+      threads.tooMany,
+      bus.closed.then((error) => error ?? new Error("the connection was closed")),
+    ]),
     spent: () => tree.spent(),
+    drainOrdered: orders.ordered,
     stop: async () => {
       stopAnnouncing();
       await stopTree(tree, telemetry, node, incarnation);
+      refuseOpen(desks);
+      orders.acknowledge();
       looks.stop();
       stopListening();
       await bus.drain();
     },
+    halt: async () => {
+      refuseOpen(desks);
+      await within(clock, bus.timeouts.halt, Promise.all([bus.flush(), letGo(options)]));
+    },
   };
+}
+
+/** The leases of this incarnation, from under their holders. */
+async function letGo({ bus, clock, subjects, node, incarnation, run }: HostOptions): Promise<void> {
+  const owner = { node, incarnation, ...(run === undefined ? {} : { run }) };
+  const swept = await evictAll(bus, clock, subjects.leaseBucket, owner);
+  // A holder lives: a renewal of it may have come in between, once.
+  if (swept.kind !== "swept" || swept.leases === 0) await evictAll(bus, clock, subjects.leaseBucket, owner);
+}
+
+/** Nobody here will answer any more; another node may. */
+function refuseOpen(desks: readonly Desk[]): void {
+  for (const desk of desks) desk.refuseAll("not_ready", "the node left before an answer was ready");
 }
 
 async function prepareStreams({ bus, subjects, models }: HostOptions): Promise<void> {
@@ -122,9 +164,9 @@ async function stopTree(tree: ActorTree, telemetry: Telemetry, node: string, inc
   telemetry.event("node_left", { actor: "host", incarnation }, () => [{ about: node }]);
 }
 
-function announce(options: HostOptions, counters: Counters, startedAtMs: number): () => void {
+function announce(options: HostOptions, counters: Counters, wiring: NodeWiring, startedAtMs: number): () => void {
   const { bus, subjects, node, roles, models, incarnation, origin } = options;
-  const serves = roles.includes("serving") ? models : [];
+  const serves = roles.includes("serving") ? wiring.models : [];
   const identity = {
     name: "driftmend",
     id: origin,
@@ -138,22 +180,22 @@ function announce(options: HostOptions, counters: Counters, startedAtMs: number)
       model: models.map((model) => model.manifest.name).join(","),
     },
   };
-  const endpoints = serves.map(({ manifest }) => ({
-    name: manifest.name,
-    subject: subjects.infer(manifest.name),
+  const endpoints = serves.map(({ name, desk }) => ({
+    name,
+    subject: subjects.infer(name),
     queueGroup: subjects.servingGroup,
-    stats: () => endpointStats(counters, manifest.name),
+    stats: () => endpointStats(counters, name, desk),
   }));
   return announceService(bus, identity, endpoints, startedAtMs);
 }
 
 /** Requests that were opened at the desk of a model: answered, or refused later. Those refused at the door are counted by telemetry. */
-function endpointStats(counters: Counters, model: string): EndpointStats {
+function endpointStats(counters: Counters, model: string, { lastRefusal }: Desk): EndpointStats {
   const errors = counters.get(`closed_refused_${model}`);
   return {
     requests: counters.get(`answered_${model}`) + errors,
     errors,
-    lastError: "",
+    lastError: lastRefusal,
     processingMs: counters.get(`processing_ms_${model}`),
   };
 }

@@ -11,10 +11,12 @@ import type { Engine, Parameters } from "../models/engine.js";
 import { startEngine } from "../models/engine.js";
 import type { Model } from "../models/manifest.js";
 import { sourceNormalisation } from "../models/moments.js";
+import type { ThreadBounds } from "../models/thread-silence.js";
 import { ask } from "../supervision/ask.js";
 import type { BatchBehaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
+import { timeoutDefaults } from "../transport/timeouts.js";
 import type { Desk, OpenRequest } from "./desk.js";
 import type { BufferMessage, EmbeddedBatch, InferenceMessage, Remembered, ServedHead } from "./messages.js";
 
@@ -25,6 +27,9 @@ export interface InferenceDeps {
   readonly heads: HeadSource;
   /** Unique to this process: batch ids stay unique across node incarnations. */
   readonly origin: string;
+  /** How long the memory may take to introduce itself. */
+  readonly introductionMs?: number;
+  readonly threads?: ThreadBounds;
 }
 
 /** Where committed heads come from: the newest one now, and every later one until the signal aborts. */
@@ -47,8 +52,6 @@ interface State {
   rows: number;
 }
 
-const introductionMs = 5_000;
-
 export function inference(deps: InferenceDeps): BatchBehaviour<InferenceMessage, State> {
   return {
     batchMax: 64,
@@ -69,10 +72,10 @@ async function init(deps: InferenceDeps, life: Life<InferenceMessage>): Promise<
   const { calibration } = deps.model;
   const remembered = await ask<BufferMessage, Remembered>(deps.buffer, (reply) => ({ kind: "introduce", reply }), {
     clock: life.clock,
-    deadlineMs: introductionMs,
+    deadlineMs: deps.introductionMs ?? timeoutDefaults.introduce,
   });
   const served = await deps.heads.latest();
-  const engine = await startEngine(deps.model, life.clock);
+  const engine = await startEngine(deps.model, life.clock, deps.threads);
   void engine.died.then((error) => life.fail(error));
   followHeads(deps, served.seq + 1, life);
   return {

@@ -64,7 +64,6 @@ interface State {
   readonly subscriptions: readonly Subscribed[];
 }
 
-const locateMs = 1_000;
 /** Tensors up to 512 KiB travel inside the message; the rest is for everything else in it. */
 const requestMaxBytes = 528 * 1024;
 
@@ -76,8 +75,15 @@ export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
     summary: () => ({
       models: [...deps.models.keys()],
       open: [...deps.models.values()].reduce((sum, { desk }) => sum + desk.size, 0),
+      ...overflowOf(deps),
     }),
   };
+}
+
+/** Every desk of a node goes by the same settings. */
+function overflowOf({ models }: IntakeDeps): Readonly<Record<string, string | number>> {
+  for (const { desk } of models.values()) return { openMax: desk.settings.openMax, overflow: desk.settings.policy };
+  return {};
 }
 
 function subscribe(deps: IntakeDeps, life: Life<IntakeMessage>): Subscribed[] {
@@ -196,7 +202,7 @@ async function label(
       field: "label",
       message: `labels are ${labels.join(", ")}`,
     });
-  const of = await locate(served, id, life);
+  const of = await locate(served, id, life, deps.bus.timeouts.locate);
   if (of instanceof AskError)
     return refuse(deps, life, message, { id, code: "not_ready", message: of.message, retryAfterMs: 250 });
   if (of === undefined)
@@ -224,10 +230,11 @@ function locate(
   { buffer }: Served,
   id: string,
   { clock }: Life<IntakeMessage>,
+  deadlineMs: number,
 ): Promise<Position | undefined | AskError> {
   return ask<BufferMessage, Position | undefined>(buffer, (reply) => ({ kind: "locate", id, reply }), {
     clock,
-    deadlineMs: locateMs,
+    deadlineMs,
   }).catch((error: unknown) => {
     if (error instanceof AskError) return error;
     throw error;

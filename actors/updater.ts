@@ -8,6 +8,7 @@
 //     compares with the committed checksum; nothing depends on acknowledgements.
 // U3. One commit covers the updates that were queued; what it holds does not depend on how they were grouped.
 
+import { guardrailsOf } from "../models/guard-limits.js";
 import type { Learner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
 import { checksum, type Policy, type StepOutcome } from "../models/policy.js";
@@ -241,5 +242,5 @@ function summary(deps: UpdaterDeps, state: State): Summary {
   const base = { model: deps.model.manifest.name, role: writer.role, backend: learner.backend };
   if (writer.role === "standby") return base;
   const { version, updateSeq, experienceSeq, counters } = writer.fold.policy;
-  return { ...base, version, updateSeq, experienceSeq, counters };
+  return { ...base, version, updateSeq, experienceSeq, counters, guardrails: guardrailsOf(deps.model) };
 }

@@ -6,6 +6,7 @@ import type { Clock } from "../models/clock.js";
 import type { Position } from "../models/experience.js";
 import { openLearner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
+import { StuckThreads } from "../models/thread-silence.js";
 import { alertingKinds } from "../operations/alert-rules.js";
 import { ModelLog } from "../operations/model-log.js";
 import type { Telemetry } from "../operations/telemetry.js";
@@ -15,10 +16,11 @@ import type { Bus } from "../transport/bus.js";
 import { encodeAlert, encodeMetrics, parseEvent, type TelemetryEvent } from "../transport/events.js";
 import { type LeaseOwner, openLease } from "../transport/lease.js";
 import type { Subjects } from "../transport/subjects.js";
+import type { Timeouts } from "../transport/timeouts.js";
 import type { AlerterDeps } from "./alerter.js";
 import type { BeaconDeps } from "./beacon.js";
 import type { BufferDeps } from "./buffer.js";
-import { Desk } from "./desk.js";
+import { Desk, type DeskSettings, deskDefaults } from "./desk.js";
 import { Holdings } from "./holdings.js";
 import type { HeadSource, InferenceDeps } from "./inference.js";
 import type { IntakeDeps, Served } from "./intake.js";
@@ -51,6 +53,7 @@ export interface ModelWiring {
 
 export interface NodeWiring {
   readonly models: readonly ModelWiring[];
+  readonly timeouts: Timeouts;
   intake(served: readonly Served[]): IntakeDeps;
   readonly beacon: BeaconDeps;
   readonly watchdog: WatchdogDeps;
@@ -67,13 +70,14 @@ export interface Surroundings {
   readonly clock: Clock;
   /** The figures of a heartbeat. */
   readonly vitals: () => Readonly<Record<string, number>>;
+  readonly desk?: DeskSettings;
+  readonly threads?: StuckThreads;
 }
 
-/** Every period and bound of the actors, in one literal. */
+/** Every period of the actors, in one literal. */
 const timing = {
   beatMs: 1_000,
   lookMs: 1_000,
-  requestDeadlineMs: 2_000,
 } as const;
 /** Newest records whose tasks are published again after a restart: more than one crash can leave without them. */
 const reconciled = 256;
@@ -81,6 +85,7 @@ const reconciled = 256;
 export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
   const holdings = new Holdings();
   return {
+    timeouts: around.bus.timeouts,
     models: models.map((model) => wireModel(around, model, holdings)),
     intake: (served) => ({
       node: around.identity.node,
@@ -88,7 +93,7 @@ export function wire(around: Surroundings, models: readonly Model[]): NodeWiring
       subjects: around.subjects,
       models: new Map(served.map((each) => [each.model.manifest.name, each])),
       telemetry: around.telemetry,
-      deadlineMs: timing.requestDeadlineMs,
+      deadlineMs: around.bus.timeouts.request,
     }),
     beacon: { everyMs: timing.beatMs, beat: () => beat(around) },
     watchdog: wireWatchdog(around),
@@ -105,17 +110,21 @@ function wireModel(around: Surroundings, model: Model, holdings: Holdings): Mode
     telemetry.event("log_unreadable", { actor: "log", incarnation: identity.incarnation }, () => [{ ...unreadable }]);
   });
   const { name } = model.manifest;
-  const desk = new Desk(clock, ({ code, tookMs }) => {
-    const end = code === undefined ? "answered" : "closed_refused";
-    counters.add(end);
-    counters.add(`${end}_${name}`);
-    counters.add(`processing_ms_${name}`, tookMs);
-  });
+  const { modelStart: startMs, memory, inference, threadEnd: endMs } = bus.timeouts;
+  const bounds = { startMs, endMs, stuck: around.threads ?? new StuckThreads() };
+  const desk = openDesk(around, name);
   const author = { node: identity.node, nodeIncarnation: identity.incarnation };
   return {
     name: model.manifest.name,
     desk,
-    buffer: (inference, voter) => ({ model, inference, voter, counters, source: experienceSource(log) }),
+    buffer: (inference, voter) => ({
+      threads: { ...bounds, answerMs: memory },
+      model,
+      inference,
+      voter,
+      counters,
+      source: experienceSource(log),
+    }),
     voter: (buffer, relay) => ({
       model,
       ...author,
@@ -130,7 +139,15 @@ function wireModel(around: Surroundings, model: Model, holdings: Holdings): Mode
       publish: (task, messageId) => log.enqueue({ kind: "task", task }, messageId),
       telemetry,
     }),
-    inference: (buffer) => ({ model, desk, buffer, heads: headSource(log, model), origin: identity.origin }),
+    inference: (buffer) => ({
+      model,
+      desk,
+      buffer,
+      heads: headSource(log, model),
+      origin: identity.origin,
+      introductionMs: bus.timeouts.introduce,
+      threads: { ...bounds, answerMs: inference },
+    }),
     served: (inference, buffer) => ({
       model,
       desk,
@@ -148,6 +165,23 @@ function wireModel(around: Surroundings, model: Model, holdings: Holdings): Mode
       telemetry,
     }),
   };
+}
+
+/** How every request ended is counted, by model. */
+function openDesk(
+  { clock, telemetry: { counters }, desk: settings = deskDefaults }: Surroundings,
+  model: string,
+): Desk {
+  return new Desk(
+    clock,
+    ({ code, tookMs }) => {
+      const end = code === undefined ? "answered" : "closed_refused";
+      counters.add(end);
+      counters.add(`${end}_${model}`);
+      counters.add(`processing_ms_${model}`, tookMs);
+    },
+    settings,
+  );
 }
 
 function experienceSource(log: ModelLog): BufferDeps["source"] {

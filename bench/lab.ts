@@ -71,7 +71,9 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     const children = await startChildren(options, broker, credentials);
     ending.push(() => children.processes.stop());
     const local = await startLocalCluster(clusterOptions(options, broker, credentials), { clock, random, log });
-    ending.push(() => local.stop());
+    ending.push(async () => {
+      await local.stop();
+    });
     const { user, password } = credentials.node;
     const identity = { user, password, inboxPrefix: inboxPrefixOf(user), name: "bench" };
     const bus = await connectBus({ ...identity, url: broker.url, clock });

@@ -6,10 +6,12 @@
 // E1. Every `run` settles: with its result, or with an EngineError when its input, the run or the thread failed.
 // E2. Runs are answered in the order they were asked.
 // E3. Parameters are immutable: the same object means the same numbers, and is sent to the thread once.
+// E4. A thread that owes an answer for too long is given up as dead, and left behind (thread-silence.ts).
 import { Worker } from "node:worker_threads";
 import type { Clock } from "./clock.js";
 import { type Model, sizeOf } from "./manifest.js";
 import { ended, exitOf } from "./thread-end.js";
+import { Silence, type ThreadBounds, unhurried } from "./thread-silence.js";
 
 export interface Parameters {
   /** [C] factor of every normalised channel. */
@@ -38,7 +40,7 @@ export interface Engine {
    * Rejects with EngineError: `input` (the caller's fault), `run` (the graph's), `died`, `closed`.
    */
   run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded>;
-  /** Runs in flight reject with `closed` at once; resolves when the thread has ended, which is after the runs it was given. Does not resolve `died`. */
+  /** Runs in flight reject with `closed` at once; resolves when the thread has ended, which is after the runs it was given, or was found hung. Does not resolve `died`. */
   close(): Promise<void>;
   /** Resolves when the thread ended without being told to. */
   readonly died: Promise<Error>;
@@ -95,7 +97,7 @@ interface Waiting {
 /**
  * Starts the thread, opens the session and runs it once at its source parameters. Rejects with EngineError `start`.
  */
-export async function startEngine(model: Model, clock: Clock): Promise<Engine> {
+export async function startEngine(model: Model, clock: Clock, bounds: ThreadBounds = unhurried()): Promise<Engine> {
   const { manifest, calibration } = model;
   const setup: EngineSetup = {
     // A copy, so that the model's bytes stay usable here; structured cloning of a Buffer would send its whole pool.
@@ -107,7 +109,7 @@ export async function startEngine(model: Model, clock: Clock): Promise<Engine> {
     classes: calibration.classes,
   };
   const worker = new Worker(new URL("./engine-worker.js", import.meta.url), { workerData: setup });
-  const engine = new ThreadEngine(worker, setup, clock);
+  const engine = new ThreadEngine(worker, setup, clock, bounds);
   try {
     await engine.ready;
   } catch (error) {
@@ -125,18 +127,30 @@ class ThreadEngine implements Engine {
   readonly #exited: Promise<void>;
   readonly #clock: Clock;
   readonly #setup: EngineSetup;
+  readonly #bounds: ThreadBounds;
+  readonly #silence: Silence;
+  readonly #cancelStart: () => void;
+  #isHung = false;
   #ended: EngineError | null = null;
   #sent: Parameters | null = null;
 
-  constructor(worker: Worker, setup: EngineSetup, clock: Clock) {
+  constructor(worker: Worker, setup: EngineSetup, clock: Clock, bounds: ThreadBounds) {
     this.#worker = worker;
     this.#exited = exitOf(worker);
     this.#clock = clock;
     this.#setup = setup;
+    this.#bounds = bounds;
     let resolveDied: (error: Error) => void = unheard;
     this.died = new Promise((resolve) => {
       resolveDied = resolve;
     });
+    let giveUp: () => void = () => undefined;
+    const hung = (): void => {
+      this.#isHung = true;
+      giveUp();
+    };
+    this.#silence = new Silence(clock, bounds.answerMs, hung);
+    this.#cancelStart = clock.after(bounds.startMs, hung);
     this.ready = new Promise((resolve, reject) => {
       const die = (problem: string, cause?: unknown) => {
         if (this.#ended !== null) return;
@@ -145,7 +159,16 @@ class ThreadEngine implements Engine {
         reject(error);
         resolveDied(error);
       };
-      worker.on("message", (reply: EngineReply) => (reply.kind === "ready" ? resolve() : this.#settle(reply)));
+      giveUp = () => die("says nothing and counts as hung");
+      worker.on("message", (reply: EngineReply) => {
+        if (reply.kind === "ready") {
+          this.#cancelStart();
+          resolve();
+          return;
+        }
+        this.#silence.heard(this.#waiting.length > 1);
+        this.#settle(reply);
+      });
       worker.on("error", (error) => die(`failed: ${messageOf(error)}`, error));
       worker.on("messageerror", (error) => die("lost a message", error));
       worker.on("exit", (code) => die(`exited with code ${code}`));
@@ -162,6 +185,7 @@ class ThreadEngine implements Engine {
     const request: EngineRequest = { kind: "run", input: owned, rows, parameters: changed ? { ...parameters } : null };
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
+      this.#silence.asked();
       this.#worker.postMessage(request, [owned.buffer]);
     });
   }
@@ -169,7 +193,8 @@ class ThreadEngine implements Engine {
   async close(): Promise<void> {
     if (this.#ended === null) this.#end(new EngineError("closed", "the engine was closed"));
     this.#worker.postMessage({ kind: "close" } satisfies EngineRequest);
-    await ended(this.#worker, this.#exited, this.#clock);
+    if (this.#isHung) return this.#bounds.stuck.leave(this.#worker, this.#exited);
+    await ended(this.#worker, this.#exited, this.#clock, this.#bounds.endMs);
   }
 
   #settle(reply: Exclude<EngineReply, { kind: "ready" }>): void {
@@ -181,6 +206,8 @@ class ThreadEngine implements Engine {
 
   #end(error: EngineError): void {
     this.#ended = error;
+    this.#silence.end();
+    this.#cancelStart();
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
   }
 }

@@ -12,6 +12,7 @@ import type { Clock } from "./clock.js";
 import type { Position } from "./experience.js";
 import type { MemoryRows } from "./memory-rows.js";
 import { ended, exitOf } from "./thread-end.js";
+import { Silence, type ThreadBounds, unhurried } from "./thread-silence.js";
 
 export interface Memory {
   /** Takes the rows of one record in, later. Their buffers pass to the memory and must not be used again. */
@@ -105,9 +106,13 @@ const holdMs = 5;
 const heldMax = 64;
 const statsEveryMs = 500;
 
-export async function startMemory(options: MemoryOptions, clock: Clock): Promise<Memory> {
+export async function startMemory(
+  options: MemoryOptions,
+  clock: Clock,
+  bounds: ThreadBounds = unhurried(),
+): Promise<Memory> {
   const worker = new Worker(new URL("./memory-worker.js", import.meta.url), { workerData: options });
-  const memory = new ThreadMemory(worker, clock);
+  const memory = new ThreadMemory(worker, clock, bounds);
   await memory.settled();
   return memory;
 }
@@ -118,6 +123,9 @@ class ThreadMemory implements Memory {
   readonly #exited: Promise<void>;
   readonly #clock: Clock;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #bounds: ThreadBounds;
+  readonly #silence: Silence;
+  #isHung = false;
   #held: MemoryRequest[] = [];
   /** Cancel their timers. */
   #sendingLater: (() => void) | undefined;
@@ -126,14 +134,21 @@ class ThreadMemory implements Memory {
   #lastStats: MemoryStats | null = null;
   #ended: Error | null = null;
 
-  constructor(worker: Worker, clock: Clock) {
+  constructor(worker: Worker, clock: Clock, bounds: ThreadBounds) {
     this.#worker = worker;
     this.#clock = clock;
     this.#exited = exitOf(worker);
+    this.#bounds = bounds;
+    let giveUp: () => void = () => undefined;
+    this.#silence = new Silence(clock, bounds.answerMs, () => {
+      this.#isHung = true;
+      giveUp();
+    });
     worker.on("message", (reply: MemoryReply) => {
       if (reply.kind === "stats") this.#lastStats = reply.stats;
       this.#waiting.get(reply.id)?.resolve(reply);
       this.#waiting.delete(reply.id);
+      this.#silence.heard(this.#waiting.size > 0);
     });
     this.died = new Promise((resolve) => {
       const end = (error: Error): void => {
@@ -142,6 +157,7 @@ class ThreadMemory implements Memory {
       };
       worker.on("error", (cause) => end(new Error(`the memory's thread died: ${messageOf(cause)}`, { cause })));
       worker.on("exit", (code) => end(new Error(`the memory's thread ended with code ${code}`)));
+      giveUp = () => end(new Error("the memory's thread says nothing and counts as hung"));
     });
   }
 
@@ -179,7 +195,8 @@ class ThreadMemory implements Memory {
   async close(): Promise<void> {
     this.#end(new Error("the memory is closed"));
     this.#worker.postMessage([{ kind: "close" } satisfies MemoryRequest]);
-    await ended(this.#worker, this.#exited, this.#clock);
+    if (this.#isHung) return this.#bounds.stuck.leave(this.#worker, this.#exited);
+    await ended(this.#worker, this.#exited, this.#clock, this.#bounds.endMs);
   }
 
   #change(change: MemoryRequest): void {
@@ -217,6 +234,7 @@ class ThreadMemory implements Memory {
       if (this.#ended !== null) throw this.#ended;
       const id = this.#nextId++;
       this.#waiting.set(id, { resolve, reject });
+      this.#silence.asked();
       this.#held.push(make(id));
       this.#send();
     });
@@ -226,6 +244,7 @@ class ThreadMemory implements Memory {
   #end(error: Error): boolean {
     if (this.#ended !== null) return false;
     this.#ended = error;
+    this.#silence.end();
     this.#sendingLater?.();
     this.#lookingLater?.();
     for (const call of this.#waiting.values()) call.reject(error);

@@ -21,8 +21,13 @@ export function exitOf(worker: Worker): Promise<void> {
 }
 
 /** Waits for a thread that was asked to end. */
-export async function ended(worker: Worker, exited: Promise<void>, clock: Clock): Promise<void> {
-  const cancel = clock.after(patienceMs, () => void worker.terminate());
+export async function ended(
+  worker: Worker,
+  exited: Promise<void>,
+  clock: Clock,
+  withinMs: number = patienceMs,
+): Promise<void> {
+  const cancel = clock.after(withinMs, () => void worker.terminate());
   await exited;
   cancel();
 }

@@ -40,16 +40,14 @@ const silence = {
   denied: "this user may not inject faults",
 } as const;
 
-/** A receipt is written after the repair, so it takes its time: backoff, replay and start of a process. */
-const repairMs = 60_000;
 const orderMs = 2_000;
 
-/** `node` is whom to ask: the root for whole processes. */
+/** `node` is whom to ask: the root for whole processes. A receipt is written after the repair: backoff, replay, start of a process. */
 export function askFault(
   door: ChaosDoor,
   node: string,
   request: ChaosRequest,
-  mendedWithinMs = repairMs,
+  mendedWithinMs = door.bus.timeouts.receipt,
 ): Promise<Answer<ChaosReceipt>> {
   return ask(door, node, encodeChaosRequest(request), mendedWithinMs + (request.forMs ?? 0), parseChaosReceipt);
 }

@@ -5,7 +5,7 @@
 //
 // C1. Each death is on the cleanup stream, and is confirmed there once, by "watchdog" or by "supervisor": whose record was stored first.
 //     What is waited for is the stored record, not the word of somebody who tried.
-// C2. A watchdog that is dead, or is what died, delays a restart by `confirmWithinMs` and no more; a broker that is away by `cleanWithinMs`
+// C2. A watchdog that is dead, or is what died, delays a restart by the timeout `cleanup` and no more; a broker that is away by as much
 //     on top. Then the restart goes on, the stream gets `cleanup_overdue`, and the sweep and its confirmation follow when the broker is back.
 
 import type { Clock } from "../models/clock.js";
@@ -13,7 +13,6 @@ import type { Cleanup } from "../supervision/cleanup.js";
 import { within } from "../supervision/deadline.js";
 import type { Bus } from "../transport/bus.js";
 import type { CleanupRecord, NodeLife } from "../transport/events.js";
-import { leaseDefaults } from "../transport/lease.js";
 import { evictAll, LeaseWatch, staleAfterTtls } from "../transport/lease-sweep.js";
 import { isToken, type Subjects } from "../transport/subjects.js";
 import { CleanupLog, cleanupWriteMaxMs } from "./cleanup-log.js";
@@ -48,25 +47,23 @@ export class CleanupOverdueError extends Error {
   }
 }
 
-const confirmWithinMs = 500;
-const cleanWithinMs = 500;
 const author = "root";
 
 /** Resolves when the dead incarnation's resources are gone; throws CleanupOverdueError when that could not be had within the bound. */
 export async function confirmCleanup(deps: CleanupDeps, death: Death): Promise<Cleanup> {
-  const { clock, telemetry, run } = deps;
+  const { bus, clock, telemetry, run } = deps;
   const { node, incarnation, cause, detectMs } = death;
   const life = { node, incarnation, run };
   telemetry.event("node_died", { actor: node, incarnation }, () => [
     { about: node, about_incarnation: incarnation, cause, ...(detectMs === undefined ? {} : { detectMs }) },
   ]);
   const asked = new AbortController();
-  const byWatchdog = await within(clock, confirmWithinMs, confirmationOf(deps, life, cause, asked.signal));
+  const byWatchdog = await within(clock, bus.timeouts.cleanup, confirmationOf(deps, life, cause, asked.signal));
   asked.abort();
   if (byWatchdog.kind === "done" && byWatchdog.value !== undefined) return { leasesCleaned: byWatchdog.value };
-  const mine = await within(clock, cleanWithinMs, cleanUpMyself(deps, life));
+  const mine = await within(clock, bus.timeouts.cleanup, cleanUpMyself(deps, life));
   if (mine.kind === "done" && mine.value !== undefined) return { leasesCleaned: mine.value };
-  const waitedMs = confirmWithinMs + cleanWithinMs;
+  const waitedMs = 2 * bus.timeouts.cleanup;
   telemetry.counters.add("cleanups_overdue");
   telemetry.event("cleanup_overdue", { actor: node, incarnation }, () => [
     { about: node, about_incarnation: incarnation, waitedMs },
@@ -95,7 +92,7 @@ export async function reclaimFormer(
   const wanted = (owner: { readonly run?: string }) => (owner.run === run ? "never" : when);
   const reclaimed = [...(await watch.reclaim(wanted))];
   if (broker === "shared") {
-    await clock.delay(staleAfterTtls * leaseDefaults.ttlMs, signal);
+    await clock.delay(staleAfterTtls * bus.timeouts.lease, signal);
     if (!signal.aborted) reclaimed.push(...(await watch.reclaim(wanted)));
   }
   for (const { key, owner } of reclaimed) {

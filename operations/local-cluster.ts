@@ -4,7 +4,7 @@
 // nodes, the context file. Does not own: any model code (the nodes have it), what a person sees (up.ts, sim/demo.ts).
 //
 // R1. Ready means: every node said so, and the context file is written.
-// R2. A dead node's leases are confirmed gone before its next incarnation starts: by the watchdog within `confirmWithinMs`, else by the
+// R2. A dead node's leases are confirmed gone before its next incarnation starts: by the watchdog within the timeout `cleanup`, else by the
 //     root itself, and the confirmation says by whom (law 6).
 // R3. Ends in reverse order: nodes drain, then the broker stops, then the context file goes.
 
@@ -13,10 +13,11 @@ import { mkdir } from "node:fs/promises";
 import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../models/clock.js";
+import { within } from "../supervision/deadline.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Minimums } from "../supervision/fault-guard.js";
 import type { Logger } from "../supervision/logger.js";
-import { startProcesses } from "../supervision/process-root.js";
+import { type ProcessTree, startProcesses } from "../supervision/process-root.js";
 import {
   describeProcessExit,
   type ProcessEvent,
@@ -26,13 +27,24 @@ import {
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
-import { type ClusterContext, contextFile, readContext, removeContext, writeContext } from "../transport/context.js";
+import {
+  type ClusterContext,
+  type ClusterSettings,
+  contextFile,
+  readContext,
+  removeContext,
+  writeContext,
+} from "../transport/context.js";
 import { type Credential, type Credentials, makeCredentials } from "../transport/credentials.js";
+import { evictAll } from "../transport/lease-sweep.js";
 import { findServer } from "../transport/server-binary.js";
 import { ensureCleanupStream, ensureLeaseBucket } from "../transport/streams.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
+import { type Timeouts, timeoutDefaults } from "../transport/timeouts.js";
 import { superviseBroker } from "./broker-watch.js";
 import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
+import { obeyAsRoot } from "./drain-order.js";
+import { type Ending, patience } from "./patience.js";
 import { Porter } from "./porter.js";
 import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
@@ -64,6 +76,9 @@ export interface LocalClusterOptions {
   readonly keep?: Minimums;
   /** File descriptor that takes the nodes' log lines; stderr when left out. */
   readonly output?: number;
+  readonly timeouts?: Timeouts;
+  /** Flags for every node, and what the context file tells the verbs of them. */
+  readonly settings?: { readonly nodeFlags: readonly string[]; readonly context: ClusterSettings };
 }
 
 export interface LocalClusterDeps {
@@ -81,12 +96,11 @@ export interface LocalCluster {
   readonly restarts: number;
   /** A node or the broker failed too often: nothing runs any more. */
   readonly failed: Promise<Error>;
-  /** Nodes drain, then the broker stops. "force" cuts that short, also when it is under way: nothing is drained, nothing is left either. */
-  stop(how?: "orderly" | "force"): Promise<void>;
+  /** Drains within the grace time; `insisted` cuts that short, also a drain under way. Either way nothing is left: no process, no lease, no context file. */
+  stop(insisted?: AbortSignal): Promise<Ending>;
 }
 
 const intensity = { restarts: 20, withinMs: 60_000 };
-const nodeShutdownMs = 8_000;
 
 export async function startLocalCluster(options: LocalClusterOptions, deps: LocalClusterDeps): Promise<LocalCluster> {
   const startedAtMs = deps.clock.monotonicMs();
@@ -95,15 +109,29 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
   await mkdir(store, { recursive: true, mode: 0o700 });
   const subjects = subjectsOf(options.cluster);
   const access = await openAccess(options, resolve(options.logStore ?? store), subjects, deps);
-  const ending: (() => Promise<void>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const end of ending.splice(0).reverse()) await end();
+  const ending: End[] = [];
+  const timeouts = options.timeouts ?? timeoutDefaults;
+  const force = new AbortController();
+  const endAll = async (): Promise<Ending> => {
+    const { over, done } = patience(deps.clock, timeouts.drain, force.signal);
+    for (const end of ending.splice(0).reverse()) await end(over);
+    done();
+    return over.aborted ? "forced" : "drained";
   };
-  let stopping: Promise<void> | undefined;
+  let stopping: Promise<Ending> | undefined;
+  const stop = (insisted?: AbortSignal): Promise<Ending> => {
+    if (insisted?.aborted === true) force.abort();
+    else insisted?.addEventListener("abort", () => force.abort(), { once: true });
+    stopping ??= endAll();
+    return stopping;
+  };
   try {
     if (access.broker !== undefined) ending.push(() => access.broker?.stop() ?? Promise.resolve());
     const root = await startRoot(options, access, subjects, deps, ending);
-    const context = contextOf(options.cluster, access);
+    const context = {
+      ...contextOf(options.cluster, access),
+      ...(options.settings === undefined ? {} : { settings: options.settings.context }),
+    };
     const written = await writeContext(store, context);
     ending.push(() => removeContext(store, process.pid));
     return {
@@ -114,17 +142,16 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
         return root.restarts();
       },
       failed: root.failed,
-      stop: (how) => {
-        if (how === "force") root.force();
-        stopping ??= stop();
-        return stopping;
-      },
+      stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
 }
+
+/** One thing to end; when patience is over, by force. */
+type End = (over: AbortSignal) => Promise<void>;
 
 /** Another cluster of this store lives: whoever starts a second one must choose another store, or end the first. */
 export class ClusterRunsError extends Error {
@@ -162,7 +189,14 @@ async function openAccess(
   }
   const binary = await findServer({ explicit: options.natsServer, searchPath: options.searchPath, mayFetch: true });
   const credentials = makeCredentials();
-  const broker = await startBroker({ binary, store, subjects, credentials, clock });
+  const broker = await startBroker({
+    binary,
+    store,
+    subjects,
+    credentials,
+    clock,
+    timeouts: options.timeouts ?? timeoutDefaults,
+  });
   return { url: broker.url, broker, credentials, node: credentials.node };
 }
 
@@ -171,10 +205,10 @@ async function startRoot(
   access: Access,
   subjects: Subjects,
   deps: LocalClusterDeps,
-  ending: (() => Promise<void>)[],
-): Promise<{ readonly failed: Promise<Error>; restarts(): number; force(): void }> {
+  ending: End[],
+): Promise<{ readonly failed: Promise<Error>; restarts(): number }> {
   const { clock, random, log } = deps;
-  const bus = await connectAs(access, clock);
+  const bus = await connectAs(access, clock, options.timeouts);
   ending.push(() => bus.close());
   const brokerWatch = superviseBroker(access.broker, { clock, random, log });
   const telemetry = new Telemetry(bus, subjects, "root", new Counters(), clock);
@@ -205,30 +239,52 @@ async function startRoot(
       deps.onEvent?.(event);
     },
   });
-  ending.push(() => processes.stop());
+  ending.push((over) => endProcesses(processes, { bus, subjects, clock }, run, over));
   const looks = answerAsRoot({ bus, subjects, processes, brokerWatch, clock, telemetry, minimums: options.keep ?? {} });
   faults = looks;
+  const disobey = obeyAsRoot({ bus, subjects, processes, clock });
+  ending.push(async () => disobey());
   ending.push(async () => looks.stop());
   ending.push(async () => brokerWatch.release());
   return {
     failed: Promise.race([processes.failed, brokerWatch.failed]),
     restarts: () => nodeRestarts + brokerWatch.restarts,
-    force: () => void processes.stop("force"),
   };
 }
 
-function connectAs({ url, node }: Access, clock: Clock): Promise<Bus> {
+const orderly = describeProcessExit({ kind: "exited", code: 0 });
+
+/** A node that did not end in order could not free its leases: the root does it. */
+async function endProcesses(
+  processes: ProcessTree,
+  { bus, subjects, clock }: { readonly bus: Bus; readonly subjects: Subjects; readonly clock: Clock },
+  run: string,
+  over: AbortSignal,
+): Promise<void> {
+  const force = (): void => void processes.stop("force");
+  over.addEventListener("abort", force, { once: true });
+  await processes.stop(over.aborted ? "force" : "orderly");
+  over.removeEventListener("abort", force);
+  const cutOff = processes.tree().children.filter(({ lastExit }) => lastExit !== orderly);
+  const freed = cutOff.map(({ name, generation }) =>
+    evictAll(bus, clock, subjects.leaseBucket, { node: name, incarnation: generation, run }),
+  );
+  await within(clock, bus.timeouts.halt, Promise.all(freed));
+}
+
+function connectAs({ url, node }: Access, clock: Clock, timeouts?: Timeouts): Promise<Bus> {
   const identity = node === undefined ? {} : { ...node, inboxPrefix: inboxPrefixOf(node.user) };
-  return connectBus({ url, name: "driftmend-root", clock, ...identity });
+  return connectBus({
+    url,
+    name: "driftmend-root",
+    clock,
+    ...identity,
+    ...(timeouts === undefined ? {} : { timeouts }),
+  });
 }
 
 /** What runs before this one left behind is gone before a node starts; on somebody else's broker that takes a while and nobody waits. */
-async function prepareCleanup(
-  deps: CleanupDeps,
-  access: Access,
-  log: Logger,
-  ending: (() => Promise<void>)[],
-): Promise<void> {
+async function prepareCleanup(deps: CleanupDeps, access: Access, log: Logger, ending: End[]): Promise<void> {
   const { bus, subjects } = deps;
   for (const outcome of [await ensureLeaseBucket(bus, subjects), await ensureCleanupStream(bus, subjects)])
     if (outcome.kind === "unavailable") throw new Error(`JetStream is unavailable: ${outcome.why}`);
@@ -246,6 +302,7 @@ async function prepareCleanup(
 
 /** Serving nodes, learning nodes, one operations node. */
 function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): ProcessSpec[] {
+  const { drain, halt, nodeReady, nodeCleanup } = options.timeouts ?? timeoutDefaults;
   const several = (count: number, role: NodeRole) =>
     Array.from({ length: count }, (_, index) => spec(`${role}-${index + 1}`, role));
   return [
@@ -266,6 +323,7 @@ function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): P
         ...[options.entry, "node", "--role", role, "--name", id],
         ...["--nats", access.url, "--cluster", options.cluster, "--run", run],
         ...models,
+        ...(options.settings?.nodeFlags ?? []),
         ...(user === undefined ? [] : ["--user", user]),
       ],
       // A password on a command line is seen by every user of the machine.
@@ -273,8 +331,11 @@ function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): P
       spawnArgs: (generation, spent) => ({
         args: ["--incarnation", `${generation}`, ...(isEmpty(spent) ? [] : ["--spent", JSON.stringify(spent)])],
       }),
-      shutdownMs: nodeShutdownMs,
       ...(options.spares?.includes(role) ? { spare: spareOf(role) } : {}),
+      // A node ends itself by force when its own grace time is over, and frees its leases.
+      shutdownMs: drain + halt,
+      readyMs: nodeReady,
+      cleanupMs: nodeCleanup,
       ...(options.output === undefined ? {} : { output: options.output }),
     };
   }

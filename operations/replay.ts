@@ -6,6 +6,7 @@
 // R2. The fold begins at the source when the log still reaches back to its first message, else at the oldest point that is kept.
 
 import type { Clock } from "../models/clock.js";
+import { type GuardrailValues, guarded } from "../models/guard-limits.js";
 import { openLearner } from "../models/learner.js";
 import { loadModel, type Model } from "../models/manifest.js";
 import { checksum, sourcePolicy } from "../models/policy.js";
@@ -24,6 +25,8 @@ export interface ReplayRequest {
   readonly clock: Clock;
   /** Fold updates up to this sequence only; the newest commit at or before it is compared. */
   readonly until?: number;
+  /** The guardrails that the cluster runs with, when they are not the manifest's: others fold the log differently. */
+  readonly guardrails?: GuardrailValues;
 }
 
 export interface Replayed {
@@ -43,7 +46,7 @@ export class ReplayError extends Error {
 
 export async function replayModel(request: ReplayRequest): Promise<Replayed> {
   const { bus, subjects, clock, folder } = request;
-  const model = await loadModel(folder);
+  const model = guarded(await loadModel(folder), request.guardrails ?? {}, true);
   if (model.manifest.name !== request.model)
     throw new ReplayError(`${folder} holds the model "${model.manifest.name}", not "${request.model}"`);
   const log = new ModelLog(bus, subjects, model, clock, () => undefined);

@@ -9,8 +9,6 @@ import { type RootFaultDeps, type RootFaults, takeRootFaults } from "./root-faul
 
 export type RootLookDeps = RootFaultDeps;
 
-const nodeTreeMs = 800;
-
 export function answerAsRoot(deps: RootLookDeps): RootFaults {
   const { bus, subjects } = deps;
   const subscription = bus.subscribe(subjects.actor("root", "tree"), {}, async (message) => {
@@ -35,7 +33,9 @@ async function wholeTree(deps: RootLookDeps): Promise<TreeNode> {
 
 async function withInside({ bus, subjects }: RootLookDeps, node: LiveNode): Promise<TreeNode> {
   if (node.state !== "running") return node;
-  const outcome = await bus.request(subjects.actor(node.name, "tree"), encodeLookRequest(), { timeoutMs: nodeTreeMs });
+  const outcome = await bus.request(subjects.actor(node.name, "tree"), encodeLookRequest(), {
+    timeoutMs: bus.timeouts.nodeTree,
+  });
   const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
   if (parsed?.kind !== "ok" || parsed.value.kind !== "reply") return { ...node, state: "running, does not answer" };
   const { strategy, intensity, children } = parsed.value.reply;

@@ -5,8 +5,12 @@
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { seededRandom } from "../models/clock.js";
+import { guarded } from "../models/guard-limits.js";
+import { loadModel } from "../models/manifest.js";
 import { openLogger } from "../supervision/logger.js";
+import { withTimeouts } from "../transport/timeouts.js";
 import { digitsFolder, type LocalCluster, startLocalCluster } from "./local-cluster.js";
+import { clusterSettingsOf, nodeFlagsOf } from "./settings.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Outcome } from "./verbs/outcome.js";
 import type { UpOptions } from "./verbs/run-options.js";
@@ -30,10 +34,17 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
       ].join("\n"),
     );
   const failure = await Promise.race([interrupted(terminal.interrupted), cluster.failed]);
-  await cluster.stop();
-  if (failure === undefined) return { kind: "interrupted" };
+  const ending = await cluster.stop(terminal.insisted);
+  if (failure === undefined) return ending === "drained" ? { kind: "interrupted" } : cutShort;
   return { kind: "failed", message: failure.message, next: "driftmend doctor looks at this machine" };
 }
+
+/** What a cluster ends with that was not given the time to drain. */
+export const cutShort: Outcome = {
+  kind: "forced",
+  message: "ended by force, before everything in flight was finished",
+  next: "driftmend up starts on the same log: nothing that was answered is lost",
+};
 
 /** What a demo keeps apart from the store of a cluster that is meant to stay. */
 export interface Aside {
@@ -42,9 +53,15 @@ export interface Aside {
   readonly logStore?: string;
 }
 
-/** Starts the cluster that the flags describe. */
-export function startFrom(options: UpOptions, terminal: Terminal, aside: Aside = {}): Promise<LocalCluster> {
+/** Starts the cluster that the flags describe. Throws GuardrailError before anything runs when they loosen a guardrail. */
+export async function startFrom(options: UpOptions, terminal: Terminal, aside: Aside = {}): Promise<LocalCluster> {
+  guarded(
+    await loadModel(options.model ?? digitsFolder(entry)),
+    options.guardrail ?? {},
+    options.unsafeGuardrails ?? false,
+  );
   const { nats, user, password } = options;
+  const context = clusterSettingsOf(options);
   return startLocalCluster(
     {
       cluster: options.cluster,
@@ -56,6 +73,8 @@ export function startFrom(options: UpOptions, terminal: Terminal, aside: Aside =
       searchPath: options.searchPath,
       entry,
       env: { PATH: options.searchPath },
+      timeouts: withTimeouts(context.timeouts),
+      settings: { nodeFlags: nodeFlagsOf(options), context },
       ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
       ...aside,
       ...(nats === undefined

@@ -11,6 +11,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { guarded } from "../models/guard-limits.js";
 import { loadModel } from "../models/manifest.js";
 import { openSession } from "../models/onnx-session.js";
 import { digitsFolder, type LocalCluster, refuseSecond } from "../operations/local-cluster.js";
@@ -18,7 +19,7 @@ import { type DemoState, renderDemo, renderDemoLine } from "../operations/termin
 import { openPainter, type Painter } from "../operations/terminal/painter.js";
 import { type DemoReport, renderReport } from "../operations/terminal/report.js";
 import type { Terminal } from "../operations/terminal/terminal.js";
-import { type Aside, entry, startFrom } from "../operations/up.js";
+import { type Aside, cutShort, entry, startFrom } from "../operations/up.js";
 import type { Outcome } from "../operations/verbs/outcome.js";
 import { done } from "../operations/verbs/outcome.js";
 import type { DemoOptions } from "../operations/verbs/run-options.js";
@@ -60,14 +61,29 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
 async function runOn(options: DemoOptions, terminal: Terminal, aside: Aside): Promise<Outcome> {
   if (!terminal.json) terminal.note("starting nats-server, one serving, one learning and one operations node ...");
   const cluster = await startFrom(options, terminal, aside);
+  const insisted = insistence(terminal);
   try {
-    const report = await play(options, terminal, cluster);
-    if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, undefined, 2)}\n`);
-    terminal.print(terminal.json ? JSON.stringify(report) : renderReport(report, terminal.width, terminal.colours));
-    return outcomeOf(report, terminal);
+    const outcome = await Promise.race([playToTheEnd(options, terminal, cluster), insisted]);
+    const ending = await cluster.stop(terminal.insisted);
+    return ending === "forced" ? cutShort : outcome;
   } finally {
-    await cluster.stop();
+    await cluster.stop(terminal.insisted);
   }
+}
+
+async function playToTheEnd(options: DemoOptions, terminal: Terminal, cluster: LocalCluster): Promise<Outcome> {
+  const report = await play(options, terminal, cluster);
+  if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, undefined, 2)}\n`);
+  terminal.print(terminal.json ? JSON.stringify(report) : renderReport(report, terminal.width, terminal.colours));
+  return outcomeOf(report, terminal);
+}
+
+/** A second Ctrl-C waits neither for the requests under way nor for the report. */
+function insistence({ insisted }: Terminal): Promise<Outcome> {
+  return new Promise((resolve) => {
+    if (insisted?.aborted) resolve(cutShort);
+    insisted?.addEventListener("abort", () => resolve(cutShort), { once: true });
+  });
 }
 
 /** The demo's own log goes, and the store with it unless something else, as the log of `up`, is kept there. */
@@ -97,7 +113,7 @@ export interface Report extends DemoReport {
 async function play(options: DemoOptions, terminal: Terminal, cluster: LocalCluster): Promise<Report> {
   const { clock, interrupted } = terminal;
   const folder = options.model ?? digitsFolder(entry);
-  const model = await loadModel(folder);
+  const model = guarded(await loadModel(folder), options.guardrail ?? {}, true);
   const { context } = cluster;
   const client = await DriftmendClient.connect({
     ...context.users.client,

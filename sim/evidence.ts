@@ -4,6 +4,7 @@
 
 import type { Clock } from "../models/clock.js";
 import { rowsOf } from "../models/experience.js";
+import { guardrailsOf } from "../models/guard-limits.js";
 import type { Model } from "../models/manifest.js";
 import { ModelLog } from "../operations/model-log.js";
 import { type Replayed, replayModel } from "../operations/replay.js";
@@ -44,7 +45,7 @@ export async function gatherEvidence(
     const log = new ModelLog(bus, subjects, model, clock, () => undefined);
     await settled(log, clock);
     const { name } = model.manifest;
-    const replay = await replayModel({ bus, subjects, model: name, folder, clock });
+    const replay = await replayModel({ bus, subjects, model: name, folder, clock, guardrails: guardrailsOf(model) });
     const commit = (await log.lastCommit())?.commit;
     const [experience, update] = [await log.state("experience"), await log.state("update")];
     return {
@@ -97,7 +98,9 @@ async function experiencesIn(log: ModelLog, lastSeq: number): Promise<number> {
 }
 
 async function actorRestarts(bus: Bus, subjects: Subjects): Promise<number> {
-  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), { timeoutMs: 3_000 });
+  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), {
+    timeoutMs: bus.timeouts.look,
+  });
   const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
   return parsed?.kind === "ok" && parsed.value.kind === "reply" ? restartsIn(parsed.value.reply) : 0;
 }

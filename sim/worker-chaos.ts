@@ -28,7 +28,6 @@ export const defaultCrashProbability = 0.01;
 export const noKills: ChaosTally = { kills: [], count: 0 };
 
 const lookMs = 25;
-const treeMs = 3_000;
 
 type Kill = ChaosTally["kills"][number];
 
@@ -87,7 +86,9 @@ function workersIn(tree: TreeNode | undefined) {
 }
 
 async function treeOf({ bus, subjects }: ChaosDoor): Promise<TreeNode | undefined> {
-  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), { timeoutMs: treeMs });
+  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), {
+    timeoutMs: bus.timeouts.look,
+  });
   const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
   return parsed?.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
 }

@@ -17,7 +17,7 @@ import { HeartbeatWatch } from "./heartbeat-watch.js";
 import { Listeners } from "./listeners.js";
 import type { Logger } from "./logger.js";
 import { type ProcessFaultMode, strikeProcess } from "./process-chaos.js";
-import { ProcessSlot } from "./process-slot.js";
+import { ProcessSlot, type SlotSurroundings } from "./process-slot.js";
 import {
   type BeforeRestart,
   describeProcessExit,
@@ -57,6 +57,10 @@ export interface ProcessTree {
   declareDead(id: string, why: string): void;
   /** Says something to a child over IPC. False when its channel is closed. */
   send(id: string, message: object): boolean;
+  /** In order, for good, and its place stays in the tree. How it ended; undefined when it was stopped before. */
+  drain(id: string): Promise<ProcessExit | undefined>;
+  /** The next generation of a drained process; true when it is ready, false when it was stopped before. */
+  revive(id: string): Promise<boolean>;
   /**
    * In reverse order: SIGTERM, grace, SIGKILL. "force" kills all at once, and cuts short an orderly stop under way. Either way it resolves
    * when every process is gone.
@@ -115,8 +119,13 @@ class ProcessRoot implements ProcessTree {
   async admit(spec: ProcessSpec): Promise<boolean> {
     if (this.#state !== "running") throw new Error("the root is stopping: it takes no more processes");
     if (this.#slots.has(spec.id)) throw new Error(`there is a process "${spec.id}" already`);
+    return this.#fill(spec, 0);
+  }
+
+  /** A slot that goes on after `generation`. */
+  #fill(spec: ProcessSpec, generation: number): Promise<boolean> {
     const { clock, random, log, beforeRestart, onMessage } = this.#deps;
-    const slot = new ProcessSlot(spec, {
+    const surroundings: SlotSurroundings = {
       clock,
       random,
       log,
@@ -124,7 +133,8 @@ class ProcessRoot implements ProcessTree {
       nextStart: (of, ranMs, exit) => this.#nextStart(of, ranMs, exit),
       emit: (of, fact) => this.#emit(of, fact),
       onMessage: (of, message) => onMessage?.(of.spec.id, of.generation, message),
-    });
+    };
+    const slot = new ProcessSlot(spec, surroundings, generation);
     this.#slots.set(spec.id, slot);
     slot.start();
     return slot.firstReady;
@@ -134,6 +144,19 @@ class ProcessRoot implements ProcessTree {
     await this.#slot(id).stop();
     this.#slots.delete(id);
     this.#failures.delete(id);
+  }
+
+  async drain(id: string): Promise<ProcessExit | undefined> {
+    const slot = this.#slot(id);
+    const wasStopped = slot.node().state === "stopped";
+    await slot.stop();
+    return wasStopped ? undefined : slot.lastExit;
+  }
+
+  async revive(id: string): Promise<boolean> {
+    const { spec, generation } = this.#slot(id);
+    if (this.#state !== "running" || this.#slot(id).node().state !== "stopped") return false;
+    return this.#fill(spec, generation);
   }
 
   tree(): TreeNode {

@@ -42,9 +42,6 @@ export interface SlotSurroundings {
   onMessage(slot: ProcessSlot, message: unknown): void;
 }
 
-/** A cleanup that is not confirmed within this time is not waited for. */
-const cleanupMaxMs = 5_000;
-
 export class ProcessSlot {
   readonly spec: ProcessSpec;
   readonly #around: SlotSurroundings;
@@ -57,13 +54,15 @@ export class ProcessSlot {
   readonly firstReady: Promise<boolean>;
   #settleFirstReady: (isReady: boolean) => void = () => undefined;
   #state: SlotState = { kind: "new" };
-  #generation = 0;
+  #generation: number;
   #lastExit: ProcessExit | undefined;
   #life: Promise<void> = Promise.resolve();
   /** What the last generation handed on when it gave up, and when. */
   #handedOn: { readonly spent: SpentBudgets; readonly atMs: number } = { spent: {}, atMs: 0 };
 
-  constructor(spec: ProcessSpec, around: SlotSurroundings) {
+  /** `generation`: of the last process in this place, 0 when there was none. */
+  constructor(spec: ProcessSpec, around: SlotSurroundings, generation = 0) {
+    this.#generation = generation;
     this.spec = spec;
     this.#around = around;
     this.#log = around.log.child({ process: spec.id, role: spec.role });
@@ -90,6 +89,10 @@ export class ProcessSlot {
   /** Every process there is: of the present generation, and the spare. */
   get processes(): readonly OsProcess[] {
     return [this.process, this.#spare?.process].filter((each) => each !== undefined);
+  }
+
+  get lastExit(): ProcessExit | undefined {
+    return this.#lastExit;
   }
 
   get isUp(): boolean {
@@ -210,6 +213,7 @@ export class ProcessSlot {
 
   async #cleanUp(exit: ProcessExit): Promise<void> {
     const { clock, beforeRestart, emit } = this.#around;
+    const cleanupMaxMs = this.spec.cleanupMs ?? processDefaults.cleanupMs;
     try {
       const confirmed = Promise.race([beforeRestart(this.spec.id, this.#generation, exit), this.#forced]);
       const cleanup = await within(clock, cleanupMaxMs, confirmed);

@@ -16,6 +16,8 @@ export interface ProcessSpec {
   readonly shutdownMs: number;
   /** A child that is not ready in time is killed, which is a crash. */
   readonly readyMs?: number;
+  /** A cleanup after its death that is not confirmed within this time is not waited for. */
+  readonly cleanupMs?: number;
   /** A line of stdout that contains this means ready. Without it the child says so over IPC (parent-watch.ts). */
   readonly readyLine?: string;
   /** File descriptor that takes the child's stdout and stderr; our stderr when left out. */
@@ -36,7 +38,7 @@ export interface SpawnExtras {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export const processDefaults = { readyMs: 30_000 } as const;
+export const processDefaults = { readyMs: 30_000, cleanupMs: 5_000 } as const;
 
 export type ProcessExit =
   | { readonly kind: "exited"; readonly code: number }

@@ -36,6 +36,7 @@ export interface TreeDeps {
   readonly confirmCleanup?: CleanupHook;
   /** What the node's last incarnation handed on when it gave up. */
   readonly spent?: SpentBudgets;
+  readonly cleanupMs?: number;
 }
 
 export interface ActorTree extends Refs {
@@ -204,13 +205,18 @@ function emitter({ node, incarnation: nodeIncarnation, clock }: TreeDeps, events
 }
 
 /** Without a hook there are no leases to clean, and nothing to wait for. */
-function cleanupConfirmer({ confirmCleanup, clock, log }: TreeDeps): TreeEnv["confirmCleanup"] {
+function cleanupConfirmer({
+  confirmCleanup,
+  clock,
+  log,
+  cleanupMs = cleanupMaxMs,
+}: TreeDeps): TreeEnv["confirmCleanup"] {
   return async (ended) => {
     if (confirmCleanup === undefined) return { isConfirmed: true, leasesCleaned: 0 };
     try {
-      const cleanup = await within(clock, cleanupMaxMs, confirmCleanup(ended));
+      const cleanup = await within(clock, cleanupMs, confirmCleanup(ended));
       if (cleanup.kind === "done") return { isConfirmed: true, ...cleanup.value };
-      log.warn("cleanup was not confirmed in time; going on without it", { actor: ended.path, cleanupMaxMs });
+      log.warn("cleanup was not confirmed in time; going on without it", { actor: ended.path, cleanupMs });
     } catch (thrown) {
       log.warn("cleanup failed; going on without it", { actor: ended.path, error: asError(thrown) });
     }

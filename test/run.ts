@@ -20,7 +20,8 @@ try {
 
 const ava = spawn(process.execPath, ["node_modules/ava/entrypoints/cli.mjs", "--tap", ...files], {
   stdio: ["ignore", "pipe", "inherit"],
-  env: { ...process.env, PATH: `${dirname(server)}${delimiter}${process.env.PATH ?? ""}` },
+  // ONNX Runtime would leave a log file for each process of the run.
+  env: { ...process.env, ORT_DISABLE_TELEMETRY: "1", PATH: `${dirname(server)}${delimiter}${process.env.PATH ?? ""}` },
 });
 
 let passed = 0;

@@ -18,6 +18,7 @@ import { ask } from "./jetstream.js";
 import { commandOf, identify, isAlive, type ProcessIdentity } from "./process-identity.js";
 import { lockStore, type StoreLock } from "./store-lock.js";
 import { inboxPrefixOf, jetStreamApi, type Subjects } from "./subjects.js";
+import { type Timeouts, timeoutDefaults } from "./timeouts.js";
 
 export interface BrokerOptions {
   /** Path of nats-server (server-binary.ts finds it). */
@@ -28,6 +29,7 @@ export interface BrokerOptions {
   readonly clock: Clock;
   /** Listening address; loopback unless the user asks for more. */
   readonly host?: string;
+  readonly timeouts?: Timeouts;
   /** Wanted client port; a free one is chosen when left out. */
   readonly port?: number;
 }
@@ -62,9 +64,7 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-const readyWithinMs = 10_000;
 const pollMs = 5;
-const stopGraceMs = 5_000;
 const loopback = "127.0.0.1";
 const payloadMax = "8MB";
 const lastWordsMax = 2_000;
@@ -112,6 +112,7 @@ interface Running {
 
 class EmbeddedBroker implements Broker {
   readonly #options: BrokerOptions;
+  readonly #timeouts: Timeouts;
   readonly #directory: string;
   readonly #lock: StoreLock;
   readonly #listeners = new Set<(exit: BrokerExit) => void>();
@@ -122,6 +123,7 @@ class EmbeddedBroker implements Broker {
 
   constructor(options: BrokerOptions, directory: string, lock: StoreLock) {
     this.#options = options;
+    this.#timeouts = options.timeouts ?? timeoutDefaults;
     this.#directory = directory;
     this.#lock = lock;
   }
@@ -180,7 +182,7 @@ class EmbeddedBroker implements Broker {
       signal(running.server.pid, "SIGTERM");
       const done = new AbortController();
       void running.exited.then(() => done.abort());
-      await this.#options.clock.delay(stopGraceMs, done.signal);
+      await this.#options.clock.delay(this.#timeouts.brokerStop, done.signal);
       if (await isAlive(running.server)) signal(running.server.pid, "SIGKILL");
       await running.exited;
     }
@@ -216,7 +218,7 @@ class EmbeddedBroker implements Broker {
 
   async #untilReady(portsDir: string, gone: { readonly now: boolean }) {
     const { clock } = this.#options;
-    const deadlineAtMs = clock.monotonicMs() + readyWithinMs;
+    const deadlineAtMs = clock.monotonicMs() + this.#timeouts.brokerReady;
     let found: { readonly server: ProcessIdentity; readonly ports: Ports } | undefined;
     while (clock.monotonicMs() < deadlineAtMs) {
       if (gone.now) throw new BrokerError("exited", `nats-server ended at once: ${await this.#lastWords()}`);
@@ -228,7 +230,7 @@ class EmbeddedBroker implements Broker {
     if (found !== undefined) signal(found.server.pid, "SIGKILL");
     throw new BrokerError(
       "not_ready",
-      `nats-server was not ready within ${readyWithinMs} ms: ${await this.#lastWords()}`,
+      `nats-server was not ready within ${this.#timeouts.brokerReady} ms: ${await this.#lastWords()}`,
     );
   }
 

@@ -13,6 +13,7 @@ import type { Clock } from "../models/clock.js";
 import { Delivery } from "./bus-delivery.js";
 import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestOutcome, viewOf } from "./bus-outcome.js";
 import { Requests, type Wire } from "./bus-requests.js";
+import { type Timeouts, timeoutDefaults } from "./timeouts.js";
 
 export interface Tls {
   readonly caFile?: string;
@@ -29,8 +30,8 @@ export interface BusOptions {
   readonly inboxPrefix?: string;
   readonly clock: Clock;
   readonly tls?: Tls;
-  /** For the first connection only. */
-  readonly connectTimeoutMs?: number;
+  /** For everything that is done over this connection; `connect` is for the first connection only. */
+  readonly timeouts?: Timeouts;
 }
 
 export interface Incoming {
@@ -63,6 +64,8 @@ export interface Bus {
   readonly connected: boolean;
   readonly serverVersion: string;
   readonly payloadMaxBytes: number;
+  /** Those of the process, for whoever waits for something that travels over this connection. */
+  readonly timeouts: Timeouts;
   readonly closed: Promise<Error | undefined>;
   publish(
     subject: string,
@@ -111,9 +114,9 @@ export class ConnectError extends Error {
 
 const reconnectWait = { baseMs: 20, jitterMs: 60 };
 const pingEveryMs = 5_000;
-const firstConnectTimeoutMs = 3_000;
 
 export async function connectBus(options: BusOptions): Promise<Bus> {
+  const { timeouts = timeoutDefaults } = options;
   try {
     const connection = await connect({
       servers: options.url,
@@ -122,7 +125,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       ...(options.password === undefined ? {} : { pass: options.password }),
       ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
       ...(options.tls === undefined ? {} : { tls: options.tls }),
-      timeout: options.connectTimeoutMs ?? firstConnectTimeoutMs,
+      timeout: timeouts.connect,
       maxReconnectAttempts: -1,
       reconnectTimeWait: reconnectWait.baseMs,
       reconnectJitter: reconnectWait.jitterMs,
@@ -131,7 +134,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       noEcho: false,
       noAsyncTraces: true,
     });
-    return new NatsBus(connection, options.clock, options.inboxPrefix);
+    return new NatsBus(connection, options.clock, options.inboxPrefix, timeouts);
   } catch (error) {
     const denied = error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
     throw new ConnectError(denied ? "denied" : "unreachable", options.url, error);
@@ -140,6 +143,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
 
 class NatsBus implements Bus {
   readonly closed: Promise<Error | undefined>;
+  readonly timeouts: Timeouts;
   readonly #connection: NatsConnection;
   readonly #clock: Clock;
   readonly #inboxPrefix: string | undefined;
@@ -149,7 +153,8 @@ class NatsBus implements Bus {
   #disconnectedAtMs: number | undefined;
   #payloadMaxBytes: number;
 
-  constructor(connection: NatsConnection, clock: Clock, inboxPrefix: string | undefined) {
+  constructor(connection: NatsConnection, clock: Clock, inboxPrefix: string | undefined, timeouts: Timeouts) {
+    this.timeouts = timeouts;
     this.#connection = connection;
     this.#clock = clock;
     this.#inboxPrefix = inboxPrefix;
@@ -205,7 +210,7 @@ class NatsBus implements Bus {
       const found = await this.#connection.requestMany(subject, data, {
         strategy: "stall",
         maxWait: options.waitMs,
-        stall: options.stallMs ?? 300,
+        stall: options.stallMs ?? this.timeouts.discoverStall,
       });
       for await (const reply of found) replies.push({ data: reply.data, headers: viewOf(reply) });
     } catch (error) {
@@ -257,10 +262,11 @@ class NatsBus implements Bus {
 
   async flush(): Promise<boolean> {
     if (!this.connected) return false;
-    return this.#connection.flush().then(
+    const flushed = this.#connection.flush().then(
       () => true,
       () => false,
     );
+    return this.#withinFlush(flushed, false);
   }
 
   async drain(): Promise<void> {
@@ -273,7 +279,18 @@ class NatsBus implements Bus {
 
   async rttMs(): Promise<number | undefined> {
     if (!this.connected) return undefined;
-    return this.#connection.rtt().catch(() => undefined);
+    return this.#withinFlush(
+      this.#connection.rtt().catch(() => undefined),
+      undefined,
+    );
+  }
+
+  /** A server that is stopped and not gone takes a ping and never answers it. */
+  async #withinFlush<T>(work: Promise<T>, late: T): Promise<T> {
+    const done = new AbortController();
+    const outcome = await Promise.race([work, this.#clock.delay(this.timeouts.flush, done.signal).then(() => late)]);
+    done.abort();
+    return outcome;
   }
 
   readonly #respond = (subject: string, data: Uint8Array, headers: Headers | undefined): boolean =>

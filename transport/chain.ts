@@ -29,13 +29,17 @@ export interface ChainSettings {
   readonly deadlineMs: number;
   readonly pauseMs: number;
 }
-export const chainDefaults: ChainSettings = { tryMs: 250, deadlineMs: 3_000, pauseMs: 25 };
+const pauseMs = 25;
+
+function settingsOf({ timeouts }: Bus): ChainSettings {
+  return { tryMs: timeouts.commitTry, deadlineMs: timeouts.commit, pauseMs };
+}
 
 export function openChain(
   bus: Bus,
   clock: Clock,
   at: { readonly stream: string; readonly subject: string },
-  settings: ChainSettings = chainDefaults,
+  settings: ChainSettings = settingsOf(bus),
 ): Chain {
   const head = () => storedMessage(bus, at.stream, { last_by_subj: at.subject });
   return {

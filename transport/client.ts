@@ -12,6 +12,7 @@ import type { RequestFailure, RequestOutcome } from "./bus-outcome.js";
 import type { Tensor } from "./codec.js";
 import type { Parsed } from "./fields.js";
 import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
+import type { Timeouts } from "./timeouts.js";
 import {
   encodeFeedbackRequest,
   encodeInferenceRequest,
@@ -31,6 +32,7 @@ export interface ClientOptions {
   readonly clock: Clock;
   readonly name?: string;
   readonly tls?: Tls;
+  readonly timeouts?: Timeouts;
 }
 
 export interface InferOptions {
@@ -55,11 +57,8 @@ export type ClientOutcome<T> =
       readonly tries: number;
     };
 
-const defaultDeadlineMs = 5_000;
 /** More than fit into the default deadline: the deadline is what ends a request. */
 const defaultRetries = 1_000;
-/** Longest wait of one try: a reply lost with a dying broker is asked for again after this. */
-const tryMs = 1_000;
 const pauseMs = 50;
 const retriedCodes: readonly string[] = ["not_ready", "log_unavailable"];
 
@@ -83,13 +82,14 @@ export class DriftmendClient {
       ...(options.user === undefined ? {} : { user: options.user, inboxPrefix: inboxPrefixOf(options.user) }),
       ...(options.password === undefined ? {} : { password: options.password }),
       ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     });
     return new DriftmendClient(bus, subjectsOf(options.cluster), options.clock);
   }
 
   async infer(model: string, input: Tensor, options: InferOptions = {}): Promise<ClientOutcome<InferenceReply>> {
     const id = options.id ?? randomUUID();
-    const deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
+    const deadlineMs = options.deadlineMs ?? this.bus.timeouts.client;
     return this.#ask({
       subject: this.subjects.infer(model),
       bytes: encodeInferenceRequest({
@@ -119,7 +119,7 @@ export class DriftmendClient {
       subject: this.subjects.feedback(model),
       bytes: encodeFeedbackRequest({ id, label }),
       headers: {},
-      deadlineMs: options.deadlineMs ?? defaultDeadlineMs,
+      deadlineMs: options.deadlineMs ?? this.bus.timeouts.client,
       retries: defaultRetries,
       parse: parseFeedbackReply,
     });
@@ -138,7 +138,8 @@ export class DriftmendClient {
     const deadlineAtMs = this.#clock.monotonicMs() + question.deadlineMs;
     for (let tries = 1; ; tries += 1) {
       const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());
-      const timeoutMs = tries > question.retries ? leftMs : Math.min(leftMs, tryMs);
+      // A reply lost with a dying broker is asked for again after one try.
+      const timeoutMs = tries > question.retries ? leftMs : Math.min(leftMs, this.bus.timeouts.clientTry);
       const outcome = await this.bus.request(question.subject, question.bytes, {
         timeoutMs,
         headers: tries === 1 ? question.headers : { ...question.headers, [header.attempt]: `${tries}` },

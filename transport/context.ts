@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Credential } from "./credentials.js";
+import { isTimeoutName, type Timeouts } from "./timeouts.js";
 
 export interface ClusterContext {
   readonly cluster: string;
@@ -14,7 +15,19 @@ export interface ClusterContext {
   readonly httpUrl: string;
   /** The root process. */
   readonly pid: number;
+  /** What this cluster was started with beside the defaults. */
+  readonly settings?: ClusterSettings;
   readonly users: { readonly client: Credential; readonly telemetry: Credential; readonly operator: Credential };
+}
+
+/** Only what differs from the defaults. */
+export interface ClusterSettings {
+  readonly timeouts: Partial<Timeouts>;
+  readonly overflow?: string;
+  readonly openMax?: number;
+  /** Guardrails by name, as they were given. */
+  readonly guardrails: Readonly<Record<string, number>>;
+  readonly unsafeGuardrails: boolean;
 }
 
 export type FoundContext =
@@ -68,14 +81,32 @@ function contextIn(text: string): ClusterContext | string {
   } catch (error) {
     return String(error);
   }
-  const { cluster, natsUrl, httpUrl, pid, users } = (found ?? {}) as Partial<ClusterContext>;
+  const { cluster, natsUrl, httpUrl, pid, users, settings } = (found ?? {}) as Partial<ClusterContext>;
   if (typeof cluster !== "string" || typeof natsUrl !== "string" || typeof pid !== "number") {
     return "cluster, natsUrl or pid is missing";
   }
   if (!isCredential(users?.client) || !isCredential(users.telemetry) || !isCredential(users.operator)) {
     return "users must name client, telemetry and operator with user and password";
   }
-  return { cluster, natsUrl, httpUrl: typeof httpUrl === "string" ? httpUrl : "", pid, users };
+  const told = settings === undefined ? {} : { settings: settingsIn(settings) };
+  return { cluster, natsUrl, httpUrl: typeof httpUrl === "string" ? httpUrl : "", pid, users, ...told };
+}
+
+/** What another version wrote and this one does not know is left out. */
+function settingsIn(found: Partial<ClusterSettings>): ClusterSettings {
+  const { overflow, openMax, unsafeGuardrails } = found;
+  return {
+    timeouts: Object.fromEntries(Object.entries(numbersIn(found.timeouts)).filter(([name]) => isTimeoutName(name))),
+    guardrails: numbersIn(found.guardrails),
+    unsafeGuardrails: unsafeGuardrails === true,
+    ...(typeof overflow === "string" ? { overflow } : {}),
+    ...(typeof openMax === "number" ? { openMax } : {}),
+  };
+}
+
+function numbersIn(found: unknown): Readonly<Record<string, number>> {
+  if (typeof found !== "object" || found === null) return {};
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => typeof value === "number"));
 }
 
 function isCredential(value: Credential | undefined): value is Credential {

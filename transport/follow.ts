@@ -37,7 +37,6 @@ const silenceMs = 2 * heartbeatMs + 200;
 /** The server removes a consumer that nobody fetches from; deleting it ourselves would need a right that readers do not have. */
 const consumerIdleMs = 10_000;
 const retryMs = 50;
-const apiTimeoutMs = 1_000;
 const nanosPerMs = 1_000_000;
 const batchDefault = 128;
 
@@ -149,7 +148,7 @@ class Follower {
         this.#bus,
         jetStreamApi.consumerCreate(this.#stream, name),
         this.#config(name),
-        apiTimeoutMs,
+        this.#bus.timeouts.consumer,
       );
       if (this.#ended) break;
       if (created.kind === "ok" && this.#bus.connected) this.#listen(name, inbox);

@@ -44,7 +44,6 @@ const fullCodes: readonly number[] = [
   errorCode.storeFailed,
 ];
 
-const apiTimeoutMs = 2_000;
 const createTries = 20;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -65,7 +64,7 @@ export async function ask(
   bus: Bus,
   subject: string,
   body: unknown,
-  timeoutMs: number = apiTimeoutMs,
+  timeoutMs: number = bus.timeouts.jetstream,
 ): Promise<ApiOutcome> {
   const payload = body === undefined ? new Uint8Array() : encoder.encode(JSON.stringify(body));
   const outcome = await bus.request(subject, payload, { timeoutMs });

@@ -28,7 +28,6 @@ export interface LeaseOwner {
 export interface LeaseSettings {
   readonly ttlMs: number;
 }
-export const leaseDefaults: LeaseSettings = { ttlMs: 1_000 };
 
 /** Why a held lease ended. */
 export type LeaseLoss = "released" | "taken" | "expired";
@@ -77,7 +76,7 @@ export function openLease(
   clock: Clock,
   bucket: string,
   key: string,
-  settings: LeaseSettings = leaseDefaults,
+  settings: LeaseSettings = { ttlMs: bus.timeouts.lease },
 ): Lease {
   const place: Place = {
     bus,
@@ -211,9 +210,9 @@ async function look(place: Place): Promise<LeaseView> {
   if (current.kind === "none") return { kind: "free", revision: 0 };
   const { message } = current;
   if (message.headers.get(header.keyOperation) !== undefined) return { kind: "free", revision: message.seq };
-  const read = valueIn(message.bytes);
+  const read = valueIn(message.bytes, place.ttlMs);
   // A value nobody of us wrote: treated as held by a stranger, so it goes stale like any other.
-  const stranger = { owner: { node: "", incarnation: 0 }, ttlMs: leaseDefaults.ttlMs };
+  const stranger = { owner: { node: "", incarnation: 0 }, ttlMs: place.ttlMs };
   return { kind: "held", revision: message.seq, ...(read.kind === "ok" ? read.value : stranger) };
 }
 
@@ -235,10 +234,11 @@ function valueFor({ ttlMs }: Place, { node, incarnation, run }: LeaseOwner, rene
   return encodeMessage({ v: 1, owner: { node, incarnation, ...(run === undefined ? {} : { run }) }, renewals, ttlMs });
 }
 
-function valueIn(bytes: Uint8Array): Parsed<{ readonly owner: LeaseOwner; readonly ttlMs: number }> {
+/** A value of an older version names no TTL: `ttlMs` is taken for it. */
+function valueIn(bytes: Uint8Array, ttlMs: number): Parsed<{ readonly owner: LeaseOwner; readonly ttlMs: number }> {
   return parse(bytes, (fields) => {
     number(0, Number.MAX_SAFE_INTEGER)(fields, "renewals");
-    const ttlMs = optional(fields, "ttlMs", number(0, Number.MAX_SAFE_INTEGER)) ?? leaseDefaults.ttlMs;
+    const promisedMs = optional(fields, "ttlMs", number(0, Number.MAX_SAFE_INTEGER)) ?? ttlMs;
     const owner = inside(fields, "owner", (inner, prefix) => {
       const run = optional(inner, `${prefix}run`, text(64));
       return {
@@ -247,7 +247,7 @@ function valueIn(bytes: Uint8Array): Parsed<{ readonly owner: LeaseOwner; readon
         ...(run === undefined ? {} : { run }),
       };
     });
-    return { owner, ttlMs };
+    return { owner, ttlMs: promisedMs };
   });
 }
 

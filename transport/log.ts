@@ -32,8 +32,12 @@ export interface LogSettings {
   /** Wait between tries after a quick refusal. */
   readonly pauseMs: number;
 }
-/** Shorter than the default deadline of a request, so that who asks hears `log_unavailable` and not `deadline`. */
-export const logDefaults: LogSettings = { tryMs: 250, deadlineMs: 1_500, pauseMs: 25 };
+const pauseMs = 25;
+
+/** By default shorter than the deadline of a request, so that who asks hears `log_unavailable` and not `deadline`. */
+function settingsOf({ timeouts }: Bus): LogSettings {
+  return { tryMs: timeouts.appendTry, deadlineMs: timeouts.append, pauseMs };
+}
 
 export interface Log {
   append(subject: string, bytes: Uint8Array, messageId: string): Promise<AppendOutcome>;
@@ -45,7 +49,7 @@ export interface Log {
   purgeUpTo(stream: string, seq: number): Promise<{ readonly kind: "purged"; readonly messages: number } | Unavailable>;
 }
 
-export function openLog(bus: Bus, clock: Clock, settings: LogSettings = logDefaults): Log {
+export function openLog(bus: Bus, clock: Clock, settings: LogSettings = settingsOf(bus)): Log {
   return {
     append: (subject, bytes, messageId) => append(bus, clock, settings, { subject, bytes, messageId }),
     follow: (stream, options) => follow(bus, clock, stream, options),

@@ -260,6 +260,50 @@ export function parseChaosReceipt(bytes: Uint8Array): Parsed<Outcome<ChaosReceip
   }));
 }
 
+/** Leave in order. */
+export interface DrainOrder {
+  readonly node: string;
+  /** Start again once it has left: a rolling restart, node by node. */
+  readonly restart: boolean;
+}
+
+/** How a node left. */
+export interface DrainReceipt {
+  readonly node: string;
+  /** Of the one that runs now, or ran last. */
+  readonly generation: number;
+  readonly state: "stopped" | "running";
+  /** One line: "exit code 0" when it finished what was in flight. */
+  readonly exit: string;
+  /** From the order until it had left. */
+  readonly drainMs: number;
+}
+
+export function encodeDrainOrder(order: DrainOrder): Uint8Array {
+  return encodeMessage({ v: 1, ...order });
+}
+
+export function parseDrainOrder(bytes: Uint8Array): Parsed<DrainOrder> {
+  return parse(bytes, (fields) => ({
+    node: text(32)(fields, "node"),
+    restart: optional(fields, "restart", flag) ?? false,
+  }));
+}
+
+export function encodeDrainReceipt(receipt: DrainReceipt): Uint8Array {
+  return encodeMessage({ v: 1, ...receipt });
+}
+
+export function parseDrainReceipt(bytes: Uint8Array): Parsed<Outcome<DrainReceipt>> {
+  return parseOutcome(bytes, (fields) => ({
+    node: text(32)(fields, "node"),
+    generation: whole(0)(fields, "generation"),
+    state: oneOf("stopped", "running")(fields, "state"),
+    exit: text(4_096)(fields, "exit"),
+    drainMs: number(0, Number.MAX_VALUE)(fields, "drainMs"),
+  }));
+}
+
 /** The empty question of a look, a tree or a ping. */
 export function encodeLookRequest(): Uint8Array {
   return encodeMessage({ v: 1 });

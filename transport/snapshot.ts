@@ -43,7 +43,6 @@ export interface Snapshots {
   list(): Promise<{ readonly kind: "listing"; readonly snapshots: readonly SnapshotListing[] } | Unavailable>;
 }
 
-const putTryMs = 2_000;
 const putTries = 3;
 const pauseMs = 50;
 /** Room for headers inside the server's payload bound. */
@@ -67,7 +66,7 @@ async function put(bus: Bus, clock: Clock, subject: string, bytes: Uint8Array): 
   const sha256 = sha256Of(bytes);
   for (let tries = 1; ; tries += 1) {
     const outcome = await store(bus, subject, bytes, {
-      timeoutMs: putTryMs,
+      timeoutMs: bus.timeouts.snapshotTry,
       messageId: sha256,
       headers: { [header.checksum]: sha256 },
     });

@@ -22,4 +22,6 @@ export interface Terminal {
   readonly clock: Clock;
   /** Aborted at the first Ctrl-C or SIGTERM. */
   readonly interrupted: AbortSignal;
+  /** Aborted at the second one: the drain is not waited for any longer. */
+  readonly insisted?: AbortSignal;
 }

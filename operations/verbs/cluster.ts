@@ -6,7 +6,14 @@ import { resolve } from "node:path";
 import type { Clock } from "../../models/clock.js";
 import { ConnectError } from "../../transport/bus.js";
 import { DriftmendClient } from "../../transport/client.js";
-import { contextFile, defaultStore, type FoundContext, readContext } from "../../transport/context.js";
+import {
+  type ClusterSettings,
+  contextFile,
+  defaultStore,
+  type FoundContext,
+  readContext,
+} from "../../transport/context.js";
+import { type Timeouts, withTimeouts } from "../../transport/timeouts.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";
 import type { Outcome } from "./outcome.js";
@@ -18,6 +25,7 @@ export interface ClusterOptions {
   readonly user?: string;
   readonly password?: string;
   readonly cluster?: string;
+  readonly timeout?: Partial<Timeouts>;
 }
 
 /** Whose rights a verb needs. */
@@ -29,10 +37,12 @@ interface Address {
   readonly url: string;
   readonly user?: string;
   readonly password?: string;
+  readonly settings: ClusterSettings;
   /** Where it was read, for messages. */
   readonly source: string;
 }
 
+const noSettings: ClusterSettings = { timeouts: {}, guardrails: {}, unsafeGuardrails: false };
 const startOne = "start a cluster with: driftmend up   (or the demo: driftmend demo)";
 
 /** Connects, runs `work`, closes the connection however it ended. */
@@ -40,14 +50,14 @@ export async function withCluster(
   options: ClusterOptions,
   role: Role,
   terminal: Terminal,
-  work: (client: DriftmendClient) => Promise<Outcome>,
+  work: (client: DriftmendClient, settings: ClusterSettings) => Promise<Outcome>,
 ): Promise<Outcome> {
   const address = await findAddress(options, role);
   if (address.kind !== "address") return address;
-  const client = await connect(address, terminal.clock);
+  const client = await connect(address, options, terminal.clock);
   if (!(client instanceof DriftmendClient)) return client;
   try {
-    return await Promise.race([work(client), interruption(terminal.interrupted)]);
+    return await Promise.race([work(client, address.settings), interruption(terminal.interrupted)]);
   } finally {
     await client.close();
   }
@@ -71,6 +81,7 @@ async function findAddress(options: ClusterOptions, role: Role): Promise<Address
     cluster: options.cluster ?? "driftmend",
     url: options.nats,
     source: "--nats",
+    settings: noSettings,
     ...(options.user === undefined ? {} : { user: options.user }),
     ...(options.password === undefined ? {} : { password: options.password }),
   };
@@ -84,10 +95,10 @@ async function fromContext(options: ClusterOptions, role: Role): Promise<Address
   const file = resolve(options.context ?? contextFile(defaultStore));
   const read = await readContext(file);
   if (read.kind !== "found") return { kind: "unreachable", message: whyNone(read), next: startOne };
-  const { cluster, natsUrl, users } = read.context;
+  const { cluster, natsUrl, users, settings = noSettings } = read.context;
   const { user, password } = users[role];
   // Without users the cluster runs on a server that somebody else keeps, and asks nobody for a password.
-  return { kind: "address", cluster, url: natsUrl, source: file, ...(user === "" ? {} : { user, password }) };
+  return { kind: "address", cluster, url: natsUrl, source: file, settings, ...(user === "" ? {} : { user, password }) };
 }
 
 function whyNone(read: Exclude<FoundContext, { kind: "found" }>): string {
@@ -96,10 +107,16 @@ function whyNone(read: Exclude<FoundContext, { kind: "found" }>): string {
   return `${read.file} cannot be read: ${printable(read.message)}`;
 }
 
-async function connect(address: Address, clock: Clock): Promise<DriftmendClient | Outcome> {
-  const { kind: _, source, ...options } = address;
+/** A verb waits as the cluster does, unless it is told otherwise. */
+async function connect(
+  address: Address,
+  { timeout }: ClusterOptions,
+  clock: Clock,
+): Promise<DriftmendClient | Outcome> {
+  const { kind: _, source, settings, ...options } = address;
+  const timeouts = withTimeouts({ ...settings.timeouts, ...timeout });
   try {
-    return await DriftmendClient.connect({ ...options, clock, name: "driftmend-cli" });
+    return await DriftmendClient.connect({ ...options, clock, timeouts, name: "driftmend-cli" });
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
     const message = `${error.message} (from ${source})`;

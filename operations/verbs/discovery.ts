@@ -4,12 +4,11 @@
 import type { DriftmendClient } from "../../transport/client.js";
 import { discovery, isToken } from "../../transport/subjects.js";
 
-const waitMs = 1_500;
-const stallMs = 300;
-
 /** Names of the nodes of this cluster, each once, sorted. */
 export async function discoverNodes(client: DriftmendClient): Promise<readonly string[]> {
-  const replies = await client.bus.requestMany(discovery.ping, new Uint8Array(0), { waitMs, stallMs });
+  const replies = await client.bus.requestMany(discovery.ping, new Uint8Array(0), {
+    waitMs: client.bus.timeouts.discover,
+  });
   const names = replies.map(({ data }) => nodeIn(data, client.subjects.cluster)).filter((name) => name !== undefined);
   return [...new Set(names)].sort();
 }

@@ -2,6 +2,8 @@
 //
 // Owns: the spelling of numbers, durations and addresses in flags. Does not own: which flags there are (cli.ts).
 import { InvalidArgumentError } from "commander";
+import { type GuardrailName, type GuardrailValues, guardrailNames, guardrails } from "../../models/guard-limits.js";
+import { isTimeoutName, type Timeouts, timeoutNames } from "../../transport/timeouts.js";
 import { parseDuration } from "../duration.js";
 
 export function durationMs(text: string): number {
@@ -60,6 +62,46 @@ export function someOf<T extends string>(choices: readonly T[]): (text: string) 
       throw new InvalidArgumentError(`Give one or several of ${choices.join(", ")}, separated by commas.`);
     return chosen;
   };
+}
+
+/** "append=2s,commit=5s": one or several, added to those given before. */
+export function timeoutsOf(text: string, before: Partial<Timeouts> = {}): Partial<Timeouts> {
+  const given = pairsOf(text, "NAME=DURATION, as in append=2s").map(([name, duration]) => {
+    if (!isTimeoutName(name))
+      throw new InvalidArgumentError(`There is no timeout "${name}". There are: ${timeoutNames.join(", ")}.`);
+    const ms = durationMs(duration);
+    if (ms < 1) throw new InvalidArgumentError(`${name}: a timeout is 1 ms or more.`);
+    return [name, ms];
+  });
+  return { ...before, ...Object.fromEntries(given) };
+}
+
+/** "klLimit=0.02,ema=0.95": one or several, added to those given before; "off" takes one away. */
+export function guardrailsOf(text: string, before: GuardrailValues = {}): GuardrailValues {
+  const given = pairsOf(text, "NAME=VALUE, as in klLimit=0.02").map(([word, value]) => {
+    const name = guardrailNames.find((each) => each === word);
+    if (name === undefined)
+      throw new InvalidArgumentError(`There is no guardrail "${word}". There are: ${guardrailNames.join(", ")}.`);
+    return [name, guardrailValue(name, value)];
+  });
+  return { ...before, ...Object.fromEntries(given) };
+}
+
+function guardrailValue(name: GuardrailName, text: string): number {
+  const { low, high, off } = guardrails[name];
+  if (text === "off") return off;
+  const value = /^\d{1,9}(\.\d{1,9})?(e-?\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= low && value <= high))
+    throw new InvalidArgumentError(`${name}: give a number ${high === 1 ? "from 0 to 1" : "of 0 or more"}, or off.`);
+  return value;
+}
+
+function pairsOf(text: string, form: string): readonly (readonly [string, string])[] {
+  return text.split(",").map((pair) => {
+    const at = pair.indexOf("=");
+    if (at < 1) throw new InvalidArgumentError(`Give ${form}.`);
+    return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+  });
 }
 
 export function natsUrl(text: string): string {

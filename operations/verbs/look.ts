@@ -14,7 +14,6 @@ import { type ClusterOptions, withCluster } from "./cluster.js";
 import { discoverNodes } from "./discovery.js";
 import { done, type Outcome } from "./outcome.js";
 
-const timeoutMs = 3_000;
 const nobody: Outcome = {
   kind: "failed",
   message: "NATS answers, but no node of the cluster does",
@@ -49,7 +48,9 @@ export async function askTree(client: DriftmendClient, terminal: Terminal): Prom
 }
 
 async function askNodeTree(client: DriftmendClient, node: string, terminal: Terminal): Promise<TreeNode | undefined> {
-  const outcome = await client.bus.request(client.subjects.actor(node, "tree"), encodeLookRequest(), { timeoutMs });
+  const outcome = await client.bus.request(client.subjects.actor(node, "tree"), encodeLookRequest(), {
+    timeoutMs: client.bus.timeouts.look,
+  });
   if (outcome.kind !== "reply") return undefined;
   const parsed = parseTree(outcome.data);
   if (parsed.kind === "ok" && parsed.value.kind === "reply") return parsed.value.reply;
@@ -79,7 +80,9 @@ export async function status(options: ClusterOptions, terminal: Terminal): Promi
 }
 
 async function askStatus(client: DriftmendClient, node: string): Promise<Fields | undefined> {
-  const outcome = await client.bus.request(client.subjects.actor(node, "status"), encodeLookRequest(), { timeoutMs });
+  const outcome = await client.bus.request(client.subjects.actor(node, "status"), encodeLookRequest(), {
+    timeoutMs: client.bus.timeouts.look,
+  });
   if (outcome.kind !== "reply") return undefined;
   const parsed = parseOutcome(outcome.data, (fields) => map(fields, "status"));
   return parsed.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;

@@ -1,6 +1,8 @@
 // How a verb ends, and the exit code that says so (contract.md, Command line).
 //
-// Owns: the five endings. Does not own: printing them (cli.ts).
+// Owns: the six endings. Does not own: printing them (cli.ts).
+
+import { forcedExitCode } from "../patience.js";
 
 /** `message` says what is wrong and where, `next` what to type now. */
 export type Outcome =
@@ -8,7 +10,9 @@ export type Outcome =
   | { readonly kind: "failed"; readonly message: string; readonly next: string }
   | { readonly kind: "usage"; readonly message: string; readonly next: string }
   | { readonly kind: "unreachable"; readonly message: string; readonly next: string }
-  | { readonly kind: "interrupted" };
+  | { readonly kind: "interrupted" }
+  /** An orderly end was cut short: by a second signal, or because the grace time was over. */
+  | { readonly kind: "forced"; readonly message: string; readonly next: string };
 
 export const done: Outcome = { kind: "done" };
 
@@ -18,6 +22,7 @@ const exitCodes: Readonly<Record<Outcome["kind"], number>> = {
   usage: 2,
   unreachable: 3,
   interrupted: 130,
+  forced: forcedExitCode,
 };
 
 export function exitCodeOf(outcome: Outcome): number {

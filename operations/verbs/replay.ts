@@ -2,6 +2,7 @@
 //
 // Does not own: the fold and the comparison (operations/replay.ts).
 import { isToken } from "../../transport/subjects.js";
+import { guardrailsIn } from "../settings.js";
 import { renderReplay } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";
@@ -19,7 +20,7 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
     const message = `MODEL: "${printable(model)}" cannot be a model's name`;
     return { kind: "usage", message, next: 'use 1 to 32 letters, digits, "-" or "_"' };
   }
-  return withCluster(options, "operator", terminal, async ({ bus, subjects }) => {
+  return withCluster(options, "operator", terminal, async ({ bus, subjects }, settings) => {
     const { replayModel } = await import("../replay.js");
     const { digitsFolder } = await import("../local-cluster.js");
     const { entry } = await import("../up.js");
@@ -29,6 +30,7 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
       model,
       folder: options.model ?? digitsFolder(entry),
       clock: terminal.clock,
+      guardrails: guardrailsIn(settings),
       ...(options.until === undefined ? {} : { until: options.until }),
     });
     terminal.print(terminal.json ? JSON.stringify(result) : renderReplay(result, terminal.colours));

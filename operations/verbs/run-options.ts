@@ -2,7 +2,9 @@
 //
 // Owns: their names and units. Does not own: defaults that depend on the machine (operations/up.ts, sim/demo.ts, node.ts).
 
-export interface UpOptions {
+import type { SettingOptions } from "../settings.js";
+
+export interface UpOptions extends SettingOptions {
   readonly json?: boolean;
   readonly serving: number;
   /** A model's folder; the digits when left out. */
@@ -42,7 +44,7 @@ export interface DemoOptions extends UpOptions {
 
 export type NodeRole = "serving" | "learning" | "operations";
 
-export interface NodeOptions {
+export interface NodeOptions extends SettingOptions {
   readonly json?: boolean;
   readonly role: readonly NodeRole[];
   readonly nats: string;

@@ -12,10 +12,10 @@ interface Scene {
   readonly askers: Askers;
 }
 
-function scene(openMax = deskDefaults.openMax): Scene {
+function scene(openMax = deskDefaults.openMax, policy = deskDefaults.policy): Scene {
   const clock = new VirtualClock();
   const closed: Closed[] = [];
-  const desk = new Desk(clock, (one) => closed.push(one), { ...deskDefaults, openMax });
+  const desk = new Desk(clock, (one) => closed.push(one), { ...deskDefaults, openMax, policy });
   return { clock, desk, closed, askers: new Askers() };
 }
 
@@ -137,4 +137,46 @@ test("time that is waited for ends with the last request: an idle desk sets no t
   await clock.advance(61);
   t.false(desk.isOpen(late));
   t.deepEqual(askers.heard, ["answer a", "refused b deadline"]);
+});
+
+test("(S2-15) under shed-lowest the victim hears `shed`, the newcomer is open in its place, and each ends once", (t) => {
+  const { desk, closed, askers } = scene(2, "shed-lowest");
+  const low = openAt(desk, askers, "low", { priority: 1 });
+  const high = openAt(desk, askers, "high", { priority: 9 });
+  const middle = openAt(desk, askers, "middle", { priority: 5 });
+  t.deepEqual(askers.heard, ["refused low shed"]);
+  t.true((askers.retryAfterMs[0] ?? 0) > 0);
+  t.false(desk.isOpen(low));
+  t.is(desk.size, 2);
+  t.like(desk.open(wantedRequest("lower", { priority: 4 }), askers.answererOf("lower")), {
+    kind: "refused",
+    code: "shed",
+  });
+  desk.settle(low, payload);
+  for (const request of [high, middle]) desk.settle(request, payload);
+  t.deepEqual(askers.heard, ["refused low shed", "answer high", "answer middle"]);
+  t.deepEqual(
+    closed.map(({ code }) => code),
+    ["shed", undefined, undefined],
+  );
+});
+
+test("(S2-15) under shed-oldest a flood replaces what is open one by one, and nobody is forgotten", (t) => {
+  const { desk, closed, askers } = scene(3, "shed-oldest");
+  for (let index = 0; index < 10; index += 1) openAt(desk, askers, `${index}`);
+  t.is(desk.size, 3);
+  t.deepEqual(
+    askers.heard,
+    [0, 1, 2, 3, 4, 5, 6].map((index) => `refused ${index} shed`),
+  );
+  t.is(closed.length, 7);
+});
+
+test("(S2-11) at the end of a node what is still open is refused by name, all of it, and the desk is empty", async (t) => {
+  const { desk, askers } = scene();
+  for (const id of ["a", "b"]) openAt(desk, askers, id);
+  desk.refuseAll("not_ready", "the node left");
+  await desk.drained();
+  t.deepEqual(askers.heard, ["refused a not_ready", "refused b not_ready"]);
+  t.is(desk.lastRefusal, "not_ready: the node left");
 });

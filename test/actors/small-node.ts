@@ -15,6 +15,7 @@ import { VirtualClock } from "../../supervision/virtual-clock.js";
 import type { Bus, Incoming, Subscribed } from "../../transport/bus.js";
 import { parseEvent, type TelemetryEvent } from "../../transport/events.js";
 import { subjectsOf } from "../../transport/subjects.js";
+import { timeoutDefaults } from "../../transport/timeouts.js";
 import { type InferenceReply, parseInferenceReply } from "../../transport/wire.js";
 import { smallSubject } from "../models/small-world.js";
 
@@ -30,6 +31,7 @@ export class RecordingBus implements Bus {
   connected = true;
   readonly serverVersion = "2.9.10";
   readonly payloadMaxBytes = 1_000_000;
+  readonly timeouts = timeoutDefaults;
   readonly closed = new Promise<Error | undefined>(() => undefined);
   readonly published: { readonly subject: string; readonly data: Uint8Array }[] = [];
   readonly #handlers = new Map<string, (message: Incoming) => void | Promise<void>>();

@@ -32,7 +32,7 @@ test.before(async () => {
   running = await startRunning({ spares: ["learning"] });
 });
 
-test.after.always(() => running?.cluster.stop("force"));
+test.after.always(() => running?.cluster.stop(AbortSignal.abort()));
 
 /** The pid of the spare, once there is one: nobody is told of its birth, so this asks again and again. */
 async function spareOf(sight: Sight, name: string, not: number | undefined): Promise<number> {
@@ -133,7 +133,7 @@ test.serial("a hard stop of a cluster waits for no drain, and leaves no process 
   const processes = (await processesOf(running)).filter(({ pid }) => pid !== process.pid);
   t.true(processes.length >= 4);
   const orderly = running.stop();
-  await running.cluster.stop("force");
+  await running.cluster.stop(AbortSignal.abort());
   await orderly;
   t.deepEqual(await survivors(processes, 30_000), []);
 });

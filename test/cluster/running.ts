@@ -65,7 +65,7 @@ export function temporaryStore(): Promise<string> {
 }
 
 export async function startRunning(
-  options: { readonly models?: readonly string[]; readonly spares?: LocalClusterOptions["spares"] } = {},
+  options: Partial<Pick<LocalClusterOptions, "models" | "spares" | "settings">> = {},
 ): Promise<Running> {
   const store = await temporaryStore();
   const searchPath = process.env.PATH ?? "";
@@ -81,6 +81,7 @@ export async function startRunning(
       entry,
       env: { PATH: searchPath },
       output,
+      ...(options.settings === undefined ? {} : { settings: options.settings }),
     },
     { clock: systemClock, random: seededRandom(7), log: openLogger("silent", { node: "root" }) },
   );

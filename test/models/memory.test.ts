@@ -69,7 +69,8 @@ test("a change is held back until something is asked, or until its time has come
   const random = seededRandom(5);
   memory.add(memoryRows(1, answersOf(smallSubject(), [0], random), defaults));
   memory.label({ seq: 1, index: 0 }, 2);
-  t.deepEqual([...timers.values()], [500, 5], "one timer to send, one to look");
+  t.deepEqual([...timers.values()].slice(-2), [500, 5], "one timer to send, one to look");
+  t.is(timers.size, 3, "and one to find it hanging");
   await memory.settled();
   t.like(await memory.stats(), { size: 1, verified: 1 });
   memory.add(memoryRows(2, answersOf(smallSubject(), [1], random), defaults));

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { timeoutDefaults, timeoutNames } from "../../transport/timeouts.js";
 
 const cli = fileURLToPath(new URL("../../cli.js", import.meta.url));
 let folder = "";
@@ -56,6 +57,13 @@ const usageErrors: readonly (readonly [words: readonly string[], says: RegExp])[
   [["tree", "--user", "me"], /--user goes with --nats/],
   [["tree", "--nats", "nats://127.0.0.1:1", "--context", "x.json"], /--context and --nats/],
   [["watch", "a..b"], /SUBJECT.*a\.\.b/],
+  [["up", "--timeout", "lunch=1h"], /no timeout "lunch".*append, appendTry/],
+  [["up", "--timeout", "append=soon"], /--timeout.*soon/],
+  [["demo", "--guardrail", "klLimit"], /--guardrail.*NAME=VALUE/],
+  [["node", "--guardrail", "mood=1"], /no guardrail "mood".*klLimit/],
+  [["up", "--guardrail", "klLimit=3"], /--guardrail: klLimit 3 is looser.*--unsafe-guardrails/],
+  [["up", "--overflow", "panic"], /--overflow.*Allowed choices are reject, shed-lowest, shed-oldest/],
+  [["config", "--open-max", "0"], /--open-max.*from 1/],
   [["replay", "digits"], /required option '--verify'/],
 ];
 
@@ -75,7 +83,10 @@ const verbs = [
   "feedback",
   "tree",
   "status",
+  "guardrails",
   "watch",
+  "drain",
+  "config",
   "chaos",
   "chaos kill",
   "chaos run",
@@ -108,6 +119,31 @@ test("the version is the package's", async (t) => {
   const { code, stdout } = await driftmend("--version");
   t.is(code, 0);
   t.regex(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("(S2-54) config lists every timeout and bound: value, source, and what it bounds", async (t) => {
+  const { code, stdout, stderr } = await driftmend(
+    "config",
+    "--json",
+    "--timeout",
+    "append=2s,commit=9s",
+    "--open-max",
+    "7",
+  );
+  t.is(code, 0, stderr);
+  const { cluster, settings }: { cluster: null; settings: readonly Readonly<Record<string, unknown>>[] } =
+    JSON.parse(stdout);
+  t.is(cluster, null);
+  const of = (name: string) => settings.find((each) => each.name === name);
+  for (const name of timeoutNames) t.like(of(name), { kind: "timeout", unit: "ms" });
+  t.like(of("append"), { value: 2_000, from: "flag" });
+  t.like(of("commit"), { value: 9_000, from: "flag" });
+  t.like(of("commitTry"), { value: timeoutDefaults.commitTry, from: "default" });
+  t.like(of("open-max"), { value: 7, from: "flag" });
+  t.like(of("klLimit"), { value: "0.5", from: "default", kind: "guardrail" });
+  for (const { bounds } of settings) t.regex(String(bounds), /\w+ \w+/);
+  const plain = await driftmend("config");
+  t.regex(plain.stdout, /^append +1500 ms +default +all tries of an append/m);
 });
 
 for (const verb of [

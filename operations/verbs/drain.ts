@@ -1,0 +1,66 @@
+// `driftmend drain NODE`: a node leaves in order, and with --restart comes back.
+//
+// Owns: whom to order, and what is said of the acknowledgement. Does not own: the drain (operations/drain-order.ts), who may order it.
+import type { DriftmendClient } from "../../transport/client.js";
+import { type DrainReceipt, encodeDrainOrder, parseDrainReceipt } from "../../transport/orders.js";
+import { formatDuration } from "../duration.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { printable } from "../terminal/text.js";
+import { type ClusterOptions, withCluster } from "./cluster.js";
+import { askTree } from "./look.js";
+import { done, type Outcome } from "./outcome.js";
+
+export interface DrainOptions extends ClusterOptions {
+  readonly restart?: boolean;
+}
+
+export async function drain(node: string, options: DrainOptions, terminal: Terminal): Promise<Outcome> {
+  return withCluster(options, "operator", terminal, async (client) => {
+    const tree = await askTree(client, terminal);
+    if (tree === undefined) return { kind: "failed", message: "no node of the cluster answers", next: "driftmend up" };
+    const nodes = tree.children.filter(({ kind }) => kind === "node").map(({ name }) => name);
+    if (!nodes.includes(node))
+      return {
+        kind: "failed",
+        message: `there is no node "${printable(node)}"`,
+        next: `one of ${nodes.map(printable).join(", ")}`,
+      };
+    // Without a root process the tree has no pid of one: each node was started by hand, and drains itself.
+    return order(client, tree.pid === undefined ? node : "root", node, options, terminal);
+  });
+}
+
+async function order(
+  { bus, subjects }: DriftmendClient,
+  to: string,
+  node: string,
+  { restart = false }: DrainOptions,
+  terminal: Terminal,
+): Promise<Outcome> {
+  const { drain: drainMs, halt, nodeReady, look } = bus.timeouts;
+  const timeoutMs = drainMs + halt + (restart ? nodeReady : 0) + look;
+  const outcome = await bus.request(subjects.order(to, "drain"), encodeDrainOrder({ node, restart }), { timeoutMs });
+  if (outcome.kind !== "reply")
+    return { kind: "failed", message: `${node}: ${silence[outcome.kind]}`, next: "driftmend tree" };
+  const parsed = parseDrainReceipt(outcome.data);
+  if (parsed.kind === "refused")
+    return { kind: "failed", message: `${node}: the answer cannot be read: ${parsed.message}`, next: "driftmend tree" };
+  if (parsed.value.kind === "refusal")
+    return { kind: "failed", message: printable(parsed.value.refusal.message), next: "driftmend tree" };
+  const receipt = parsed.value.reply;
+  terminal.print(terminal.json ? JSON.stringify(receipt) : sentence(receipt));
+  if (restart === (receipt.state === "running")) return done;
+  return { kind: "failed", message: `${node} did not come back`, next: "driftmend tree" };
+}
+
+const silence = {
+  timeout: "no acknowledgement in time",
+  no_responders: "nobody there takes the order",
+  closed: "the connection is closed",
+  denied: "this user may not order a drain",
+} as const;
+
+function sentence({ node, generation, state, exit, drainMs }: DrainReceipt): string {
+  const left = `${printable(node)} left after ${formatDuration(drainMs)} (${printable(exit)})`;
+  return state === "running" ? `${left}, and runs again as generation ${generation}` : `${left}; its place is stopped`;
+}
