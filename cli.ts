@@ -17,9 +17,11 @@ import type { Terminal } from "./operations/terminal/terminal.js";
 import type { ChaosOptions } from "./operations/verbs/chaos.js";
 import type { ChaosRunOptions } from "./operations/verbs/chaos-run.js";
 import type { ClusterOptions } from "./operations/verbs/cluster.js";
+import type { ListOptions, ResolveOptions } from "./operations/verbs/dlq.js";
 import type { DrainOptions } from "./operations/verbs/drain.js";
 import {
   amounts,
+  byteSize,
   durationMs,
   guardrailsOf,
   natsUrl,
@@ -40,6 +42,10 @@ const roles = ["serving", "learning", "operations"] as const;
 const faultModes: readonly FaultMode[] = ["crash", "kill", "hang", "slow", "sigkill", "sigstop"];
 const inputBytesMax = 64 * 1024 * 1024;
 const pipedWidth = 160;
+const logMaxHelp =
+  "bound of each model's experience log, as in 64MiB (default: 512MiB); beyond it requests are refused";
+/** Room for a few records: less would refuse everything. */
+const logMaxLow = 64 * 1024;
 
 /** A verb that runs a cluster ends by its own rules and gives the exit code itself. */
 type Work = (terminal: Terminal) => Promise<Outcome | number>;
@@ -60,6 +66,7 @@ function grammar(run: Run): Command {
   lookVerbs(root, run);
   orderVerbs(root, run);
   chaosVerbs(root, run);
+  deadLetterVerbs(root, run);
   checkVerbs(root, run);
   return root;
 }
@@ -104,6 +111,8 @@ function clusterVerbs(root: Command, run: Run): void {
     .option("--cluster <name>", "name of the cluster", "driftmend")
     .option("--name <name>", "name of this node (default: made from its role)")
     .option("--model <dir>", "folder of a model; give it several times for several (default: the digits)", oneMore)
+    .option("--log-max <size>", logMaxHelp, byteSize(logMaxLow))
+    .option("--flight-dir <dir>", "where to note which requests are in a model, so that a poison one is found")
     .addOption(new Option("--incarnation <n>").argParser(wholeNumber(1)).default(1).hideHelp())
     .addOption(new Option("--run <id>").hideHelp())
     .addOption(new Option("--spent <json>").hideHelp())
@@ -122,6 +131,7 @@ function upVerb(root: Command, name: string, description: string): Command {
     .option("--model <dir>", "folder of the model (default: the digits)")
     .option("--store <dir>", "where the log and context.json are kept", ".driftmend")
     .option("--keep <pools>", "what faults must leave up, as in serving=2 (default: all but one)", amounts(roles))
+    .option("--log-max <size>", logMaxHelp, byteSize(logMaxLow))
     .option("--cluster <name>", "name of the cluster", "driftmend")
     .option("--nats <url>", "use a running NATS server with JetStream instead of starting one", natsUrl)
     .option("--user <name>", "user for --nats")
@@ -236,6 +246,34 @@ function chaosVerbs(root: Command, run: Run): void {
   clientVerb(chaos, "halt", "end every active fault and every running schedule").action((options: ClusterOptions) =>
     run(options, async (terminal) => (await import("./operations/verbs/chaos-active.js")).chaosHalt(options, terminal)),
   );
+}
+
+function deadLetterVerbs(root: Command, run: Run): void {
+  const dlq = root
+    .command("dlq")
+    .description("jobs the cluster gave up on: look, run again, resolve")
+    .helpCommand(false);
+  const verbs = () => import("./operations/verbs/dlq.js");
+  clientVerb(dlq, "ls", "the dead letters, newest first")
+    .option("--model <name>", "of one model only")
+    .option("--limit <n>", "how many", wholeNumber(1, 1_000), 50)
+    .option("--cursor <id>", "those older than this one", wholeNumber(1))
+    .action((options: ListOptions) =>
+      run(options, async (terminal) => (await verbs()).listDeadLetters(options, terminal)),
+    );
+  clientVerb(dlq, "show <id>", "one dead letter whole; ID is from the list, or the job's own").action(
+    (id: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await verbs()).showDeadLetter(id, options, terminal)),
+  );
+  clientVerb(dlq, "requeue <id>", "run the job again, once, under its own id").action(
+    (id: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await verbs()).requeueDeadLetter(id, options, terminal)),
+  );
+  clientVerb(dlq, "resolve <id>", "say what was found out about it")
+    .requiredOption("--note <text>", "what was found out, or done")
+    .action((id: string, options: ResolveOptions) =>
+      run(options, async (terminal) => (await verbs()).resolveDeadLetter(id, options, terminal)),
+    );
 }
 
 function checkVerbs(root: Command, run: Run): void {

@@ -21,6 +21,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { constants, setPriority } from "node:os";
+import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { alerter } from "./actors/alerter.js";
 import { beacon } from "./actors/beacon.js";
@@ -191,14 +192,17 @@ async function startNode(
   { terminal, log, hasRoot }: Surroundings,
 ): Promise<HostedNode> {
   const { user, password, overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
-  const bus = await connectBus({
-    url: options.nats,
-    name: node,
-    clock: terminal.clock,
-    timeouts: withTimeouts(options.timeout ?? {}),
-    ...(user === undefined ? {} : { user, inboxPrefix: inboxPrefixOf(user) }),
-    ...(password === undefined ? {} : { password }),
-  });
+  const connectAs = (name: string) =>
+    connectBus({
+      url: options.nats,
+      name,
+      clock: terminal.clock,
+      timeouts: withTimeouts(options.timeout ?? {}),
+      ...(user === undefined ? {} : { user, inboxPrefix: inboxPrefixOf(user) }),
+      ...(password === undefined ? {} : { password }),
+    });
+  const bus = await connectAs(node);
+  const logBus = await connectAs(`${node}-log`);
   const origin = randomBytes(6).toString("hex");
   return hostNode(
     {
@@ -211,6 +215,7 @@ async function startNode(
       roles: options.role,
       models,
       bus,
+      logBus,
       subjects: subjectsOf(options.cluster),
       clock: terminal.clock,
       random: seededRandom(randomBytes(4).readUInt32LE()),
@@ -219,6 +224,8 @@ async function startNode(
       vitals: vitalSigns(),
       desk: { ...deskDefaults, policy: overflow, openMax },
       hasRoot,
+      ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
+      ...(options.flightDir === undefined ? {} : { flightDir: join(options.flightDir, node) }),
     },
     (wiring) => nodeTree(node, options.role, wiring),
   );

@@ -11,6 +11,8 @@
 import type { Clock, Random } from "../models/clock.js";
 import type { Model } from "../models/manifest.js";
 import { StuckThreads } from "../models/thread-silence.js";
+import { DeadLetterOffice } from "../operations/dead-letter-office.js";
+import { answerDeadLetterOrders, requeuedEvent } from "../operations/dead-letter-orders.js";
 import { obeyAsNode } from "../operations/drain-order.js";
 import { answerLooks } from "../operations/looks.js";
 import { Counters, Telemetry } from "../operations/telemetry.js";
@@ -18,15 +20,25 @@ import type { SupervisorSpec } from "../supervision/child-spec.js";
 import type { DeadLetter } from "../supervision/dead-letters.js";
 import { within } from "../supervision/deadline.js";
 import type { SupervisionEvent } from "../supervision/events.js";
+import { type FlightRecord, openFlightRecord } from "../supervision/flight-record.js";
 import type { Logger } from "../supervision/logger.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import { type ActorTree, startTree } from "../supervision/system.js";
 import type { Bus, BusEvent } from "../transport/bus.js";
+import { ensureDeadLetterStream, openDeadLetters } from "../transport/dead-letters.js";
+import { parseEvent } from "../transport/events.js";
 import { evictAll } from "../transport/lease-sweep.js";
 import { announceService, type EndpointStats } from "../transport/service.js";
-import { ensureCleanupStream, ensureLeaseBucket, ensureStreams } from "../transport/streams.js";
+import {
+  ensureCleanupStream,
+  ensureLeaseBucket,
+  ensureStreams,
+  limitsFor,
+  withHeadroom,
+} from "../transport/streams.js";
 import type { Subjects } from "../transport/subjects.js";
-import type { Desk, DeskSettings, OpenRequest } from "./desk.js";
+import type { Desk, DeskSettings } from "./desk.js";
+import { deadLetterOfRequest, isPoison, phaseOf, requestsIn } from "./giving-up.js";
 import { type NodeWiring, wire } from "./wiring.js";
 
 export interface HostOptions {
@@ -41,6 +53,8 @@ export interface HostOptions {
   readonly roles: readonly string[];
   readonly models: readonly Model[];
   readonly bus: Bus;
+  /** A connection of its own for the log (actors/wiring.ts says why); `bus` when left out. */
+  readonly logBus?: Bus;
   readonly subjects: Subjects;
   readonly clock: Clock;
   readonly random: Random;
@@ -50,6 +64,10 @@ export interface HostOptions {
   readonly desk?: DeskSettings;
   /** A root started this process, and would start it again. */
   readonly hasRoot?: boolean;
+  /** Bound of each model's experience log, in bytes; the default when left out. */
+  readonly logMaxBytes?: number;
+  /** Where it is noted which requests are in a model, for the next incarnation of the process; nowhere when left out. */
+  readonly flightDir?: string;
 }
 
 export interface HostedNode {
@@ -68,11 +86,15 @@ export interface HostedNode {
 /** The process exit code for a node that gave up (sysexits.h EX_SOFTWARE). */
 export const gaveUpExitCode = 70;
 
+/** Shorter than its root waits for a node to be ready. */
+const prepareWithinMs = 20_000;
+const preparePauseMs = 250;
+
 export async function hostNode(
   options: HostOptions,
   treeOf: (wiring: NodeWiring) => SupervisorSpec,
 ): Promise<HostedNode> {
-  const { bus, subjects, clock, log, node, incarnation, models } = options;
+  const { bus, logBus = bus, subjects, clock, log, node, incarnation, models } = options;
   await prepareStreams(options);
   const counters = new Counters();
   const telemetry = new Telemetry(bus, subjects, node, counters, clock);
@@ -81,18 +103,20 @@ export async function hostNode(
   const run = options.run === undefined ? {} : { run: options.run };
   const identity = { node, incarnation, origin: options.origin, ...run };
   const threads = new StuckThreads();
-  const { desk } = options;
-  const around = {
-    identity,
-    bus,
-    subjects,
-    telemetry,
-    clock,
-    vitals,
-    threads,
-    ...(desk === undefined ? {} : { desk }),
-  };
-  const wiring = wire(around, models);
+  const deadLetters = openDeadLetters(logBus, clock, subjects);
+  const office = new DeadLetterOffice(deadLetters, telemetry, clock);
+  const watched = watchFlights(options);
+  const wiring = wire(
+    {
+      ...{ identity, bus, logBus, subjects, telemetry, clock, vitals },
+      giveUp: (letter) => office.post(letter),
+      ...(watched === undefined ? {} : { flightOf: watched.flightOf }),
+      ...(options.logMaxBytes === undefined ? {} : { logMaxBytes: options.logMaxBytes }),
+      ...(options.desk === undefined ? {} : { desk: options.desk }),
+      threads,
+    },
+    models,
+  );
   const desks = wiring.models.map((model) => model.desk);
   const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));
   const tree = await startTree(treeOf(wiring), {
@@ -106,7 +130,8 @@ export async function hostNode(
     onEvent: (event) => reportSupervision(telemetry, log, event),
     confirmCleanup: wiring.confirmCleanup,
   });
-  tree.onDeadLetter((letter) => refuseDeadLetter(desks, letter));
+  tree.onDeadLetter((letter) => bury(options, wiring, office, letter));
+  const letterOrders = answerDeadLetterOrders({ bus, subjects, clock, deadLetters, telemetry });
   const told = () => ({ roles: options.roles.join(","), ...vitals() });
   const place = { bus, subjects, node, incarnation, clock, telemetry };
   const looks = answerLooks({ ...place, pid: options.pid, tree, vitals: told, startedAtMs });
@@ -119,7 +144,7 @@ export async function hostNode(
     failed: Promise.race([
       tree.failed,
       threads.tooMany,
-      bus.closed.then((error) => error ?? new Error("the connection was closed")),
+      ...[bus, logBus].map((each) => each.closed.then((error) => error ?? new Error("the connection was closed"))),
     ]),
     spent: () => tree.spent(),
     drainOrdered: orders.ordered,
@@ -129,7 +154,11 @@ export async function hostNode(
       refuseOpen(desks);
       orders.acknowledge();
       looks.stop();
+      letterOrders.stop();
+      watched?.stop();
+      await office.close();
       stopListening();
+      await logBus.drain();
       await bus.drain();
     },
     halt: async () => {
@@ -152,11 +181,51 @@ function refuseOpen(desks: readonly Desk[]): void {
   for (const desk of desks) desk.refuseAll("not_ready", "the node left before an answer was ready");
 }
 
-async function prepareStreams({ bus, subjects, models }: HostOptions): Promise<void> {
-  const outcomes = [await ensureLeaseBucket(bus, subjects), await ensureCleanupStream(bus, subjects)];
-  for (const model of models) outcomes.push(await ensureStreams(bus, subjects, model.manifest.name));
-  for (const outcome of outcomes)
-    if (outcome.kind === "unavailable") throw new Error(`JetStream is unavailable: ${outcome.why}`);
+/** Waits for a broker that is on its way back, so that an outage does not cost the node one of its restarts. */
+async function prepareStreams(options: HostOptions): Promise<void> {
+  const { clock } = options;
+  const deadlineAtMs = clock.monotonicMs() + prepareWithinMs;
+  for (;;) {
+    const outcome = await ensureAll(options);
+    if (outcome.kind === "ready") return;
+    if (outcome.why === "full")
+      throw new Error("JetStream has no room for the streams: give it more, or a smaller --log-max");
+    if (outcome.why === "closed" || outcome.why === "denied" || clock.monotonicMs() >= deadlineAtMs)
+      throw new Error(`JetStream is unavailable: ${outcome.why}`);
+    await clock.delay(preparePauseMs);
+  }
+}
+
+async function ensureAll({ bus: only, logBus: bus = only, subjects, models, logMaxBytes }: HostOptions) {
+  const limits = withHeadroom(limitsFor(logMaxBytes));
+  const steps = [
+    () => ensureLeaseBucket(bus, subjects),
+    () => ensureCleanupStream(bus, subjects),
+    () => ensureDeadLetterStream(bus, subjects),
+    ...models.map((model) => () => ensureStreams(bus, subjects, model.manifest.name, limits)),
+  ];
+  for (const step of steps) {
+    const outcome = await step();
+    if (outcome.kind === "unavailable") return outcome;
+  }
+  return { kind: "ready" } as const;
+}
+
+/** The flight records of the models, and an ear for what operators let run again. */
+function watchFlights({ flightDir, roles, bus, subjects }: HostOptions) {
+  if (flightDir === undefined || !roles.includes("serving")) return undefined;
+  const records = new Map<string, FlightRecord>();
+  const flightOf = (model: string): FlightRecord => {
+    const record = records.get(model) ?? openFlightRecord(flightDir, model);
+    records.set(model, record);
+    return record;
+  };
+  const requeued = bus.subscribe(subjects.event(requeuedEvent), {}, ({ data }) => {
+    const parsed = parseEvent(data);
+    if (parsed.kind !== "ok") return;
+    for (const { about, id } of parsed.value.items) records.get(String(about))?.forgive(String(id));
+  });
+  return { flightOf, stop: () => requeued.unsubscribe() };
 }
 
 async function stopTree(tree: ActorTree, telemetry: Telemetry, node: string, incarnation: number): Promise<void> {
@@ -200,17 +269,24 @@ function endpointStats(counters: Counters, model: string, { lastRefusal }: Desk)
   };
 }
 
-/** A request that no actor will handle any more is refused by name; nobody waits for its deadline. */
-function refuseDeadLetter(desks: readonly Desk[], letter: DeadLetter): void {
-  for (const request of requestsIn(letter.message))
-    for (const desk of desks) desk.refuse(request, "internal", `${letter.to} gave up on it: ${letter.cause}`);
+/** A request that no actor will handle any more is refused by name; nobody waits for its deadline. A poison one leaves a letter. */
+function bury({ node, models }: HostOptions, wiring: NodeWiring, office: DeadLetterOffice, letter: DeadLetter): void {
+  const { to, cause, deliveries: attempts, atMs } = letter;
+  for (const request of requestsIn(letter.message)) {
+    // Its deadline may have closed it already; then its actor's path tells whose it was.
+    const owner =
+      wiring.models.find(({ desk }) => desk.isOpen(request)) ?? wiring.models.find((each) => isBelow(to, each));
+    const model = models.find(({ manifest }) => manifest.name === owner?.name);
+    owner?.desk.refuse(request, "internal", `${to} gave up on it: ${cause}`);
+    if (model === undefined || !isPoison(letter)) continue;
+    office.post(
+      deadLetterOfRequest(model, request, { node, phase: phaseOf(to), state: "exhausted", cause, attempts, atMs }),
+    );
+  }
 }
 
-function requestsIn(message: unknown): readonly OpenRequest[] {
-  if (typeof message !== "object" || message === null) return [];
-  if ("request" in message) return [message.request as OpenRequest];
-  if ("batch" in message) return (message.batch as { readonly requests: readonly OpenRequest[] }).requests;
-  return [];
+function isBelow(path: string, { name }: { readonly name: string }): boolean {
+  return path.startsWith(`${name}/`);
 }
 
 const loud = new Set<SupervisionEvent["kind"]>(["crashed", "escalated", "dead_letter"]);

@@ -6,6 +6,8 @@
 // F1. Natural batching: a turn takes what is queued, up to batchMax, and never waits for more.
 // F2. Parameters change between runs, never inside one. New weights are inputs of the graph; the session is never rebuilt.
 // F3. The first `coldStart` requests of a model run with the source parameters: their answer is the source model's, bit for bit.
+// F4. What was in the model when the process died is suspect to the next one: it runs alone. In flight at too many deaths, it is
+//     condemned, and reaches no model any more (supervision/flight-record.ts).
 
 import type { Engine, Parameters } from "../models/engine.js";
 import { startEngine } from "../models/engine.js";
@@ -15,6 +17,7 @@ import type { ThreadBounds } from "../models/thread-silence.js";
 import { ask } from "../supervision/ask.js";
 import type { BatchBehaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
+import { type FlightRecord, noFlightRecord } from "../supervision/flight-record.js";
 import type { Ref } from "../supervision/ref.js";
 import { timeoutDefaults } from "../transport/timeouts.js";
 import type { Desk, OpenRequest } from "./desk.js";
@@ -30,6 +33,11 @@ export interface InferenceDeps {
   /** How long the memory may take to introduce itself. */
   readonly introductionMs?: number;
   readonly threads?: ThreadBounds;
+  /** Finds requests that end the whole process; without it none is looked for. */
+  readonly flight?: FlightRecord;
+  /** Closes a request that must not reach the model any more. */
+  readonly condemn?: (request: OpenRequest, deaths: number) => void;
+  readonly openEngine?: typeof startEngine;
 }
 
 /** Where committed heads come from: the newest one now, and every later one until the signal aborts. */
@@ -52,7 +60,10 @@ interface State {
   rows: number;
 }
 
-export function inference(deps: InferenceDeps): BatchBehaviour<InferenceMessage, State> {
+/** A suspect that was told to itself: it is the only one of its turn to reach the model. */
+type InferenceTold = InferenceMessage | { readonly kind: "alone"; readonly request: OpenRequest };
+
+export function inference(deps: InferenceDeps): BatchBehaviour<InferenceTold, State> {
   return {
     batchMax: 64,
     init: (life) => init(deps, life),
@@ -68,14 +79,14 @@ export function inference(deps: InferenceDeps): BatchBehaviour<InferenceMessage,
   };
 }
 
-async function init(deps: InferenceDeps, life: Life<InferenceMessage>): Promise<State> {
+async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<State> {
   const { calibration } = deps.model;
   const remembered = await ask<BufferMessage, Remembered>(deps.buffer, (reply) => ({ kind: "introduce", reply }), {
     clock: life.clock,
     deadlineMs: deps.introductionMs ?? timeoutDefaults.introduce,
   });
   const served = await deps.heads.latest();
-  const engine = await startEngine(deps.model, life.clock, deps.threads);
+  const engine = await (deps.openEngine ?? startEngine)(deps.model, life.clock, deps.threads);
   void engine.died.then((error) => life.fail(error));
   followHeads(deps, served.seq + 1, life);
   return {
@@ -91,7 +102,7 @@ async function init(deps: InferenceDeps, life: Life<InferenceMessage>): Promise<
 }
 
 /** Only the newest head counts: one that finds the mailbox full is made up for by the next. */
-function followHeads(deps: InferenceDeps, fromSeq: number, life: Life<InferenceMessage>): void {
+function followHeads(deps: InferenceDeps, fromSeq: number, life: Life<InferenceTold>): void {
   const onHead = (served: ServedHead): void => {
     if (!life.signal.aborted) life.self.tell({ kind: "committed", served });
   };
@@ -104,10 +115,10 @@ function followHeads(deps: InferenceDeps, fromSeq: number, life: Life<InferenceM
 async function receive(
   deps: InferenceDeps,
   state: State,
-  messages: readonly InferenceMessage[],
-  turn: Turn<InferenceMessage>,
+  messages: readonly InferenceTold[],
+  turn: Turn<InferenceTold>,
 ): Promise<void> {
-  const requests = takeRequests(deps.desk, state, messages);
+  const requests = admitted(deps, takeRequests(deps.desk, state, messages), turn);
   if (requests.length === 0) return;
   const coldLeft = Math.max(0, deps.model.manifest.learning.coldStart - state.experiences - state.onTheWay);
   const cold = requests.slice(0, coldLeft);
@@ -119,13 +130,47 @@ async function receive(
   state.onTheWay += requests.length;
 }
 
+interface Taken {
+  readonly requests: OpenRequest[];
+  /** Suspects whose turn it is. */
+  readonly alone: OpenRequest[];
+}
+
+/**
+ * The requests of this turn. A suspect waits for a turn of its own, and then everybody else waits for the next: so the others are through
+ * before it may end the process, and it cannot be kept waiting by them.
+ */
+function admitted(deps: InferenceDeps, taken: Taken, turn: Turn<InferenceTold>): readonly OpenRequest[] {
+  const { flight = noFlightRecord, condemn } = deps;
+  const { requests, alone } = taken;
+  if (flight.watched === 0 && alone.length === 0) return requests;
+  const [suspect, ...later] = alone;
+  if (suspect !== undefined) {
+    for (const request of later) turn.send(turn.self, { kind: "alone", request });
+    for (const request of requests) turn.send(turn.self, { kind: "request", request });
+    return [suspect];
+  }
+  const clear: OpenRequest[] = [];
+  for (const request of requests) {
+    const standing = flight.standing(request.id);
+    if (standing === "condemned") turn.onCommit(() => condemn?.(request, flight.deaths(request.id)));
+    else if (standing === "suspect") turn.send(turn.self, { kind: "alone", request });
+    else clear.push(request);
+  }
+  return clear;
+}
+
 /** Applies what is not a request, at once, and returns the requests somebody still waits for. */
-function takeRequests(desk: Desk, state: State, messages: readonly InferenceMessage[]): OpenRequest[] {
+function takeRequests(desk: Desk, state: State, messages: readonly InferenceTold[]): Taken {
   const requests: OpenRequest[] = [];
+  const alone: OpenRequest[] = [];
   for (const message of messages) {
     switch (message.kind) {
       case "request":
         if (desk.isOpen(message.request)) requests.push(message.request);
+        break;
+      case "alone":
+        if (desk.isOpen(message.request)) alone.push(message.request);
         break;
       case "remembered":
         state.adapted = { ...message.normalisation, head: state.adapted.head };
@@ -143,7 +188,7 @@ function takeRequests(desk: Desk, state: State, messages: readonly InferenceMess
         message satisfies never;
     }
   }
-  return requests;
+  return { requests, alone };
 }
 
 async function embed(
@@ -153,7 +198,12 @@ async function embed(
   cold: boolean,
 ): Promise<EmbeddedBatch> {
   const { version } = state;
-  const embedded = await state.engine.run(stack(requests), requests.length, cold ? state.source : state.adapted);
+  const { flight = noFlightRecord } = deps;
+  const ids = requests.map(({ id }) => id);
+  flight.takeOff(ids);
+  const embedded = await state.engine
+    .run(stack(requests), requests.length, cold ? state.source : state.adapted)
+    .finally(() => flight.land(ids));
   state.runs += 1;
   state.rows += requests.length;
   return { batchId: `${deps.origin}-${requests[0]?.key}`, requests, cold, version: cold ? 0 : version, embedded };

@@ -5,6 +5,7 @@
 //
 // V1. One log record per micro-batch, under the batch's id: a redelivered batch is appended once, however often it is judged.
 // V2. No reply leaves before its experience is acknowledged. When the log cannot take it, the requests are refused `log_unavailable`.
+//     What the log does not take is back-pressure: it is told in its first and its last moment, as an event.
 // V3. The reply waits for nobody's learning: update tasks leave with the commit of the turn, by another actor.
 
 import type { ExperienceBatch } from "../models/experience.js";
@@ -29,6 +30,8 @@ export interface VoterDeps {
 }
 
 interface State {
+  /** The log took no experience the last time. */
+  held: boolean;
   records: number;
   answers: number;
   tasks: number;
@@ -36,7 +39,7 @@ interface State {
 
 export function voter(deps: VoterDeps): Behaviour<VoterMessage, State> {
   return {
-    init: () => ({ records: 0, answers: 0, tasks: 0 }),
+    init: () => ({ held: false, records: 0, answers: 0, tasks: 0 }),
     receive: (state, message, turn) => receive(deps, state, message, turn),
     summary: (state) => ({
       model: deps.model.manifest.name,
@@ -56,6 +59,7 @@ async function receive(deps: VoterDeps, state: State, message: VoterMessage, tur
     return;
   }
   const outcome = await deps.append(message.batch.batchId, judgement.record);
+  turn.onCommit(() => reportFlow(deps, state, outcome, turn));
   if (outcome.kind === "unavailable") {
     turn.send(deps.buffer, { kind: "passed", arrived });
     turn.onCommit(() => refuseAll(deps, judgement.requests, outcome.why));
@@ -96,6 +100,19 @@ function commit(deps: VoterDeps, state: State, judgement: Judgement, seq: number
 function refuseAll(deps: VoterDeps, requests: readonly OpenRequest[], why: string): void {
   for (const request of requests)
     deps.desk.refuse(request, "log_unavailable", `the log cannot take the experience: ${why}`, 250);
+}
+
+/** Says once that the log takes nothing more, and once that it does again. */
+function reportFlow(deps: VoterDeps, state: State, outcome: AppendOutcome, turn: Turn<VoterMessage>): void {
+  const isHeld = outcome.kind === "unavailable";
+  if (state.held === isHeld) return;
+  state.held = isHeld;
+  const cause = isHeld ? `the log cannot take experiences: ${outcome.why}` : "the log takes experiences again";
+  deps.telemetry.event(
+    isHeld ? "log_backpressure" : "log_flows",
+    { actor: turn.path, incarnation: turn.incarnation },
+    () => [{ about: `${deps.model.manifest.name}-experience`, cause }],
+  );
 }
 
 function report(deps: VoterDeps, turn: Turn<VoterMessage>, judgement: Judgement, seq: number): void {

@@ -15,6 +15,8 @@ import type { ReclaimedLease, WatchdogDeps, WatchdogMessage } from "./watchdog.j
 export interface WatchdogSurroundings {
   readonly identity: { readonly node: string };
   readonly bus: Bus;
+  /** For whatever JetStream keeps; `bus` when left out. */
+  readonly logBus?: Bus;
   readonly subjects: Subjects;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
@@ -28,9 +30,9 @@ const noRun = "unknown";
 type Tell = (message: WatchdogMessage) => boolean;
 
 export function wireWatchdog(around: WatchdogSurroundings): WatchdogDeps {
-  const { bus, subjects, clock, telemetry, identity } = around;
-  const log = new CleanupLog(bus, subjects, clock);
-  const leases = new LeaseWatch(bus, clock, subjects.leaseBucket);
+  const { bus, logBus = bus, subjects, clock, telemetry, identity } = around;
+  const log = new CleanupLog(logBus, subjects, clock);
+  const leases = new LeaseWatch(logBus, clock, subjects.leaseBucket);
   const said = () => ({ by: "watchdog", author: identity.node, atMs: clock.nowMs() }) as const;
   return {
     ...timing,
@@ -47,7 +49,7 @@ export function wireWatchdog(around: WatchdogSurroundings): WatchdogDeps {
     },
     declare: async (life, cause) => (await log.write({ kind: "died", ...life, ...said(), cause })).kind === "written",
     sweep: async (life, signal) => {
-      const outcome = await evictAll(bus, clock, subjects.leaseBucket, life, { forMs: cleanupWriteMaxMs, signal });
+      const outcome = await evictAll(logBus, clock, subjects.leaseBucket, life, { forMs: cleanupWriteMaxMs, signal });
       if (outcome.kind === "swept") return outcome.leases;
       throw new Error(`the leases of ${life.node} #${life.incarnation} could not be swept: ${outcome.why}`);
     },

@@ -8,24 +8,28 @@ import { openLearner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
 import { StuckThreads } from "../models/thread-silence.js";
 import { alertingKinds } from "../operations/alert-rules.js";
+import type { LoggedExperience } from "../operations/log-fold.js";
 import { ModelLog } from "../operations/model-log.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import type { CleanupHook } from "../supervision/cleanup.js";
+import type { FlightRecord } from "../supervision/flight-record.js";
 import type { Ref } from "../supervision/ref.js";
 import type { Bus } from "../transport/bus.js";
 import { encodeAlert, encodeMetrics, parseEvent, type TelemetryEvent } from "../transport/events.js";
 import { type LeaseOwner, openLease } from "../transport/lease.js";
+import type { DeadLetterRecord } from "../transport/records.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { Timeouts } from "../transport/timeouts.js";
 import type { AlerterDeps } from "./alerter.js";
 import type { BeaconDeps } from "./beacon.js";
 import type { BufferDeps } from "./buffer.js";
-import { Desk, type DeskSettings, deskDefaults } from "./desk.js";
+import { Desk, type DeskSettings, deskDefaults, type OpenRequest } from "./desk.js";
+import { deadLetterOfRequest } from "./giving-up.js";
 import { Holdings } from "./holdings.js";
 import type { HeadSource, InferenceDeps } from "./inference.js";
 import type { IntakeDeps, Served } from "./intake.js";
 import type { BufferMessage, InferenceMessage, RelayMessage, ServedHead, VoterMessage } from "./messages.js";
-import type { RelayDeps } from "./relay.js";
+import type { Outbox, RelayDeps } from "./relay.js";
 import type { UpdaterDeps } from "./updater.js";
 import type { VoterDeps } from "./voter.js";
 import type { WatchdogDeps } from "./watchdog.js";
@@ -65,6 +69,8 @@ export interface NodeWiring {
 export interface Surroundings {
   readonly identity: NodeIdentity;
   readonly bus: Bus;
+  /** For whatever JetStream keeps: a broker that hangs over a stream hangs the connections that wrote to it, and answers must leave. `bus` when left out. */
+  readonly logBus?: Bus;
   readonly subjects: Subjects;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
@@ -72,6 +78,12 @@ export interface Surroundings {
   readonly vitals: () => Readonly<Record<string, number>>;
   readonly desk?: DeskSettings;
   readonly threads?: StuckThreads;
+  /** Bound of each experience log, in bytes; the default when left out. */
+  readonly logMaxBytes?: number;
+  /** What is written down of each model's requests in flight, by the model's name; nothing when left out. */
+  readonly flightOf?: (model: string) => FlightRecord;
+  /** Takes the letter of a job that is given up. */
+  readonly giveUp?: (letter: DeadLetterRecord) => void;
 }
 
 /** Every period of the actors, in one literal. */
@@ -81,6 +93,7 @@ const timing = {
 } as const;
 /** Newest records whose tasks are published again after a restart: more than one crash can leave without them. */
 const reconciled = 256;
+const newestTaskMs = 2_000;
 
 export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
   const holdings = new Holdings();
@@ -103,17 +116,25 @@ export function wire(around: Surroundings, models: readonly Model[]): NodeWiring
 }
 
 function wireModel(around: Surroundings, model: Model, holdings: Holdings): ModelWiring {
-  const { identity, bus, subjects, telemetry, clock } = around;
+  const { identity, bus, logBus = bus, subjects, telemetry, clock } = around;
   const { counters } = telemetry;
-  const log = new ModelLog(bus, subjects, model, clock, (unreadable) => {
-    counters.add("log_unreadable");
-    telemetry.event("log_unreadable", { actor: "log", incarnation: identity.incarnation }, () => [{ ...unreadable }]);
-  });
+  const log = new ModelLog(
+    logBus,
+    subjects,
+    model,
+    clock,
+    (unreadable) => {
+      counters.add("log_unreadable");
+      telemetry.event("log_unreadable", { actor: "log", incarnation: identity.incarnation }, () => [{ ...unreadable }]);
+    },
+    around.logMaxBytes,
+  );
   const { name } = model.manifest;
   const { modelStart: startMs, memory, inference, threadEnd: endMs } = bus.timeouts;
   const bounds = { startMs, endMs, stuck: around.threads ?? new StuckThreads() };
   const desk = openDesk(around, name);
   const author = { node: identity.node, nodeIncarnation: identity.incarnation };
+  const outbox: WatchedOutbox = { behindSeq: undefined, isKnown: false };
   return {
     name: model.manifest.name,
     desk,
@@ -135,7 +156,10 @@ function wireModel(around: Surroundings, model: Model, holdings: Holdings): Mode
       telemetry,
     }),
     relay: () => ({
-      newestRecords: () => newestRecords(log),
+      model: name,
+      outbox,
+      newestRecords: () => newestRecords(log, clock, outbox),
+      recordsFrom: (fromSeq) => recordsFrom(log, fromSeq),
       publish: (task, messageId) => log.enqueue({ kind: "task", task }, messageId),
       telemetry,
     }),
@@ -147,6 +171,7 @@ function wireModel(around: Surroundings, model: Model, holdings: Holdings): Mode
       origin: identity.origin,
       introductionMs: bus.timeouts.introduce,
       threads: { ...bounds, answerMs: inference },
+      ...poisonGuard(around, model, desk),
     }),
     served: (inference, buffer) => ({
       model,
@@ -160,7 +185,7 @@ function wireModel(around: Surroundings, model: Model, holdings: Holdings): Mode
       ...author,
       store: log,
       acquireLease: (signal, holder) =>
-        holdings.acquire(holder, openLease(bus, clock, subjects.leaseBucket, name), ownerOf(identity), signal),
+        holdings.acquire(holder, openLease(logBus, clock, subjects.leaseBucket, name), ownerOf(identity), signal),
       openLearner: () => openLearner(),
       telemetry,
     }),
@@ -215,12 +240,64 @@ function headSource(log: ModelLog, model: Model): HeadSource {
   };
 }
 
-async function* newestRecords(log: ModelLog): ReturnType<RelayDeps["newestRecords"]> {
+/** A request that ends the process at every try is given up before it reaches the model again. */
+function poisonGuard(around: Surroundings, model: Model, desk: Desk): Pick<InferenceDeps, "flight" | "condemn"> {
+  const { flightOf, giveUp, clock, identity } = around;
+  if (flightOf === undefined) return {};
+  const flight = flightOf(model.manifest.name);
+  const condemn = (request: OpenRequest, deaths: number): void => {
+    const cause = `the process ended ${deaths} times while it was in the model`;
+    desk.refuse(request, "internal", cause);
+    const verdict = { node: identity.node, phase: "inference", state: "condemned", atMs: clock.nowMs() } as const;
+    giveUp?.(deadLetterOfRequest(model, request, { ...verdict, cause, attempts: deaths }));
+  };
+  return { flight, condemn };
+}
+
+interface WatchedOutbox extends Outbox {
+  /** Whether a relay of this process has looked through it: from then on it knows itself where it is. */
+  isKnown: boolean;
+}
+
+/**
+ * Where the outbox may not have been emptied. A new process begins behind the newest task on the update stream, less what other nodes may
+ * have been ahead: a relay that was held up for long, and then killed with its process, finds all of its tasks again.
+ */
+async function* newestRecords(log: ModelLog, clock: Clock, outbox: WatchedOutbox): AsyncGenerator<LoggedExperience> {
+  const { lastSeq } = await log.state("experience");
+  const newest = outbox.isKnown ? lastSeq : ((await newestTaskOf(log, clock)) ?? lastSeq);
+  const fromSeq = Math.min(newest, lastSeq) - reconciled + 1;
+  yield* recordsFrom(log, Math.max(1, Math.min(fromSeq, outbox.behindSeq ?? fromSeq)));
+  outbox.isKnown = true;
+}
+
+/** The experience that the newest task on the update stream names; marks are passed by. Undefined when no task is in sight. */
+async function newestTaskOf(log: ModelLog, clock: Clock): Promise<number | undefined> {
+  const { lastSeq, messages } = await log.state("update");
+  if (messages === 0) return undefined;
+  const reading = new AbortController();
+  // An entry that nobody can read is not told of: if it is the last one, there is nothing to wait for.
+  const cancel = clock.after(newestTaskMs, () => reading.abort());
+  let newest: number | undefined;
+  try {
+    for await (const { seq, entry } of log.updates(Math.max(1, lastSeq - reconciled + 1), reading.signal)) {
+      if (entry.kind === "task") newest = Math.max(newest ?? 0, entry.task.experience.seq);
+      if (seq >= lastSeq) break;
+    }
+  } finally {
+    cancel();
+    reading.abort();
+  }
+  return newest;
+}
+
+/** From a record to the end that the log has now. */
+async function* recordsFrom(log: ModelLog, fromSeq: number): AsyncGenerator<LoggedExperience> {
   const { lastSeq, messages } = await log.state("experience");
-  if (messages === 0) return;
+  if (messages === 0 || fromSeq > lastSeq) return;
   const reading = new AbortController();
   try {
-    for await (const record of log.experiences(Math.max(1, lastSeq - reconciled + 1), reading.signal)) {
+    for await (const record of log.experiences(fromSeq, reading.signal)) {
       yield record;
       if (record.seq >= lastSeq) return;
     }
@@ -252,7 +329,9 @@ function ownerOf({ node, incarnation, run, origin }: NodeIdentity): LeaseOwner {
   return { node, incarnation, run: run ?? origin };
 }
 
+/** Figures that nobody can hear are not taken: the longest delay of an outage is in the first beat after it. */
 function beat({ bus, subjects, identity, clock, vitals }: Surroundings): void {
+  if (!bus.connected) return;
   const { node, incarnation, run, origin } = identity;
   const sample = { node, incarnation, atMs: clock.nowMs(), values: vitals(), run: run ?? origin };
   bus.publish(subjects.metrics(node), encodeMetrics({ ...sample, rooted: run !== undefined }));

@@ -69,6 +69,13 @@ export const rules: readonly Rule[] = [
   { name: "escalated", severity: "critical", firesOn: "escalated", endsOn: [], quietAfterMs: 5 * minuteMs },
   { name: "dead_letter", severity: "warning", firesOn: "dead_letter", endsOn: [], quietAfterMs: 5 * minuteMs },
   {
+    name: "log_backpressure",
+    severity: "critical",
+    firesOn: "log_backpressure",
+    endsOn: ["log_flows"],
+    quietAfterMs: 5 * minuteMs,
+  },
+  {
     name: "unauthorised",
     severity: "warning",
     firesOn: "permission_violation",

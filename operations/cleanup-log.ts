@@ -33,7 +33,7 @@ export class CleanupLog {
   readonly #subjects: Subjects;
 
   constructor(bus: Bus, subjects: Subjects, clock: Clock) {
-    this.#log = openLog(bus, clock, patience);
+    this.#log = openLog(bus, clock, { settings: patience });
     this.#subjects = subjects;
   }
 

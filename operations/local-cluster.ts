@@ -41,6 +41,7 @@ import { findServer } from "../transport/server-binary.js";
 import { ensureCleanupStream, ensureLeaseBucket } from "../transport/streams.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 import { type Timeouts, timeoutDefaults } from "../transport/timeouts.js";
+import { feelPulse } from "./broker-pulse.js";
 import { superviseBroker } from "./broker-watch.js";
 import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
 import { obeyAsRoot } from "./drain-order.js";
@@ -67,6 +68,8 @@ export interface LocalClusterOptions {
   /** A running server; without it one is started. */
   readonly nats?: { readonly url: string; readonly user?: string; readonly password?: string };
   readonly natsServer?: string;
+  /** Bound of each model's experience log; its update stream gets an eighth of it. */
+  readonly logMaxBytes?: number;
   readonly searchPath: string;
   /** The file that node runs for a node: cli.js. */
   readonly entry: string;
@@ -246,8 +249,9 @@ async function startRoot(
   ending.push(async () => disobey());
   ending.push(async () => looks.stop());
   ending.push(async () => brokerWatch.release());
+  watchPulse(access, telemetry, deps, ending);
   return {
-    failed: Promise.race([processes.failed, brokerWatch.failed]),
+    failed: Promise.race([processes.failed, brokerWatch.failed, closedForGood(bus)]),
     restarts: () => nodeRestarts + brokerWatch.restarts,
   };
 }
@@ -270,6 +274,24 @@ async function endProcesses(
     evictAll(bus, clock, subjects.leaseBucket, { node: name, incarnation: generation, run }),
   );
   await within(clock, bus.timeouts.halt, Promise.all(freed));
+}
+
+/** A connection that nothing brings back is a crash of its owner. */
+async function closedForGood(bus: Bus): Promise<Error> {
+  const cause = await bus.closed;
+  return new Error("the root's connection to NATS was closed for good", { cause });
+}
+
+/** Of a broker of our own only: somebody else's is somebody else's to restart. */
+function watchPulse({ broker }: Access, telemetry: Telemetry, { clock, log }: LocalClusterDeps, ending: End[]): void {
+  if (broker === undefined) return;
+  const feeling = new AbortController();
+  const kill = (): void => void process.kill(broker.pid, "SIGKILL");
+  const felt = feelPulse({ broker, kill, clock, log, telemetry }, feeling.signal);
+  ending.push(async () => {
+    feeling.abort();
+    await felt;
+  });
 }
 
 function connectAs({ url, node }: Access, clock: Clock, timeouts?: Timeouts): Promise<Bus> {
@@ -322,6 +344,8 @@ function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): P
         "--enable-source-maps",
         ...[options.entry, "node", "--role", role, "--name", id],
         ...["--nats", access.url, "--cluster", options.cluster, "--run", run],
+        ...(options.logMaxBytes === undefined ? [] : ["--log-max", `${options.logMaxBytes}`]),
+        ...["--flight-dir", join(resolve(options.store), "flight")],
         ...models,
         ...(options.settings?.nodeFlags ?? []),
         ...(user === undefined ? [] : ["--user", user]),

@@ -28,7 +28,7 @@ import {
   encodeUpdate,
 } from "../transport/records.js";
 import { openSnapshots, type Snapshots } from "../transport/snapshot.js";
-import { streamLimits } from "../transport/streams.js";
+import { boundsOf, limitsFor, streamLimits } from "../transport/streams.js";
 import type { StreamKind, Subjects } from "../transport/subjects.js";
 import type { LoggedExperience, LoggedUpdate } from "./log-fold.js";
 
@@ -71,13 +71,24 @@ export class ModelLog {
   readonly #onUnreadable: (record: Unreadable) => void;
   /** Positions of the snapshots this writer stored, oldest first: as many as the stream keeps. */
   readonly #kept: { readonly experienceSeq: number; readonly updateSeq: number }[] = [];
+  readonly #experienceMaxBytes: number;
 
-  constructor(bus: Bus, subjects: Subjects, model: Model, clock: Clock, onUnreadable: (record: Unreadable) => void) {
+  constructor(
+    bus: Bus,
+    subjects: Subjects,
+    model: Model,
+    clock: Clock,
+    onUnreadable: (record: Unreadable) => void,
+    experienceMaxBytes: number = streamLimits.experienceMaxBytes,
+  ) {
+    this.#experienceMaxBytes = experienceMaxBytes;
     this.#subjects = subjects;
     this.#model = model;
     this.#name = model.manifest.name;
     this.#clock = clock;
-    this.#log = openLog(bus, clock);
+    this.#log = openLog(bus, clock, {
+      boundOf: boundsOf(subjects, this.#name, limitsFor(experienceMaxBytes)),
+    });
     this.#chain = openChain(bus, clock, this.#at("weights"));
     this.#snapshots = openSnapshots(bus, clock, this.#at("snapshot"));
     this.#onUnreadable = onUnreadable;
@@ -159,7 +170,7 @@ export class ModelLog {
     const oldest = this.#kept[0];
     const { bytes, lastSeq } = await this.state("experience");
     if (oldest === undefined || this.#kept.length < streamLimits.snapshotsKept) return;
-    if (bytes < truncateFrom * streamLimits.experienceMaxBytes) return;
+    if (bytes < truncateFrom * this.#experienceMaxBytes) return;
     const remembered = Math.max(0, lastSeq - this.#model.manifest.learning.capacity);
     await this.#log.purgeUpTo(this.#at("experience").stream, Math.min(remembered, oldest.experienceSeq));
     await this.#log.purgeUpTo(this.#at("update").stream, oldest.updateSeq);

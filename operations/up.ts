@@ -76,6 +76,7 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
       timeouts: withTimeouts(context.timeouts),
       settings: { nodeFlags: nodeFlagsOf(options), context },
       ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
+      ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
       ...aside,
       ...(nats === undefined
         ? {}

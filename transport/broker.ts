@@ -7,12 +7,22 @@
 // K2. A restart uses the ports of the first start, so that clients find it again.
 // K3. Ready means: /healthz says ok and JetStream answered a request.
 // K4. The server gets a session of its own, so that Ctrl-C in a terminal reaches the owner only and a drain can finish first.
+// K5. A restart waits until the store's disk has room: a server on a full disk cannot write its ports, nor open its log.
+//
+// What nats-server 2.9.10 does at a full disk, as seen: it acknowledges what still fits into pages it owns, then falls into a deadlock over
+// the stream, for good. No request to JetStream is answered from then on, also after room was made; a connection that published to the stream
+// hangs altogether, which is why a node has one of its own for the log; /healthz goes on saying "ok"; SIGTERM does not end it.
+// Only another process of it works again, and it has everything that was acknowledged.
+//
+// Its default for `max_file_store` is three quarters of what the disk has left at the start. A restart on a fuller disk then finds
+// the streams' reservations too large and leaves the streams out ("Error recreating stream"), which looks like an empty log. So the bound is
+// always given, and far away: streams have bounds of their own.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock } from "../models/clock.js";
-import { connectBus } from "./bus.js";
+import { ConnectError, connectBus } from "./bus.js";
 import { type Credentials, renderAccounts } from "./credentials.js";
 import { ask } from "./jetstream.js";
 import { commandOf, identify, isAlive, type ProcessIdentity } from "./process-identity.js";
@@ -32,6 +42,8 @@ export interface BrokerOptions {
   readonly timeouts?: Timeouts;
   /** Wanted client port; a free one is chosen when left out. */
   readonly port?: number;
+  /** Bytes that all streams together may reserve on disk. */
+  readonly storeMaxBytes?: number;
 }
 
 export interface BrokerExit {
@@ -58,8 +70,12 @@ export interface Broker {
   readonly alive: boolean;
   /** Called when the server ends without `stop`; returns a function that stops listening. */
   onExit(listener: (exit: BrokerExit) => void): () => void;
-  /** After a death: the same store, the same ports. */
+  /** After a death: the same store, the same ports. Waits while the disk is full. */
   restart(): Promise<void>;
+  /** Whether the store's disk has room for a server to work with. */
+  hasRoom(): Promise<boolean>;
+  /** `deaf`: the process answers, its JetStream does not. `silent`: nothing of it answers; it is dead, stopped, or starting. */
+  pulse(): Promise<"well" | "deaf" | "silent">;
   /** Ends the server and releases the store. */
   stop(): Promise<void>;
 }
@@ -68,6 +84,11 @@ const pollMs = 5;
 const loopback = "127.0.0.1";
 const payloadMax = "8MB";
 const lastWordsMax = 2_000;
+const storeMaxBytesDefault = 2 ** 40;
+/** Less than this on the disk, and a server would fail again at once. */
+const roomBytes = 1024 * 1024;
+const roomPollMs = 250;
+const healthWithinMs = 2_000;
 
 /**
  * Runs the server ($1) with its arguments, and kills it when standard input, held open by the owner alone, ends.
@@ -150,8 +171,25 @@ class EmbeddedBroker implements Broker {
   }
 
   async restart(): Promise<void> {
+    while (!(this.#stopping || (await this.hasRoom()))) await this.#options.clock.delay(roomPollMs);
     if (this.#stopping) throw new BrokerError("exited", "the broker was stopped");
     if (this.#running === undefined) await this.start();
+  }
+
+  async hasRoom(): Promise<boolean> {
+    const { bavail, bsize } = await statfs(this.#directory);
+    return bavail * bsize >= roomBytes;
+  }
+
+  async pulse(): Promise<"well" | "deaf" | "silent"> {
+    const ports = this.#ports;
+    if (ports === undefined || !this.alive || !(await isHealthy(ports.monitor))) return "silent";
+    const answers = await this.#jetStreamAnswers(ports).catch((error: unknown) => {
+      if (error instanceof ConnectError) return undefined;
+      throw error;
+    });
+    if (answers === undefined) return "silent";
+    return answers ? "well" : "deaf";
   }
 
   async start(): Promise<void> {
@@ -264,7 +302,7 @@ class EmbeddedBroker implements Broker {
   }
 
   #config(): string {
-    const { subjects, credentials, host, port } = this.#options;
+    const { subjects, credentials, host, port, storeMaxBytes = storeMaxBytesDefault } = this.#options;
     return [
       `server_name: ${JSON.stringify(`driftmend-${subjects.cluster}`)}`,
       `listen: "${host ?? loopback}:${this.#ports?.client ?? port ?? -1}"`,
@@ -272,7 +310,7 @@ class EmbeddedBroker implements Broker {
       `max_payload: ${payloadMax}`,
       `log_file: ${JSON.stringify(this.#logFile())}`,
       "logfile_size_limit: 4MB",
-      `jetstream { store_dir: ${JSON.stringify(this.#directory)} }`,
+      `jetstream { store_dir: ${JSON.stringify(this.#directory)}, max_file_store: ${storeMaxBytes} }`,
       renderAccounts(credentials, subjects),
       "",
     ].join("\n");
@@ -312,7 +350,8 @@ async function readPorts(directory: string) {
 }
 
 async function isHealthy(port: number): Promise<boolean> {
-  const response = await fetch(`http://${loopback}:${port}/healthz`).catch(() => undefined);
+  const signal = AbortSignal.timeout(healthWithinMs);
+  const response = await fetch(`http://${loopback}:${port}/healthz`, { signal }).catch(() => undefined);
   return response?.ok === true;
 }
 

@@ -3,7 +3,7 @@
 // Owns: the retry rule of a request. Does not own: the bytes (wire.ts), the connection (bus.ts).
 //
 // K1. A request keeps its id over all tries, so however often it is sent it is one experience in the log and one answer.
-// K2. It ends within its deadline: answered, refused, or failed with a name.
+// K2. It ends within its deadline: answered, refused, or failed with a name; refused, if any try was.
 
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../models/clock.js";
@@ -136,6 +136,7 @@ export class DriftmendClient {
       return { kind: "refusal", refusal: { code: "too_large", message }, tries: 0 };
     }
     const deadlineAtMs = this.#clock.monotonicMs() + question.deadlineMs;
+    let refusal: Refusal | undefined;
     for (let tries = 1; ; tries += 1) {
       const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());
       // A reply lost with a dying broker is asked for again after one try.
@@ -147,6 +148,9 @@ export class DriftmendClient {
       const settled = settle(outcome, question.parse, tries);
       const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);
       const spent = tries > question.retries || this.#clock.monotonicMs() + waitMs >= deadlineAtMs;
+      if (settled.kind === "refusal") refusal = settled.refusal;
+      // The cluster's own word for why it did not answer says more than the silence of the last try.
+      if (spent && outcome.kind === "timeout" && refusal !== undefined) return { kind: "refusal", refusal, tries };
       if (spent || !isPassing(settled)) return settled;
       await this.#clock.delay(waitMs);
     }

@@ -6,12 +6,23 @@
 // F1. A message is yielded once, in stream order. The position is kept here, never in the server: a new consumer starts behind it.
 // F2. Any doubt (silence longer than two heartbeats, a gap in the consumer's count, a reconnect, an error status) replaces the consumer.
 // F3. At most two fetches of messages are held here; a slow reader stops the fetching.
-// F4. Ends only by the signal or with the connection.
+// F4. Ends only by the signal or with the connection, or because the stream is not the one it was: made anew, gone for good, or shorter than
+//     what was read from it. That is a LogWipedError, never silence.
 
 import type { Clock } from "../models/clock.js";
 import type { Bus, Incoming } from "./bus.js";
 import { ask } from "./jetstream.js";
 import { jetStreamApi } from "./subjects.js";
+
+/** The stream lost what was read from it. Whoever folded it must begin again. */
+export class LogWipedError extends Error {
+  override readonly name = "LogWipedError";
+  readonly stream: string;
+  constructor(stream: string, why: string) {
+    super(`${stream} was wiped: ${why}`);
+    this.stream = stream;
+  }
+}
 
 export interface FollowOptions {
   /** First sequence wanted. Where it is already purged, the first one that is left comes. */
@@ -39,6 +50,8 @@ const consumerIdleMs = 10_000;
 const retryMs = 50;
 const nanosPerMs = 1_000_000;
 const batchDefault = 128;
+/** A stream that was there is missed for so long before it counts as gone. */
+const goneAfterMs = 3_000;
 
 export function follow(bus: Bus, clock: Clock, stream: string, options: FollowOptions): AsyncIterable<Followed> {
   return {
@@ -81,6 +94,10 @@ class Follower {
   #attaching = false;
   #ended = false;
   #wake: (() => void) | undefined;
+  #failure: LogWipedError | undefined;
+  /** When the stream was made, as it was at the first consumer. */
+  #created: string | undefined;
+  #missedSinceMs: number | undefined;
   #cancelSilence: (() => void) | undefined;
   #heardAtMs = 0;
 
@@ -113,6 +130,7 @@ class Follower {
         this.#wake = resolve;
       });
     }
+    if (this.#failure !== undefined) throw this.#failure;
     return undefined;
   }
 
@@ -151,10 +169,44 @@ class Follower {
         this.#bus.timeouts.consumer,
       );
       if (this.#ended) break;
-      if (created.kind === "ok" && this.#bus.connected) this.#listen(name, inbox);
+      if (created.kind === "ok" && (await this.#isSameStream()) && this.#bus.connected) this.#listen(name, inbox);
+      else if (created.kind === "refused" && this.#isGone()) this.#fail("it is not there any more");
       else await this.#clock.delay(retryMs, this.#signal);
     }
     this.#attaching = false;
+  }
+
+  /** Whether the stream is still the one that was read. False too while that cannot be asked. */
+  async #isSameStream(): Promise<boolean> {
+    const outcome = await ask(
+      this.#bus,
+      jetStreamApi.streamInfo(this.#stream),
+      undefined,
+      this.#bus.timeouts.jetstream,
+    );
+    if (outcome.kind !== "ok" || this.#ended) return false;
+    const { created, state } = outcome.body as {
+      readonly created: string;
+      readonly state: { readonly last_seq: number };
+    };
+    this.#missedSinceMs = undefined;
+    this.#created ??= created;
+    if (created !== this.#created) this.#fail(`it was made anew at ${created}`);
+    else if (state.last_seq < this.#nextSeq - 1)
+      this.#fail(`it ends at ${state.last_seq}, and ${this.#nextSeq - 1} was read from it`);
+    return !this.#ended;
+  }
+
+  /** A stream that was never seen may still be made. */
+  #isGone(): boolean {
+    if (this.#created === undefined) return false;
+    this.#missedSinceMs ??= this.#clock.monotonicMs();
+    return this.#clock.monotonicMs() - this.#missedSinceMs >= goneAfterMs;
+  }
+
+  #fail(why: string): void {
+    this.#failure = new LogWipedError(this.#stream, why);
+    this.end();
   }
 
   #config(name: string) {

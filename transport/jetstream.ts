@@ -225,11 +225,13 @@ export async function ensureStream(
     const created = await ask(bus, jetStreamApi.streamCreate(config.name), config);
     if (created.kind === "ok") return { kind: "ready" };
     if (created.kind === "unavailable") return created;
+    if (fullCodes.includes(created.code)) return { kind: "unavailable", why: "full" };
     const exists = created.code === errorCode.streamNameExists || created.code === errorCode.subjectsOverlap;
     if (!exists) throw new JetStreamError(config.name, created.code, created.description);
     const updated = await ask(bus, jetStreamApi.streamUpdate(config.name), config);
     if (updated.kind === "ok") return { kind: "ready" };
     if (updated.kind === "unavailable") return updated;
+    if (fullCodes.includes(updated.code)) return { kind: "unavailable", why: "full" };
     if (updated.code !== errorCode.streamNotFound || tries === createTries)
       throw new JetStreamError(config.name, updated.code, updated.description);
   }

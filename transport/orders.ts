@@ -385,3 +385,39 @@ function plainValue(value: unknown): Plain {
   if (typeof value !== "object" || value instanceof Uint8Array) return null;
   return summaryOf(value as Fields) as Plain;
 }
+
+/** What an operator wants done about the dead letter at a sequence of its stream. */
+export type DeadLetterOrder =
+  | { readonly kind: "requeue"; readonly seq: number }
+  | { readonly kind: "resolve"; readonly seq: number; readonly note: string };
+
+/** The order was carried out: the mark is in the log. */
+export interface DeadLetterReceipt {
+  readonly seq: number;
+  readonly jobId: string;
+  readonly atMs: number;
+}
+
+export function encodeDeadLetterOrder(order: DeadLetterOrder): Uint8Array {
+  return encodeMessage({ v: 1, ...order });
+}
+
+export function parseDeadLetterOrder(bytes: Uint8Array): Parsed<DeadLetterOrder> {
+  return parse(bytes, (fields): DeadLetterOrder => {
+    const kind = oneOf("requeue", "resolve")(fields, "kind");
+    const seq = whole(1)(fields, "seq");
+    return kind === "requeue" ? { kind, seq } : { kind, seq, note: text(1_024)(fields, "note") };
+  });
+}
+
+export function encodeDeadLetterReceipt(receipt: DeadLetterReceipt): Uint8Array {
+  return encodeMessage({ v: 1, ...receipt });
+}
+
+export function parseDeadLetterReceipt(bytes: Uint8Array): Parsed<Outcome<DeadLetterReceipt>> {
+  return parseOutcome(bytes, (fields) => ({
+    seq: whole(1)(fields, "seq"),
+    jobId: text(128)(fields, "jobId"),
+    atMs: number(0, Number.MAX_VALUE)(fields, "atMs"),
+  }));
+}

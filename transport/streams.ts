@@ -8,6 +8,7 @@
 
 import type { Bus } from "./bus.js";
 import { ensureStream, type Unavailable } from "./jetstream.js";
+import type { BoundOf } from "./log.js";
 import { bucketKeys, bucketStream, type StreamKind, type Subjects, streamKinds } from "./subjects.js";
 
 export interface StreamLimits {
@@ -29,9 +30,50 @@ export const streamLimits: StreamLimits = {
   replicas: 1,
 };
 
+/** The update stream's share of the experience log's bound: a task is a few hundred bytes, a record some thousands for each task. */
+const updateShare = 1 / 8;
+const updateMinBytes = mebibyte / 16;
+
+/** The limits that follow from a wanted bound of the experience log, in bytes; the defaults when there is none. */
+export function limitsFor(experienceMaxBytes: number | undefined): StreamLimits {
+  if (experienceMaxBytes === undefined) return streamLimits;
+  const updateMaxBytes = Math.max(updateMinBytes, Math.round(experienceMaxBytes * updateShare));
+  return { ...streamLimits, experienceMaxBytes, updateMaxBytes };
+}
+
+/** Room for what several nodes append at the same moment, all of them having found that it fits. */
+const serverHeadroomBytes = 4 * mebibyte;
+
+/** The bounds as the server gets them: above those that the nodes keep, because it must never come to its own (log.ts, L3). */
+export function withHeadroom(limits: StreamLimits): StreamLimits {
+  return {
+    ...limits,
+    experienceMaxBytes: limits.experienceMaxBytes + serverHeadroomBytes,
+    updateMaxBytes: limits.updateMaxBytes + serverHeadroomBytes,
+  };
+}
+
+/** The bounds of a model's experience and update streams, as the nodes keep them. */
+export function boundsOf(subjects: Subjects, model: string, limits: StreamLimits): BoundOf {
+  const bounds = new Map([
+    [subjects.experience(model), { stream: subjects.stream("experience", model), maxBytes: limits.experienceMaxBytes }],
+    [subjects.updates(model), { stream: subjects.stream("update", model), maxBytes: limits.updateMaxBytes }],
+  ]);
+  return (subject) => bounds.get(subject);
+}
+
 /** A publication with the same id inside this window is stored once. */
 const duplicateWindowMs = 120_000;
-const nanosPerMs = 1_000_000;
+export const nanosPerMs = 1_000_000;
+export const dayMs = 86_400_000;
+
+/** Of the dead letters: a client may come back with the same job for minutes, so the window is longer. */
+export const bookLimits = {
+  maxBytes: 16 * mebibyte,
+  maxAgeDays: 90,
+  duplicateWindowMs: 3_600_000,
+  replicas: 1,
+} as const;
 
 /** All four streams of a model; existing ones get these limits. */
 export async function ensureStreams(
@@ -69,7 +111,6 @@ export async function ensureLeaseBucket(
   });
 }
 
-const dayMs = 24 * 60 * 60 * 1_000;
 /**
  * Deaths and cleanups: tens of thousands of records of about 200 bytes, a week at most. Whoever confirms may have been stopped for long
  * (SIGSTOP), so the window in which a second confirmation is recognised is far longer than that of the log.

@@ -3,6 +3,8 @@
 // Owns: the map of names and the rule which names may become part of one.
 // Does not own: who may use a subject (credentials.ts), what a stream keeps (streams.ts).
 
+import { createHash } from "node:crypto";
+
 /** Headers, ours and the server's. */
 export const header = {
   messageId: "Nats-Msg-Id",
@@ -67,6 +69,10 @@ export interface Subjects {
   order(node: string, what: string): string;
   /** A look inside one actor; a path's slashes become dots. */
   actor(node: string, path: string): string;
+  /** Jobs of a model that an actor gave up on. */
+  deadLetters(model: string, phase: string): string;
+  /** What operators did about one job; a job's own subject, so that its newest mark is found without reading the stream. */
+  deadLetterMarks(model: string, jobId: string): string;
   /** Every request of a kind, for subscriptions and permissions. */
   readonly all: {
     readonly infer: string;
@@ -79,10 +85,16 @@ export interface Subjects {
     readonly order: string;
     readonly actor: string;
     readonly cleanup: string;
+    readonly deadLetters: string;
     actorsOf(node: string): string;
   };
   stream(kind: StreamKind, model: string): string;
   logSubject(kind: StreamKind, model: string): string;
+  /** Dead letters of all models, and the marks on them. */
+  readonly deadLetterStream: string;
+  /** Where any node takes an order about dead letters, as one of a queue group: the log is the same for all. */
+  readonly deadLetterOrders: string;
+  readonly deadLetterGroup: string;
   /** Queue group of the nodes that serve a model. */
   readonly servingGroup: string;
   /** KV bucket of the leader leases, and the key of one model's writer. */
@@ -110,13 +122,23 @@ export function subjectsOf(cluster: string): Subjects {
     chaos: (node) => `${root}.chaos.${token("node", node)}`,
     order: (node, what) => `${root}.order.${token("node", node)}.${token("key", what)}`,
     actor: (node, path) => `${root}.actor.${token("node", node)}.${actorTokens(path)}`,
+    deadLetters: (model, phase) => `${root}.dlq.${token("model", model)}.${token("key", phase)}`,
+    deadLetterMarks: (model, jobId) => `${root}.dlq.${token("model", model)}.mark.${digest(jobId)}`,
     all: wildcards(root),
     stream: (kind, model) => `${root}-${kind}-${token("model", model)}`,
     logSubject,
     servingGroup: `${root}-serving`,
     leaseBucket: `${root}-leases`,
     cleanupStream: `${root}-cleanup`,
+    deadLetterStream: `${root}-dlq`,
+    deadLetterOrders: `${root}.order.any.dlq`,
+    deadLetterGroup: `${root}-dlq`,
   };
+}
+
+/** A token for text that cannot be one. */
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
 
 function wildcards(root: string): Subjects["all"] {
@@ -131,6 +153,7 @@ function wildcards(root: string): Subjects["all"] {
     order: `${root}.order.>`,
     actor: `${root}.actor.>`,
     cleanup: `${root}.cleanup.>`,
+    deadLetters: `${root}.dlq.>`,
     actorsOf: (node) => `${root}.actor.${token("node", node)}.>`,
   };
 }

@@ -22,6 +22,19 @@ export function wholeNumber(low: number, high: number = Number.MAX_SAFE_INTEGER)
   };
 }
 
+const byteUnits: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** Bytes, as in 512MiB; `low` at least. */
+export function byteSize(low: number): (text: string) => number {
+  return (text) => {
+    const [, digits, unit = ""] = /^(\d{1,12})(KiB|MiB|GiB)?$/.exec(text) ?? [];
+    const value = Number(digits ?? Number.NaN) * (byteUnits[unit] ?? 1);
+    if (!(value >= low && Number.isSafeInteger(value)))
+      throw new InvalidArgumentError(`Give a size like 512MiB, of ${low} bytes or more.`);
+    return value;
+  };
+}
+
 /** A number above 0: requests per second. */
 export function positiveNumber(text: string): number {
   const value = /^\d{1,9}(\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;

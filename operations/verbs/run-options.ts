@@ -20,6 +20,8 @@ export interface UpOptions extends SettingOptions {
   readonly natsServer?: string;
   /** False: no process waits to be the learning node's next incarnation. */
   readonly spare?: boolean;
+  /** Bytes; bound of each model's experience log. */
+  readonly logMax?: number;
   /** The PATH variable's value: where nats-server is looked for. */
   readonly searchPath: string;
 }
@@ -62,4 +64,8 @@ export interface NodeOptions extends SettingOptions {
   readonly spent?: string;
   /** Folders of the models; the digits when left out. */
   readonly model?: readonly string[];
+  /** Bytes; bound of each model's experience log. */
+  readonly logMax?: number;
+  /** Where the node notes which requests are in its models, for its next incarnation; nowhere when left out. */
+  readonly flightDir?: string;
 }

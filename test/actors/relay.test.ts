@@ -2,10 +2,13 @@
 
 import test from "ava";
 import type { RelayMessage } from "../../actors/messages.js";
-import { type RelayDeps, relay } from "../../actors/relay.js";
-import { seededRandom } from "../../models/clock.js";
+import { type Outbox, type RelayDeps, relay } from "../../actors/relay.js";
+import { type Clock, seededRandom } from "../../models/clock.js";
 import type { ExperienceRecord, UpdateTask } from "../../models/experience.js";
+import { systemClock } from "../../supervision/clock.js";
 import type { ActorTree } from "../../supervision/system.js";
+import { VirtualClock } from "../../supervision/virtual-clock.js";
+import type { AppendOutcome } from "../../transport/log.js";
 import { answersOf, labelFor, smallSubject, taskFor } from "../models/small-world.js";
 import { deferred, smallTree } from "../supervision/small-tree.js";
 import { MemoryLog } from "./memory-log.js";
@@ -18,9 +21,18 @@ interface Scene {
   tell(...tasks: readonly UpdateTask[]): void;
 }
 
-async function scene(deps: Partial<RelayDeps> = {}, tasks = new MemoryLog<UpdateTask>()): Promise<Scene> {
+async function scene(
+  deps: Partial<RelayDeps> = {},
+  tasks = new MemoryLog<UpdateTask>(),
+  clock: Clock = systemClock,
+): Promise<Scene> {
   const around = recorded();
   const given: RelayDeps = {
+    model: "small",
+    outbox: { behindSeq: undefined },
+    recordsFrom: async function* () {
+      yield* [];
+    },
     newestRecords: async function* () {
       yield* [];
     },
@@ -28,7 +40,9 @@ async function scene(deps: Partial<RelayDeps> = {}, tasks = new MemoryLog<Update
     telemetry: around.telemetry,
     ...deps,
   };
-  const { tree } = await smallTree([{ id: "relay", restart: "permanent", behaviour: () => relay(given) }]);
+  const { tree } = await smallTree([{ id: "relay", restart: "permanent", behaviour: () => relay(given) }], {
+    deps: { clock },
+  });
   const tell: Scene["tell"] = (...told) => {
     tree.ref<RelayMessage>("relay").tell({ kind: "tasks", tasks: told });
   };
@@ -120,13 +134,115 @@ test("killed while it publishes, the relay publishes again and the stream holds 
   await tree.stop();
 });
 
-test("a task that the stream cannot take is reported as refused, by name", async (t) => {
-  const { tree, around, tell } = await scene({ publish: async () => ({ kind: "unavailable", why: "full" }) });
-  const task = taskFor({ seq: 3, index: 0 });
-  tell(task);
-  await around.bus.until(subjects.event("update_refused"));
-  t.deepEqual(around.bus.events("update_refused")[0]?.items, [{ traceId: task.traceId, guard: "log_unavailable" }]);
-  t.is(around.counters.get("updates_enqueued"), 0);
-  t.like(tree.summary("relay"), { published: 0, refused: 1 });
+/** A stream that takes so many messages, and more once there is room. */
+function bounded(room: number) {
+  const tasks = new MemoryLog<UpdateTask>();
+  const stream = {
+    tasks,
+    room,
+    tries: 0,
+    publish: async (task: UpdateTask, id: string): Promise<AppendOutcome> => {
+      stream.tries += 1;
+      if (tasks.lastSeq >= stream.room && !tasks.ids.includes(id)) return { kind: "unavailable", why: "full" };
+      return tasks.append(id, task);
+    },
+  };
+  return stream;
+}
+
+/** An experience log of which every record asks for one task, and the way to a relay over it. */
+async function held(stream: ReturnType<typeof bounded>, given: Partial<RelayDeps> = {}) {
+  const record = { ...answersOf(smallSubject(), [0, 1, 2], seededRandom(1)), learn: new Uint8Array([0, 1, 0]) };
+  const log: { readonly seq: number; readonly record: ExperienceRecord }[] = [];
+  const clock = new VirtualClock();
+  const outbox: Outbox = { behindSeq: undefined };
+  const { tree, around, tell } = await scene(
+    {
+      outbox,
+      newestRecords: async function* () {
+        yield* log.filter(({ seq }) => seq >= (outbox.behindSeq ?? log.length + 1));
+      },
+      publish: stream.publish,
+      recordsFrom: async function* (fromSeq) {
+        yield* log.filter(({ seq }) => seq >= fromSeq);
+      },
+      ...given,
+    },
+    stream.tasks,
+    clock,
+  );
+  const answer = async (count: number): Promise<void> => {
+    for (let each = 0; each < count; each += 1) {
+      const seq = log.length + 1;
+      log.push({ seq, record });
+      tell(taskFor({ seq, index: 1 }));
+      await settle();
+    }
+  };
+  return { tree, around, clock, answer, log };
+}
+
+test("(S2-15, S2-34) at the update stream's bound no task is lost: the relay goes on from the outbox when there is room", async (t) => {
+  const stream = bounded(3);
+  const { tree, around, clock, answer } = await held(stream);
+  await answer(10);
+  t.is(stream.tasks.lastSeq, 3);
+  t.like(tree.summary("relay"), { behindSeq: 4 });
+  t.deepEqual(around.bus.events("log_backpressure")[0]?.items, [
+    { about: "small-update", cause: "the update stream takes no more tasks" },
+  ]);
+  stream.room = 6;
+  await clock.advance(5_000);
+  t.like(tree.summary("relay"), { behindSeq: 7 });
+  stream.room = 100;
+  await clock.advance(5_000);
+  await answer(1);
+  t.deepEqual(
+    stream.tasks.ids,
+    Array.from({ length: 11 }, (_, index) => `${index + 1}.1`),
+    "each once, in the order of the log",
+  );
+  t.is(around.bus.events("log_backpressure").length, 1);
+  t.is(around.bus.events("log_flows").length, 1);
+  t.like(tree.summary("relay"), { behindSeq: null, published: 11 });
+  await tree.stop();
+});
+
+test("negative control: without the outbox, the tasks told while the stream was full are missing", async (t) => {
+  const stream = bounded(3);
+  const empty: RelayDeps["recordsFrom"] = async function* () {
+    yield* [];
+  };
+  const { tree, clock, answer } = await held(stream, { recordsFrom: empty });
+  await answer(10);
+  stream.room = 100;
+  await clock.advance(10_000);
+  t.deepEqual(stream.tasks.ids, ["1.1", "2.1", "3.1"]);
+  await tree.stop();
+});
+
+test("a relay that is held up does not spin: it asks less and less often, and never stops asking", async (t) => {
+  const stream = bounded(0);
+  const { tree, clock, answer } = await held(stream);
+  await answer(1);
+  await clock.advance(60_000);
+  t.true(stream.tries >= 30 && stream.tries <= 80, `${stream.tries} tries in a minute`);
+  const before = stream.tries;
+  await clock.advance(60_000);
+  t.true(stream.tries > before);
+  await tree.stop();
+});
+
+test("killed while it is behind, the relay's next incarnation goes on where it was", async (t) => {
+  const stream = bounded(2);
+  const { tree, clock, answer } = await held(stream);
+  await answer(5);
+  const killed = tree.kill("relay", "kill");
+  await clock.advance(1_000);
+  await killed;
+  stream.room = 100;
+  await answer(1);
+  await clock.advance(10_000);
+  t.deepEqual(stream.tasks.ids, ["1.1", "2.1", "3.1", "4.1", "5.1", "6.1"]);
   await tree.stop();
 });

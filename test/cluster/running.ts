@@ -65,7 +65,7 @@ export function temporaryStore(): Promise<string> {
 }
 
 export async function startRunning(
-  options: Partial<Pick<LocalClusterOptions, "models" | "spares" | "settings">> = {},
+  options: Partial<Pick<LocalClusterOptions, "models" | "spares" | "settings" | "logStore" | "logMaxBytes">> = {},
 ): Promise<Running> {
   const store = await temporaryStore();
   const searchPath = process.env.PATH ?? "";
@@ -74,14 +74,13 @@ export async function startRunning(
     {
       cluster: "driftmend",
       serving: 1,
-      models: options.models ?? [folder],
-      spares: options.spares ?? [],
+      models: [folder],
+      ...options,
       store,
       searchPath,
       entry,
       env: { PATH: searchPath },
       output,
-      ...(options.settings === undefined ? {} : { settings: options.settings }),
     },
     { clock: systemClock, random: seededRandom(7), log: openLogger("silent", { node: "root" }) },
   );

@@ -33,6 +33,8 @@ class FakeBroker implements Broker {
   }
 
   stop = async (): Promise<void> => undefined;
+  hasRoom = async (): Promise<boolean> => true;
+  pulse = async (): Promise<"well"> => "well";
 
   die(): void {
     this.alive = false;

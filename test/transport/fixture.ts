@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../supervision/clock.js";
-import { type Broker, startBroker } from "../../transport/broker.js";
+import { type Broker, type BrokerOptions, startBroker } from "../../transport/broker.js";
 import { type Bus, connectBus } from "../../transport/bus.js";
 import { type Credentials, makeCredentials, type Role } from "../../transport/credentials.js";
 import { findServer } from "../../transport/server-binary.js";
@@ -21,12 +21,12 @@ export interface Cluster {
   end(): Promise<void>;
 }
 
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(given: Partial<BrokerOptions> = {}): Promise<Cluster> {
   const binary = await findServer({ mayFetch: false });
   const store = await mkdtemp(join(tmpdir(), "driftmend-test-"));
   const subjects = subjectsOf("driftmend");
   const credentials = makeCredentials();
-  const broker = await startBroker({ binary, store, subjects, credentials, clock: systemClock });
+  const broker = await startBroker({ binary, store, subjects, credentials, clock: systemClock, ...given });
   const buses: Bus[] = [];
   return {
     broker,

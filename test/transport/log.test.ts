@@ -4,9 +4,10 @@ import test from "ava";
 import type { Clock } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
 import type { Bus } from "../../transport/bus.js";
-import type { Followed } from "../../transport/follow.js";
+import { type Followed, LogWipedError } from "../../transport/follow.js";
+import { ask } from "../../transport/jetstream.js";
 import { openLog } from "../../transport/log.js";
-import { ensureStreams } from "../../transport/streams.js";
+import { boundsOf, ensureStreams, limitsFor, streamLimits, withHeadroom } from "../../transport/streams.js";
 import { jetStreamApi } from "../../transport/subjects.js";
 import { type Cluster, said, startCluster, text } from "./fixture.js";
 
@@ -192,7 +193,7 @@ test("a full stream refuses by name and keeps what it has (S0-31)", async (t) =>
 
 test("an append with the broker down fails by name within its deadline (S2-13)", async (t) => {
   const { cluster, bus, subject } = await open(t);
-  const log = openLog(bus, systemClock, { tryMs: 100, deadlineMs: 400, pauseMs: 10 });
+  const log = openLog(bus, systemClock, { settings: { tryMs: 100, deadlineMs: 400, pauseMs: 10 } });
   const died = new Promise<void>((resolve) => void cluster.broker.onExit(() => resolve()));
   process.kill(cluster.broker.pid, "SIGKILL");
   await died;
@@ -221,4 +222,117 @@ test("how long an append takes", async (t) => {
   tookMs.sort((a, b) => a - b);
   t.log(`20 kB append: p50 ${tookMs[150]?.toFixed(2)} ms, p99 ${tookMs[297]?.toFixed(2)} ms`);
   t.pass();
+});
+
+async function failureOf(followed: AsyncIterator<Followed>): Promise<unknown> {
+  return followed.next().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+test("a follower of a log that was wiped below its place hears of it by name, and does not wait", async (t) => {
+  const { log, stream, subject } = await open(t);
+  await log.append(subject, text("1"), "1");
+  const signal = AbortSignal.timeout(20_000);
+  const beyond = log.follow(stream, { fromSeq: 5, signal })[Symbol.asyncIterator]();
+  const error = await failureOf(beyond);
+  t.true(error instanceof LogWipedError);
+  t.regex(String(error), /driftmend-experience-digits was wiped: it ends at 1, and 4 was read from it/);
+});
+
+test("a follower of a log that was made anew hears of it, also where the new one is longer", async (t) => {
+  const { cluster, bus, log, stream, subject } = await open(t);
+  for (const id of ["1", "2"]) await log.append(subject, text(id), id);
+  const followed = log.follow(stream, { fromSeq: 1, signal: AbortSignal.timeout(30_000) })[Symbol.asyncIterator]();
+  await followed.next();
+  await followed.next();
+  const waiting = failureOf(followed);
+  t.is((await ask(bus, `$JS.API.STREAM.DELETE.${stream}`, undefined)).kind, "ok");
+  await ensureStreams(bus, cluster.subjects, model);
+  for (const id of ["a", "b", "c", "d"]) await log.append(subject, text(id), id);
+  t.regex(String(await waiting), /LogWipedError.*made anew/);
+});
+
+test("a follower of a log that is gone for good hears of it; one of a log that is still to be made waits for it", async (t) => {
+  const { cluster, bus, log, stream, subject } = await open(t);
+  await log.append(subject, text("1"), "1");
+  const signal = AbortSignal.timeout(30_000);
+  const early = take(log.follow(cluster.subjects.stream("experience", "later"), { fromSeq: 1, signal }), 1);
+  const followed = log.follow(stream, { fromSeq: 1, signal })[Symbol.asyncIterator]();
+  await followed.next();
+  const waiting = failureOf(followed);
+  t.is((await ask(bus, `$JS.API.STREAM.DELETE.${stream}`, undefined)).kind, "ok");
+  t.regex(String(await waiting), /LogWipedError.*not there any more/);
+  await ensureStreams(bus, cluster.subjects, "later");
+  await log.append(cluster.subjects.experience("later"), text("x"), "x");
+  t.is((await early)[0]?.seq, 1);
+});
+
+test("(S2-34) many producers at the bound: each is told at once, what was acknowledged is there, and room lets all of them go on", async (t) => {
+  const { log, stream, subject } = await open(t, { experienceMaxBytes: 64 * 1024 });
+  const payload = new Uint8Array(2_000);
+  const acknowledged: number[] = [];
+  const produce = async (producer: number, from: number): Promise<string> => {
+    for (let index = from; ; index += 1) {
+      const startedAtMs = systemClock.monotonicMs();
+      const outcome = await log.append(subject, payload, `${producer}.${index}`);
+      if (outcome.kind === "appended") acknowledged.push(outcome.seq);
+      else return `${outcome.why} ${systemClock.monotonicMs() - startedAtMs < 10_000}`;
+    }
+  };
+  const ends = await Promise.all(Array.from({ length: 8 }, (_, producer) => produce(producer, 0)));
+  t.deepEqual(new Set(ends), new Set(["full true"]));
+  const full = await log.state(stream);
+  if (full.kind !== "state") return t.fail(full.why);
+  t.is(full.state.messages, acknowledged.length);
+  t.is(new Set(acknowledged).size, acknowledged.length);
+  await log.purgeUpTo(stream, full.state.lastSeq - 2);
+  const again = await Promise.all(
+    Array.from({ length: 8 }, (_, producer) => log.append(subject, payload, `${producer}.again`)),
+  );
+  t.true(again.every((outcome) => outcome.kind === "appended"));
+});
+
+test("the bound of the experience log decides that of the update stream", (t) => {
+  t.is(limitsFor(undefined), streamLimits);
+  t.like(limitsFor(64 * 1024 * 1024), { experienceMaxBytes: 64 * 1024 * 1024, updateMaxBytes: 8 * 1024 * 1024 });
+  t.is(limitsFor(1).updateMaxBytes, 64 * 1024);
+});
+
+/** How many acknowledged messages are no longer there once a stream of such messages is full. */
+async function lostAtTheBound(cluster: Cluster, size: number, isKept: boolean): Promise<number> {
+  const bus = await cluster.bus();
+  const { subjects } = cluster;
+  const name = `m${size}${isKept}`;
+  const bound = 64 * 1024;
+  const limits = { ...streamLimits, experienceMaxBytes: bound, updateMaxBytes: bound, weightsMaxBytes: bound };
+  await ensureStreams(bus, subjects, name, isKept ? withHeadroom(limits) : limits);
+  const log = isKept
+    ? openLog(bus, systemClock, { boundOf: boundsOf(subjects, name, limits) })
+    : openLog(bus, systemClock);
+  let acknowledged = 0;
+  while ((await log.append(subjects.updates(name), new Uint8Array(size), `${acknowledged}`)).kind === "appended")
+    acknowledged += 1;
+  const state = await log.state(subjects.stream("update", name));
+  await bus.close();
+  return acknowledged - (state.kind === "state" ? state.state.messages : 0);
+}
+
+test("(S0-31, S2-34) nothing that was acknowledged is lost at the bound, whatever its size; left to the server, some is", async (t) => {
+  const cluster = await startCluster({ storeMaxBytes: 2 ** 42 });
+  t.teardown(cluster.end);
+  const lost = { kept: 0, left: 0 };
+  for (let size = 180; size < 200; size += 1) {
+    lost.kept += await lostAtTheBound(cluster, size, true);
+    lost.left += await lostAtTheBound(cluster, size, false);
+  }
+  t.is(lost.kept, 0);
+  if ((await cluster.bus()).serverVersion.startsWith("2.9.")) t.true(lost.left > 0, "the negative control");
+});
+
+test("a server with too little room for the streams says so by name", async (t) => {
+  const cluster = await startCluster({ storeMaxBytes: 1024 * 1024 });
+  t.teardown(cluster.end);
+  t.deepEqual(await ensureStreams(await cluster.bus(), cluster.subjects, model), { kind: "unavailable", why: "full" });
 });

@@ -1,0 +1,91 @@
+// Giving up: the letters that tell what became of work that no actor will handle any more.
+//
+// Owns: which messages are jobs, and what their letters say. Does not own: where letters go (operations/dead-letter-office.ts).
+
+import type { Position } from "../models/experience.js";
+import { type Model, sizeOf } from "../models/manifest.js";
+import type { DeadLetter } from "../supervision/dead-letters.js";
+import { payloadBytesMax } from "../transport/dead-letters.js";
+import type { DeadLetterRecord, DeadPayload, DeadState } from "../transport/records.js";
+import { encodeInferenceRequest } from "../transport/wire.js";
+import type { OpenRequest } from "./desk.js";
+
+/** Why a job was given up, and when. */
+export interface Verdict {
+  readonly node: string;
+  readonly phase: string;
+  readonly state: DeadState;
+  readonly cause: string;
+  readonly attempts: number;
+  readonly atMs: number;
+}
+
+/** A request that is given up, with its own bytes where they are few enough: so it can be run again. */
+export function deadLetterOfRequest(model: Model, request: OpenRequest, verdict: Verdict): DeadLetterRecord {
+  const { id: jobId, traceId } = request;
+  return { kind: "letter", jobId, model: model.manifest.name, traceId, ...verdict, payload: payloadOf(model, request) };
+}
+
+/** The request as its asker could have sent it. Its input was scaled when it came in, so it is scaled back. */
+function payloadOf({ manifest }: Model, { id, explain, input }: OpenRequest): DeadPayload {
+  const { shape, accepts } = manifest.input;
+  const scale = accepts.find(({ dt }) => dt === "<f4")?.scale;
+  const omitted = { kind: "omitted", byteLength: input.byteLength } as const;
+  if (scale === undefined || input.length !== sizeOf(shape)) return omitted;
+  const data = scale === 1 ? input : input.map((value) => value / scale);
+  const bytes = encodeInferenceRequest({ input: { dt: "<f4", sh: shape, data }, id, explain });
+  return bytes.byteLength <= payloadBytesMax ? { kind: "request", bytes } : omitted;
+}
+
+/** An update that its writer gives up, and that every fold of the log passes by. */
+export interface PoisonedUpdate {
+  /** Its place in the update stream. */
+  readonly seq: number;
+  /** The experience it wanted to learn from. */
+  readonly of: Position;
+  readonly traceId: string;
+  readonly cause: string;
+  readonly attempts: number;
+}
+
+export function deadLetterOfUpdate(
+  model: string,
+  { node, atMs }: Pick<Verdict, "node" | "atMs">,
+  { seq, of, ...poison }: PoisonedUpdate,
+): DeadLetterRecord {
+  const jobId = `update.${of.seq}.${of.index}`;
+  return {
+    kind: "letter",
+    jobId,
+    model,
+    phase: "update",
+    state: "skipped",
+    node,
+    atMs,
+    ...poison,
+    payload: { kind: "update", seq, of },
+  };
+}
+
+/** The requests that a message carries: whoever takes it answers for them. */
+export function requestsIn(message: unknown): readonly OpenRequest[] {
+  if (typeof message !== "object" || message === null) return [];
+  if ("request" in message) return [message.request as OpenRequest];
+  if ("batch" in message) return (message.batch as { readonly requests: readonly OpenRequest[] }).requests;
+  return [];
+}
+
+/** A message whose actor ended, or was full, met a passing trouble: its asker is told, and there is nothing to look into. */
+export function isPoison(letter: DeadLetter): boolean {
+  return letter.reason === "crashed";
+}
+
+/** "digits/inference" -> "inference": the actor's own name says where it died. */
+export function phaseOf(path: string): string {
+  return (
+    path
+      .slice(path.lastIndexOf("/") + 1)
+      .replaceAll(/[^A-Za-z0-9_-]/g, "-")
+      .slice(0, 32) || "unknown"
+  );
+}
