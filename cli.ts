@@ -35,8 +35,9 @@ import type { InferOptions } from "./operations/verbs/infer.js";
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
 import type { ReplayOptions } from "./operations/verbs/replay.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
+import type { RestoreOptions } from "./operations/verbs/snapshots.js";
 import { systemClock } from "./supervision/clock.js";
-import type { FaultMode } from "./transport/orders.js";
+import type { FaultMode } from "./transport/chaos-orders.js";
 
 const roles = ["serving", "learning", "operations"] as const;
 const faultModes: readonly FaultMode[] = ["crash", "kill", "hang", "slow", "sigkill", "sigstop"];
@@ -68,6 +69,7 @@ function grammar(run: Run): Command {
   chaosVerbs(root, run);
   deadLetterVerbs(root, run);
   checkVerbs(root, run);
+  snapshotVerbs(root, run);
   return root;
 }
 
@@ -300,6 +302,26 @@ function checkVerbs(root: Command, run: Run): void {
         (await import("./operations/verbs/doctor.js")).doctor(withPath(options), terminal),
       ),
     );
+}
+
+function snapshotVerbs(root: Command, run: Run): void {
+  const snapshots = clientVerb(root, "snapshots <model>", "the snapshots that are kept of a model").helpCommand(false);
+  snapshots.action((model: string, options: ClusterOptions) =>
+    run(options, async (terminal) =>
+      (await import("./operations/verbs/snapshots.js")).listSnapshots(model, options, terminal),
+    ),
+  );
+  clientVerb(snapshots, "restore <model>", "go back to snapshot SEQ, as a new committed version")
+    .argument("[seq]", "a snapshot's sequence", wholeNumber(1))
+    .option("--until <update>", "go back to the state behind this update instead", wholeNumber(1))
+    .action((model: string, seq: number | undefined, _: unknown, command: Command) => {
+      // The verb above takes the same options, and what is typed may end up with it.
+      const options: RestoreOptions & { json?: boolean } = command.optsWithGlobals();
+      return run(options, async (terminal) => {
+        const { restoreSnapshot } = await import("./operations/verbs/snapshots.js");
+        return restoreSnapshot(model, seq, options, terminal);
+      });
+    });
 }
 
 function verb(parent: Command, usage: string, description: string): Command {

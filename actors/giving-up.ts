@@ -2,13 +2,13 @@
 //
 // Owns: which messages are jobs, and what their letters say. Does not own: where letters go (operations/dead-letter-office.ts).
 
-import type { Position } from "../models/experience.js";
 import { type Model, sizeOf } from "../models/manifest.js";
 import type { DeadLetter } from "../supervision/dead-letters.js";
 import { payloadBytesMax } from "../transport/dead-letters.js";
 import type { DeadLetterRecord, DeadPayload, DeadState } from "../transport/records.js";
 import { encodeInferenceRequest } from "../transport/wire.js";
 import type { OpenRequest } from "./desk.js";
+import type { PoisonedUpdate } from "./updater.js";
 
 /** Why a job was given up, and when. */
 export interface Verdict {
@@ -37,32 +37,25 @@ function payloadOf({ manifest }: Model, { id, explain, input }: OpenRequest): De
   return bytes.byteLength <= payloadBytesMax ? { kind: "request", bytes } : omitted;
 }
 
-/** An update that its writer gives up, and that every fold of the log passes by. */
-export interface PoisonedUpdate {
-  /** Its place in the update stream. */
-  readonly seq: number;
-  /** The experience it wanted to learn from. */
-  readonly of: Position;
-  readonly traceId: string;
-  readonly cause: string;
-  readonly attempts: number;
-}
-
+/** Undefined where nothing was to be learned: a mark, or a restore, is no job that could run again. */
 export function deadLetterOfUpdate(
   model: string,
   { node, atMs }: Pick<Verdict, "node" | "atMs">,
-  { seq, of, ...poison }: PoisonedUpdate,
-): DeadLetterRecord {
-  const jobId = `update.${of.seq}.${of.index}`;
+  { update: { seq, entry }, cause, attempts }: PoisonedUpdate,
+): DeadLetterRecord | undefined {
+  if (entry.kind !== "task") return undefined;
+  const { traceId, experience: of } = entry.task;
   return {
     kind: "letter",
-    jobId,
+    jobId: `update.${of.seq}.${of.index}`,
     model,
     phase: "update",
     state: "skipped",
     node,
     atMs,
-    ...poison,
+    traceId,
+    cause,
+    attempts,
     payload: { kind: "update", seq, of },
   };
 }

@@ -17,19 +17,22 @@ import type { Ref } from "../supervision/ref.js";
 import type { Bus } from "../transport/bus.js";
 import { encodeAlert, encodeMetrics, parseEvent, type TelemetryEvent } from "../transport/events.js";
 import { type LeaseOwner, openLease } from "../transport/lease.js";
+import { encodeRestored, parseRestoreOrder } from "../transport/operator-orders.js";
 import type { DeadLetterRecord } from "../transport/records.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { Timeouts } from "../transport/timeouts.js";
+import { encodeRefusal } from "../transport/wire.js";
 import type { AlerterDeps } from "./alerter.js";
 import type { BeaconDeps } from "./beacon.js";
 import type { BufferDeps } from "./buffer.js";
 import { Desk, type DeskSettings, deskDefaults, type OpenRequest } from "./desk.js";
-import { deadLetterOfRequest } from "./giving-up.js";
+import { deadLetterOfRequest, deadLetterOfUpdate } from "./giving-up.js";
 import { Holdings } from "./holdings.js";
 import type { HeadSource, InferenceDeps } from "./inference.js";
 import type { IntakeDeps, Served } from "./intake.js";
 import type { BufferMessage, InferenceMessage, RelayMessage, ServedHead, VoterMessage } from "./messages.js";
 import type { Outbox, RelayDeps } from "./relay.js";
+import type { RestoreAnswer, RestoreDeps } from "./restorer.js";
 import type { UpdaterDeps } from "./updater.js";
 import type { VoterDeps } from "./voter.js";
 import type { WatchdogDeps } from "./watchdog.js";
@@ -188,6 +191,11 @@ function wireModel(around: Surroundings, model: Model, holdings: Holdings): Mode
         holdings.acquire(holder, openLease(logBus, clock, subjects.leaseBucket, name), ownerOf(identity), signal),
       openLearner: () => openLearner(),
       telemetry,
+      restore: restoreOrders(around, name, log),
+      onPoison: (poison) => {
+        const letter = deadLetterOfUpdate(name, { node: identity.node, atMs: clock.nowMs() }, poison);
+        if (letter !== undefined) around.giveUp?.(letter);
+      },
     }),
   };
 }
@@ -207,6 +215,26 @@ function openDesk(
     },
     settings,
   );
+}
+
+/** Orders to the leading updater of a model; whoever does not lead is not subscribed. */
+function restoreOrders({ bus, subjects }: Surroundings, model: string, log: ModelLog): RestoreDeps {
+  return {
+    log,
+    listen: (obey) => {
+      const subscription = bus.subscribe(subjects.order(model, "restore"), {}, async (message) => {
+        const parsed = parseRestoreOrder(message.data);
+        const answer: RestoreAnswer =
+          parsed.kind === "ok"
+            ? await obey(parsed.value)
+            : { kind: "refused", code: "bad_request", message: parsed.message };
+        if (answer.kind === "restored") return void message.respond(encodeRestored(answer.restored));
+        const { bytes, headers } = encodeRefusal({ code: answer.code, message: answer.message });
+        message.respond(bytes, headers);
+      });
+      return () => subscription.unsubscribe();
+    },
+  };
 }
 
 function experienceSource(log: ModelLog): BufferDeps["source"] {

@@ -17,7 +17,7 @@ import type { ProcessSpec } from "../supervision/process-spec.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
 import { type Credentials, makeCredentials } from "../transport/credentials.js";
-import { encodeLookRequest, parseActorLook, parseTree } from "../transport/orders.js";
+import { encodeLookRequest, parseActorLook, parseTree } from "../transport/look-orders.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 import { type CountReport, type LoadOrder, type LoadReport, passwordVariable } from "./conversation.js";
 

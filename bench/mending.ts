@@ -22,7 +22,7 @@ import type { ProcessEvent } from "../supervision/process-spec.js";
 import { startTree } from "../supervision/system.js";
 import { type Bus, connectBus } from "../transport/bus.js";
 import { DriftmendClient } from "../transport/client.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../transport/orders.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
 import type { Commit } from "../transport/records.js";
 import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
 import { quantile } from "./statistics.js";

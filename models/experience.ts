@@ -75,10 +75,26 @@ export interface Mark {
   readonly experienceSeq: number;
 }
 
+/** Goes back to the parameters of an earlier position, as a new version. Carries all it needs, so that every fold gives the same bits. */
+export interface Restore {
+  readonly model: string;
+  readonly node: string;
+  readonly atMs: number;
+  /** Whence: the position and the version that the parameters had there, and the snapshot if one was named. For people. */
+  readonly from: { readonly updateSeq: number; readonly version: number; readonly snapshot?: number | undefined };
+  /** All [width * classes + classes], as in models/guarded-step.ts. */
+  readonly head: Float32Array;
+  readonly served: Float32Array;
+  readonly firstMoment: Float32Array;
+  readonly secondMoment: Float32Array;
+  readonly steps: number;
+}
+
 /** One message of the update stream. */
 export type UpdateEntry =
   | { readonly kind: "task"; readonly task: UpdateTask }
-  | { readonly kind: "mark"; readonly mark: Mark };
+  | { readonly kind: "mark"; readonly mark: Mark }
+  | { readonly kind: "restore"; readonly restore: Restore };
 
 export function rowsOf(batch: ExperienceBatch): number {
   return batch.ids.length;

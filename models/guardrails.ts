@@ -9,7 +9,7 @@ import type { LearningSettings } from "./settings.js";
 import { argmax, at, headLogits, logSoftmax } from "./softmax.js";
 
 /** Why a task did not become a version. */
-export type Refusal = "kl" | "anchors" | "nan" | "cold" | "no_material" | "disabled";
+export type Refusal = "kl" | "anchors" | "nan" | "cold" | "no_material" | "disabled" | "poison";
 
 /** What a step would lead to. */
 export interface Prospect {

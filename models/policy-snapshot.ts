@@ -40,6 +40,8 @@ const headerSchema = z.strictObject({
       cold: count,
       no_material: count,
       disabled: count,
+      // Snapshots that were stored before an update could be skipped do not name it.
+      poison: count.default(0),
     }),
     rowsSkipped: count,
     rowsRepeated: count,

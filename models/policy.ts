@@ -10,6 +10,8 @@
 // P3. A position is learned from once; a second task for it, within `taskWindow` tasks, is a duplicate.
 // P4. Whatever fails in between, the state is that before the task or that after it.
 // P5. Of two records of one request id the first counts: the row of the second is passed by, and a task that names it is a duplicate.
+// P6. What the chain of commits says was skipped moves the position on and changes nothing else. A restore brings its parameters along;
+//     what was folded from experience (moments, replay) stays.
 import { createHash } from "node:crypto";
 import type { BlockArray } from "./blocks.js";
 import { seededRandom } from "./clock.js";
@@ -18,6 +20,7 @@ import {
   type ExperienceRecord,
   type LateLabel,
   type Mark,
+  type Restore,
   rowsOf,
   type UpdateTask,
 } from "./experience.js";
@@ -121,7 +124,8 @@ export function sourcePolicy({ manifest, calibration }: Subject): Policy {
 /** Takes one record of the experience log in. Records come in rising order; one that does not fit the model throws. */
 export function foldExperience(policy: Policy, seq: number, record: ExperienceRecord, subject: Subject): void {
   if (seq <= policy.experienceSeq) throw new Error(`experience ${seq} comes after ${policy.experienceSeq}`);
-  if (record.model !== policy.model) throw new Error(`a record of ${record.model} in the log of ${policy.model}`);
+  const why = misfit(record, subject);
+  if (why !== null) throw new Error(`experience ${seq}: ${why}`);
   switch (record.kind) {
     case "answers":
       foldAnswers(policy, seq, record, subject);
@@ -160,6 +164,35 @@ export function applyMark(policy: Policy, updateSeq: number, mark: Mark): void {
   if (mark.model !== policy.model) throw new Error(`a mark of ${mark.model} for ${policy.model}`);
   policy.horizonSeq = assertNext(policy, updateSeq, mark.experienceSeq);
   policy.updateSeq = updateSeq;
+}
+
+/** Passes an update by that the chain of commits names as skipped (P5). */
+export function applySkip(policy: Policy, updateSeq: number): StepOutcome {
+  if (updateSeq <= policy.updateSeq) throw new Error(`update ${updateSeq} comes after ${policy.updateSeq}`);
+  policy.updateSeq = updateSeq;
+  policy.counters.refused.poison += 1;
+  return { kind: "refused", guard: "poison", version: policy.version };
+}
+
+/** Takes the parameters that the entry brings along (P5); those that do not fit the model throw, and change nothing. */
+export function applyRestore(policy: Policy, updateSeq: number, restore: Restore): void {
+  if (restore.model !== policy.model) throw new Error(`a restore of ${restore.model} for ${policy.model}`);
+  assertNext(policy, updateSeq, 0);
+  const { head, served, firstMoment, secondMoment, steps } = restore;
+  for (const array of [head, served, firstMoment, secondMoment])
+    if (array.length !== policy.head.length || !allFinite(array))
+      throw new Error(`the parameters that update ${updateSeq} restores do not fit ${policy.model}`);
+  Object.assign(policy, { head, served, firstMoment, secondMoment, steps, updateSeq, version: policy.version + 1 });
+}
+
+/** Why no fold of this model can take the record in; null when it can. */
+export function misfit(record: ExperienceRecord, { manifest, calibration }: Subject): string | null {
+  if (record.model !== manifest.name) return `a record of ${record.model} in the log of ${manifest.name}`;
+  if (record.kind === "label") return null;
+  const rows = rowsOf(record);
+  const { width, channels } = calibration;
+  const fits = record.embeddings.length === rows * width && record.moments.length === rows * 2 * channels;
+  return fits ? null : `it does not have the shape of ${manifest.name}`;
 }
 
 /** sha256, hex, over every bit that decides what this policy does next. */
@@ -202,7 +235,15 @@ export function decidingArrays(policy: Policy): Record<string, BlockArray> {
 }
 
 function noCounts(): Counters {
-  const refused: Record<Refusal, number> = { kl: 0, anchors: 0, nan: 0, cold: 0, no_material: 0, disabled: 0 };
+  const refused: Record<Refusal, number> = {
+    kl: 0,
+    anchors: 0,
+    nan: 0,
+    cold: 0,
+    no_material: 0,
+    disabled: 0,
+    poison: 0,
+  };
   return {
     applied: 0,
     duplicates: 0,
@@ -218,9 +259,6 @@ function noCounts(): Counters {
 function foldAnswers(policy: Policy, seq: number, batch: ExperienceBatch, { manifest, calibration }: Subject): void {
   const rows = rowsOf(batch);
   const { width, channels } = calibration;
-  if (batch.embeddings.length !== rows * width || batch.moments.length !== rows * 2 * channels) {
-    throw new Error(`experience ${seq} does not have the shape of ${policy.model}`);
-  }
   const { stages, trust } = manifest.learning;
   for (let row = 0; row < rows; row++) {
     const embedding = batch.embeddings.subarray(row * width, (row + 1) * width);

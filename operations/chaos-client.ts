@@ -4,7 +4,6 @@
 
 import type { Bus } from "../transport/bus.js";
 import type { RequestFailure } from "../transport/bus-outcome.js";
-import type { Parsed } from "../transport/fields.js";
 import {
   type ActiveChaos,
   type ActiveFault,
@@ -18,7 +17,8 @@ import {
   parseChaosReceipt,
   parseGranted,
   parseHalted,
-} from "../transport/orders.js";
+} from "../transport/chaos-orders.js";
+import type { Parsed } from "../transport/fields.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { Outcome, RefusalCode } from "../transport/wire.js";
 

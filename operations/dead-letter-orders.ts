@@ -17,7 +17,7 @@ import {
   type DeadLetterReceipt,
   encodeDeadLetterReceipt,
   parseDeadLetterOrder,
-} from "../transport/orders.js";
+} from "../transport/operator-orders.js";
 import { decodeUpdate, encodeUpdate } from "../transport/records.js";
 import { header, type Subjects } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";

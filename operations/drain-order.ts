@@ -10,7 +10,7 @@ import type { Clock } from "../models/clock.js";
 import type { ProcessTree } from "../supervision/process-root.js";
 import { describeProcessExit } from "../supervision/process-spec.js";
 import type { Bus, Incoming } from "../transport/bus.js";
-import { encodeDrainReceipt, parseDrainOrder } from "../transport/orders.js";
+import { encodeDrainReceipt, parseDrainOrder } from "../transport/operator-orders.js";
 import type { Subjects } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";
 

@@ -8,7 +8,8 @@
 // C3. Whoever halts chaos ends this run too: by telemetry at once, by the root's word within a second.
 
 import type { Clock } from "../models/clock.js";
-import type { FaultMode, TreeNode } from "../transport/orders.js";
+import type { FaultMode } from "../transport/chaos-orders.js";
+import type { TreeNode } from "../transport/look-orders.js";
 import { askFault, type ChaosDoor, keepSchedule, releaseSchedule } from "./chaos-client.js";
 import {
   type Candidate,

@@ -6,7 +6,8 @@
 // S2. A target is drawn as a share of the candidates' list, which is sorted by name: the same tree and seed give the same targets.
 
 import { type Random, seededRandom } from "../models/clock.js";
-import type { FaultMode, TreeNode } from "../transport/orders.js";
+import type { FaultMode } from "../transport/chaos-orders.js";
+import type { TreeNode } from "../transport/look-orders.js";
 import { brokerName } from "./broker-watch.js";
 
 export const targetKinds = ["actors", "nodes", "broker"] as const;

@@ -7,7 +7,7 @@ import type { ActorTree } from "../supervision/system.js";
 import type { TreeNode } from "../supervision/tree.js";
 import type { Bus, Incoming } from "../transport/bus.js";
 import { encodeMessage, type PlainMap } from "../transport/codec.js";
-import { encodeActorLook, encodeTree } from "../transport/orders.js";
+import { encodeActorLook, encodeTree } from "../transport/look-orders.js";
 import { actorPathOf, type Subjects } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";
 import { takeNodeFaults } from "./node-faults.js";

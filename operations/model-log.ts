@@ -5,13 +5,14 @@
 //
 // G1. A record that cannot be decoded is skipped by every reader alike, and reported: the fold stays the same everywhere. In the
 //     experience log its place is told, so that who waits for a position (a node that catches up, a mark) is not kept waiting by it.
-// G2. Truncation keeps what the oldest kept snapshot needs to be folded on from, and as many records as a memory may hold.
+//     A record that does not fit the model is as unreadable as one that cannot be decoded.
+// G2. Truncation keeps what the oldest kept snapshot needs to be folded on from, and as many records as a memory may hold. The kept snapshots are those in the
+//     stream, whoever stored them, so that a writer that has just started truncates as one that has run for long.
 
 import type { Clock } from "../models/clock.js";
 import type { ExperienceBatch, ExperienceRecord, LateLabel, UpdateEntry } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
-import { type Policy, sourcePolicy } from "../models/policy.js";
-import { decodePolicy, encodePolicy } from "../models/policy-snapshot.js";
+import { misfit, type Policy } from "../models/policy.js";
 import type { Bus } from "../transport/bus.js";
 import { type Chain, type CommitOutcome, openChain } from "../transport/chain.js";
 import type { Parsed } from "../transport/fields.js";
@@ -27,9 +28,10 @@ import {
   encodeExperience,
   encodeUpdate,
 } from "../transport/records.js";
-import { openSnapshots, type Snapshots } from "../transport/snapshot.js";
+import { openSnapshots, type SnapshotListing } from "../transport/snapshot.js";
 import { boundsOf, limitsFor, streamLimits } from "../transport/streams.js";
 import type { StreamKind, Subjects } from "../transport/subjects.js";
+import { KeptSnapshots, type PolicyAt, type StartingPoint } from "./kept-snapshots.js";
 import type { LoggedExperience, LoggedUpdate } from "./log-fold.js";
 
 /** A record that no reader understands: somebody else wrote it, or it is damaged. */
@@ -67,12 +69,11 @@ export class ModelLog {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #chain: Chain;
-  readonly #snapshots: Snapshots;
+  readonly #snapshots: KeptSnapshots;
   readonly #onUnreadable: (record: Unreadable) => void;
-  /** Positions of the snapshots this writer stored, oldest first: as many as the stream keeps. */
-  readonly #kept: { readonly experienceSeq: number; readonly updateSeq: number }[] = [];
-  readonly #experienceMaxBytes: number;
+  readonly #truncateFromBytes: number;
 
+  /** `experienceMaxBytes`: the bound of the experience stream, if it is not the usual one. */
   constructor(
     bus: Bus,
     subjects: Subjects,
@@ -81,7 +82,6 @@ export class ModelLog {
     onUnreadable: (record: Unreadable) => void,
     experienceMaxBytes: number = streamLimits.experienceMaxBytes,
   ) {
-    this.#experienceMaxBytes = experienceMaxBytes;
     this.#subjects = subjects;
     this.#model = model;
     this.#name = model.manifest.name;
@@ -90,8 +90,15 @@ export class ModelLog {
       boundOf: boundsOf(subjects, this.#name, limitsFor(experienceMaxBytes)),
     });
     this.#chain = openChain(bus, clock, this.#at("weights"));
-    this.#snapshots = openSnapshots(bus, clock, this.#at("snapshot"));
     this.#onUnreadable = onUnreadable;
+    this.#truncateFromBytes = truncateFrom * experienceMaxBytes;
+    this.#snapshots = new KeptSnapshots({
+      model,
+      snapshots: openSnapshots(bus, clock, this.#at("snapshot")),
+      reading: (what, read) => this.#reading(what, read),
+      state: (kind) => this.state(kind),
+      onUnreadable: (seq, message) => onUnreadable({ stream: "snapshot", seq, message }),
+    });
   }
 
   append(batchId: string, record: ExperienceBatch | LateLabel): Promise<AppendOutcome> {
@@ -109,7 +116,7 @@ export class ModelLog {
   /** Experience records from `fromSeq` on, then each new one. Each is decoded when its `record` is first looked at. */
   async *experiences(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedExperience> {
     for await (const { seq, bytes } of this.#follow("experience", fromSeq, signal))
-      yield undecoded(seq, () => this.#decode("experience", seq, decodeExperience(bytes)));
+      yield undecoded(seq, () => this.#decode("experience", seq, this.#fitting(decodeExperience(bytes))));
   }
 
   async *updates(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedUpdate> {
@@ -137,6 +144,14 @@ export class ModelLog {
     return outcome.kind === "unavailable" ? undefined : outcome.state.lastSeq;
   }
 
+  /** The link of the chain at a sequence; undefined when it is not kept or nobody can read it. */
+  async commitAt(seq: number): Promise<LoggedCommit | undefined> {
+    const outcome = await this.#reading(`commit ${seq}`, () => this.#log.get(this.#at("weights").stream, seq));
+    if (outcome.kind === "none") return undefined;
+    const commit = this.#decode("weights", seq, decodeCommit(outcome.message.bytes));
+    return commit === undefined ? undefined : { seq, commit };
+  }
+
   async lastCommit(): Promise<LoggedCommit | undefined> {
     const outcome = await this.#reading("the newest commit", () => this.#chain.head());
     if (outcome.kind === "none") return undefined;
@@ -146,34 +161,50 @@ export class ModelLog {
     return { seq, commit: commit.value };
   }
 
-  /** The policy to fold on from: the newest intact snapshot, or the source. */
+  /** The policy to fold on from: the newest snapshot that can be used, or the source. */
   async newestPolicy(): Promise<Policy> {
-    const outcome = await this.#reading("the newest snapshot", () => this.#snapshots.newest());
-    if (outcome.kind === "none") return sourcePolicy(this.#model);
-    const decoded = decodePolicy(outcome.bytes, this.#model);
-    if (decoded.kind === "policy") return decoded.policy;
-    this.#onUnreadable({ stream: "snapshot", seq: outcome.seq, message: decoded.why });
-    return sourcePolicy(this.#model);
+    return (await this.startingPoint()).policy;
   }
 
-  /** Stores a snapshot, and removes from the log what neither the kept snapshots nor a memory needs (G2). */
-  async saveSnapshot(policy: Policy): Promise<void> {
-    const outcome = await this.#snapshots.put(encodePolicy(policy));
-    if (outcome.kind !== "stored")
-      throw new Error(`the snapshot of ${this.#name} could not be stored: ${outcome.kind}`);
-    this.#kept.push({ experienceSeq: policy.experienceSeq, updateSeq: policy.updateSeq });
-    if (this.#kept.length > streamLimits.snapshotsKept) this.#kept.shift();
-    await this.#truncate();
+  startingPoint(): Promise<StartingPoint> {
+    return this.#snapshots.newest();
   }
 
-  async #truncate(): Promise<void> {
-    const oldest = this.#kept[0];
+  /** The source, if the logs still reach back to it; a NothingToFoldFromError otherwise. */
+  sourcePolicy(): Promise<Policy> {
+    return this.#snapshots.source();
+  }
+
+  /** Newest first. */
+  snapshots(): Promise<readonly SnapshotListing[]> {
+    return this.#snapshots.list();
+  }
+
+  snapshotAt(seq: number): Promise<PolicyAt> {
+    return this.#snapshots.at(seq);
+  }
+
+  /** `behind`: sequence of the snapshot before it, 0 for none; `fenced` when another writer has stored one since. */
+  saveSnapshot(policy: Policy, behind: number): ReturnType<KeptSnapshots["put"]> {
+    return this.#snapshots.put(policy, behind);
+  }
+
+  /** Removes from the log what neither the kept snapshots nor a memory needs (G2). */
+  async truncate(): Promise<void> {
     const { bytes, lastSeq } = await this.state("experience");
-    if (oldest === undefined || this.#kept.length < streamLimits.snapshotsKept) return;
-    if (bytes < truncateFrom * this.#experienceMaxBytes) return;
+    if (bytes < this.#truncateFromBytes) return;
+    const places = await this.#snapshots.places(streamLimits.snapshotsKept);
+    if (places.length < streamLimits.snapshotsKept) return;
     const remembered = Math.max(0, lastSeq - this.#model.manifest.learning.capacity);
-    await this.#log.purgeUpTo(this.#at("experience").stream, Math.min(remembered, oldest.experienceSeq));
-    await this.#log.purgeUpTo(this.#at("update").stream, oldest.updateSeq);
+    const experienceSeq = Math.min(remembered, ...places.map((place) => place.experienceSeq));
+    const updateSeq = Math.min(...places.map((place) => place.updateSeq));
+    if (experienceSeq > 0) await this.#log.purgeUpTo(this.#at("experience").stream, experienceSeq);
+    if (updateSeq > 0) await this.#log.purgeUpTo(this.#at("update").stream, updateSeq);
+  }
+
+  #fitting(decoded: Parsed<ExperienceRecord>): Parsed<ExperienceRecord> {
+    const why = decoded.kind === "ok" ? misfit(decoded.value, this.#model) : null;
+    return why === null ? decoded : { kind: "refused", code: "bad_request", message: why };
   }
 
   #follow(kind: StreamKind, fromSeq: number, signal: AbortSignal): AsyncIterable<Followed> {

@@ -26,7 +26,7 @@ import {
   type FaultMode,
   parseChaosOrder,
   parseGranted,
-} from "../transport/orders.js";
+} from "../transport/chaos-orders.js";
 import { type Subjects, userOfInbox } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";
 import type { Telemetry } from "./telemetry.js";

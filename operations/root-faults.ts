@@ -21,7 +21,7 @@ import {
   encodeHalted,
   type FaultClaim,
   parseChaosOrder,
-} from "../transport/orders.js";
+} from "../transport/chaos-orders.js";
 import { type Subjects, userOfInbox } from "../transport/subjects.js";
 import { encodeRefusal, type Refusal } from "../transport/wire.js";
 import { type BrokerWatch, brokerName } from "./broker-watch.js";

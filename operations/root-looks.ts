@@ -3,7 +3,7 @@
 // Owns: what is answered under the node name "root". Does not own: the nodes' own trees (looks.ts answers there), who may ask.
 
 import type { TreeNode as LiveNode } from "../supervision/tree.js";
-import { encodeLookRequest, encodeTree, parseTree, type TreeNode } from "../transport/orders.js";
+import { encodeLookRequest, encodeTree, parseTree, type TreeNode } from "../transport/look-orders.js";
 import { type BrokerWatch, brokerName } from "./broker-watch.js";
 import { type RootFaultDeps, type RootFaults, takeRootFaults } from "./root-faults.js";
 

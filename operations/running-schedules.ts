@@ -6,7 +6,7 @@
 // S2. A halted schedule stays halted: its program is refused at its next word. The newest ones are remembered, which is more than can run.
 
 import type { Clock } from "../models/clock.js";
-import type { ActiveSchedule } from "../transport/orders.js";
+import type { ActiveSchedule } from "../transport/chaos-orders.js";
 
 const rememberedMax = 256;
 

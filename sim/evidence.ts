@@ -11,7 +11,7 @@ import { type Replayed, replayModel } from "../operations/replay.js";
 import type { DemoReport } from "../operations/terminal/report.js";
 import { type Bus, connectBus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../transport/orders.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 
 export interface Evidence {

@@ -11,7 +11,7 @@ import { candidatesIn, drawn, faultSchedule } from "../operations/fault-schedule
 import type { ChaosTally } from "../operations/terminal/report.js";
 import { connectBus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../transport/orders.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
 import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
 
 export interface WorkerChaosOptions {

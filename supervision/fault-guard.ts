@@ -7,7 +7,7 @@
 // G2. A target has one fault at a time.
 // G3. No fault takes the last restart that the root has left: the next crash, ours or not, would end the whole cluster.
 
-import type { ActiveFault } from "../transport/orders.js";
+import type { ActiveFault } from "../transport/chaos-orders.js";
 import type { RefusalCode } from "../transport/wire.js";
 
 export interface PoolMember {

@@ -7,7 +7,7 @@
 // F2. Halting ends what lasts. A kill is over when it is done: nothing of it can be taken back, so it is not counted.
 
 import type { Clock } from "../models/clock.js";
-import type { ActiveFault } from "../transport/orders.js";
+import type { ActiveFault } from "../transport/chaos-orders.js";
 
 export interface NewFault {
   readonly node: string;

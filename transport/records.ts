@@ -13,14 +13,46 @@ import {
   type LateLabel,
   type Mark,
   type Position,
+  type Restore,
   rowsOf,
   type UpdateEntry,
   type UpdateTask,
 } from "../models/experience.js";
 import { halvesOf, numbersOf } from "../models/half.js";
 import { type ArrayOf, type Dtype, encodeMessage, type Fields, type PlainMap } from "./codec.js";
-import { column, inside, number, oneOf, optional, type Parsed, parse, text, texts, whole, wrong } from "./fields.js";
+import {
+  column,
+  inside,
+  list,
+  number,
+  oneOf,
+  optional,
+  type Parsed,
+  parse,
+  text,
+  texts,
+  whole,
+  wrong,
+} from "./fields.js";
 import { plainPosition, positionIn } from "./wire.js";
+
+/** How the writer stands to what follows a commit, while something there ended writers. */
+export interface Trying {
+  /** How often what follows was begun since the last progress. */
+  readonly times: number;
+  /** So many updates from here on are applied one by one; 0 = in batches. */
+  readonly alone: number;
+  /** What the last try died of, when it could say so. */
+  readonly cause?: string | undefined;
+}
+
+/** Updates that every fold passes by. */
+export interface Skipped {
+  /** Their sequences, rising: the newest ones. */
+  readonly seqs: readonly number[];
+  /** The list names every skip behind this sequence; older ones may have been dropped from it. */
+  readonly wholeFrom: number;
+}
 
 /** One link of a model's weights chain: what the fold of the log gave up to `updateSeq`, and what serving uses from it. */
 export interface Commit {
@@ -46,8 +78,11 @@ export interface Commit {
     readonly duplicates: number;
   };
   readonly atMs: number;
+  readonly trying?: Trying | undefined;
+  readonly skipped?: Skipped | undefined;
 }
 
+const skippedMax = 4_096;
 const name = text(64);
 const atMs = number(0, Number.MAX_VALUE);
 
@@ -136,16 +171,51 @@ function labelIn(fields: Fields): LateLabel {
 
 export function encodeUpdate(entry: UpdateEntry): Uint8Array {
   if (entry.kind === "mark") return encodeMessage({ v: 1, kind: entry.kind, ...entry.mark });
+  if (entry.kind === "restore") return encodeRestore(entry.restore);
   const { experience, ...task } = entry.task;
   return encodeMessage({ v: 1, kind: entry.kind, ...task, experience: plainPosition(experience) });
 }
 
 export function decodeUpdate(bytes: Uint8Array): Parsed<UpdateEntry> {
-  return parse(bytes, (fields) =>
-    oneOf("task", "mark")(fields, "kind") === "mark"
-      ? { kind: "mark", mark: markIn(fields) }
-      : { kind: "task", task: taskIn(fields) },
+  return parse(bytes, (fields) => {
+    const kind = oneOf("task", "mark", "restore")(fields, "kind");
+    if (kind === "mark") return { kind, mark: markIn(fields) };
+    return kind === "restore" ? { kind, restore: restoreIn(fields) } : { kind, task: taskIn(fields) };
+  });
+}
+
+function encodeRestore(restore: Restore): Uint8Array {
+  const { head, served, firstMoment, secondMoment, ...rest } = restore;
+  const parameters = (data: Float32Array) => ({ dt: "<f4", sh: [data.length], data }) as const;
+  return encodeMessage(
+    { v: 1, kind: "restore", ...rest, from: { ...rest.from } },
+    {
+      head: parameters(head),
+      served: parameters(served),
+      firstMoment: parameters(firstMoment),
+      secondMoment: parameters(secondMoment),
+    },
   );
+}
+
+function restoreIn(fields: Fields): Restore {
+  const count = whole(0);
+  const parameters = (field: string) => column(fields, field, "<f4", [-1]);
+  return {
+    model: name(fields, "model"),
+    node: name(fields, "node"),
+    atMs: atMs(fields, "atMs"),
+    from: inside(fields, "from", (inner, prefix) => ({
+      updateSeq: count(inner, `${prefix}updateSeq`),
+      version: count(inner, `${prefix}version`),
+      snapshot: optional(inner, `${prefix}snapshot`, count),
+    })),
+    head: parameters("head"),
+    served: parameters("served"),
+    firstMoment: parameters("firstMoment"),
+    secondMoment: parameters("secondMoment"),
+    steps: count(fields, "steps"),
+  };
 }
 
 function markIn(fields: Fields): Mark {
@@ -169,11 +239,15 @@ function taskIn(fields: Fields): UpdateTask {
 }
 
 export function encodeCommit(commit: Commit): Uint8Array {
-  const { served, counters, ...head } = commit;
-  return encodeMessage(
-    { v: 1, ...head, counters: { ...counters, refused: { ...counters.refused } } },
-    { served: { dt: "<f4", sh: [served.length], data: served } },
-  );
+  const { served, counters, trying, skipped, ...rest } = commit;
+  const head: PlainMap = {
+    v: 1,
+    ...rest,
+    counters: { ...counters, refused: { ...counters.refused } },
+    ...(trying === undefined ? {} : { trying: { ...trying } }),
+    ...(skipped === undefined ? {} : { skipped: { ...skipped } }),
+  };
+  return encodeMessage(head, { served: { dt: "<f4", sh: [served.length], data: served } });
 }
 
 export function decodeCommit(bytes: Uint8Array): Parsed<Commit> {
@@ -195,7 +269,25 @@ export function decodeCommit(bytes: Uint8Array): Parsed<Commit> {
       duplicates: count(inner, `${prefix}duplicates`),
     })),
     atMs: atMs(fields, "atMs"),
+    trying: optional(fields, "trying", tryingIn),
+    skipped: optional(fields, "skipped", skippedIn),
   }));
+}
+
+function tryingIn(fields: Fields, field: string): Trying {
+  return inside(fields, field, (inner, prefix) => ({
+    times: whole(0)(inner, `${prefix}times`),
+    alone: whole(0)(inner, `${prefix}alone`),
+    cause: optional(inner, `${prefix}cause`, text(1_024)),
+  }));
+}
+
+function skippedIn(fields: Fields, field: string): Skipped {
+  return inside(fields, field, (inner, prefix) => {
+    const seqs = list(whole(1))(inner, `${prefix}seqs`);
+    if (seqs.length > skippedMax) throw wrong(`${prefix}seqs`, `must name at most ${skippedMax}`);
+    return { seqs, wholeFrom: whole(0)(inner, `${prefix}wholeFrom`) };
+  });
 }
 
 function countsIn(fields: Fields, prefix: string): Readonly<Record<string, number>> {

@@ -16,6 +16,10 @@ export const header = {
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
   keyOperation: "KV-Operation",
   checksum: "Driftmend-Sha256",
+  position: "Driftmend-Position",
+  sequence: "Nats-Sequence",
+  subject: "Nats-Subject",
+  time: "Nats-Time-Stamp",
   description: "Description",
 } as const;
 
@@ -197,6 +201,7 @@ export const jetStreamApi = {
   streamUpdate: (stream: string) => `$JS.API.STREAM.UPDATE.${stream}`,
   streamInfo: (stream: string) => `$JS.API.STREAM.INFO.${stream}`,
   streamPurge: (stream: string) => `$JS.API.STREAM.PURGE.${stream}`,
+  directGet: (stream: string) => `$JS.API.DIRECT.GET.${stream}`,
   messageGet: (stream: string) => `$JS.API.STREAM.MSG.GET.${stream}`,
   consumerCreate: (stream: string, consumer: string) => `$JS.API.CONSUMER.CREATE.${stream}.${consumer}`,
   consumerNext: (stream: string, consumer: string) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,

@@ -112,5 +112,20 @@ export function renderReplay(result: Replayed, colours: Colours): string {
     result.equal
       ? colours.good("  equal: the committed parameters are the fold of the log")
       : colours.bad("  NOT equal"),
+    ...whereabouts(result, colours),
   ].join("\n");
+}
+
+/** Where the fold began and what was compared, when that is not the whole log and its end. */
+function whereabouts({ from, comparedAt, at }: Replayed, colours: Colours): string[] {
+  const began =
+    from === 0 ? [] : [["began", `at the snapshot behind update ${from}: older updates are not kept`] as const];
+  const between =
+    at.updateSeq === comparedAt
+      ? []
+      : ([
+          ["compared", `with the commit at update ${comparedAt}: none stands at update ${at.updateSeq}`],
+          ["there", `version ${at.version}, ${printable(at.checksum)}`],
+        ] as const);
+  return fields([...began, ...between], colours);
 }

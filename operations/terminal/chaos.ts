@@ -1,5 +1,5 @@
 // Faults for people: what is active, one line per fault of a schedule, and the report of a schedule.
-import type { ActiveChaos, Halted } from "../../transport/orders.js";
+import type { ActiveChaos, Halted } from "../../transport/chaos-orders.js";
 import { formatDuration } from "../duration.js";
 import type { FaultRecord, FaultReport, Spread } from "../fault-run.js";
 import type { Colours } from "./colours.js";

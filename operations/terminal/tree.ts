@@ -1,5 +1,5 @@
 // The supervision tree, drawn.
-import type { TreeNode } from "../../transport/orders.js";
+import type { TreeNode } from "../../transport/look-orders.js";
 import type { Colours } from "./colours.js";
 import { type Cell, renderTable } from "./table.js";
 import { cut, printable } from "./text.js";

@@ -2,7 +2,7 @@
 //
 // Owns: what is said on the way and at the end, the exit code. Does not own: the run (operations/fault-run.ts).
 import { randomUUID } from "node:crypto";
-import type { FaultMode } from "../../transport/orders.js";
+import type { FaultMode } from "../../transport/chaos-orders.js";
 import { formatDuration } from "../duration.js";
 import { type FaultReport, FaultRun } from "../fault-run.js";
 import { strikableKinds, type TargetKind, targetKinds } from "../fault-schedule.js";

@@ -1,8 +1,10 @@
 // `driftmend chaos kill`: one fault, and its receipt.
 //
 // Owns: finding what was meant by TARGET in the tree. Does not own: the fault, nor whether it is allowed (the cluster refuses by name).
+
+import type { FaultMode } from "../../transport/chaos-orders.js";
 import type { DriftmendClient } from "../../transport/client.js";
-import type { FaultMode, TreeNode } from "../../transport/orders.js";
+import type { TreeNode } from "../../transport/look-orders.js";
 import type { RefusalCode } from "../../transport/wire.js";
 import { askFault } from "../chaos-client.js";
 import { type Receipt, renderReceipt } from "../terminal/answer.js";

@@ -8,7 +8,7 @@ import {
   type DeadLetterReceipt,
   encodeDeadLetterOrder,
   parseDeadLetterReceipt,
-} from "../../transport/orders.js";
+} from "../../transport/operator-orders.js";
 import { type Book, type BookEntry, pageOf, readBook } from "../dead-letter-book.js";
 import { renderLetter, renderLetters } from "../terminal/dead-letters.js";
 import type { Terminal } from "../terminal/terminal.js";

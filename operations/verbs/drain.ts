@@ -2,7 +2,7 @@
 //
 // Owns: whom to order, and what is said of the acknowledgement. Does not own: the drain (operations/drain-order.ts), who may order it.
 import type { DriftmendClient } from "../../transport/client.js";
-import { type DrainReceipt, encodeDrainOrder, parseDrainReceipt } from "../../transport/orders.js";
+import { type DrainReceipt, encodeDrainOrder, parseDrainReceipt } from "../../transport/operator-orders.js";
 import { formatDuration } from "../duration.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";

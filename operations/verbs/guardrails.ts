@@ -5,7 +5,7 @@ import { type GuardrailName, guardrailNames, guardrails, isLooser, said } from "
 import { defaults } from "../../models/settings.js";
 import type { DriftmendClient } from "../../transport/client.js";
 import type { PlainMap } from "../../transport/codec.js";
-import { encodeLookRequest, parseActorLook, type TreeNode } from "../../transport/orders.js";
+import { encodeLookRequest, parseActorLook, type TreeNode } from "../../transport/look-orders.js";
 import { isToken } from "../../transport/subjects.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { padRight, printable } from "../terminal/text.js";

@@ -4,7 +4,7 @@
 import type { DriftmendClient } from "../../transport/client.js";
 import type { Fields } from "../../transport/codec.js";
 import { map } from "../../transport/fields.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/orders.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
 import { parseOutcome } from "../../transport/wire.js";
 import { renderStatus } from "../terminal/status.js";
 import type { Terminal } from "../terminal/terminal.js";

@@ -1,6 +1,6 @@
 // `driftmend replay MODEL --verify`: folds the log again and says whether the committed parameters are what it gives.
 //
-// Does not own: the fold and the comparison (operations/replay.ts).
+// Owns: what is said on the way. Does not own: the fold and the comparison (operations/replay.ts).
 import { isToken } from "../../transport/subjects.js";
 import { guardrailsIn } from "../settings.js";
 import { renderReplay } from "../terminal/answer.js";
@@ -15,6 +15,8 @@ export interface ReplayOptions extends ClusterOptions {
   readonly model?: string;
 }
 
+const progressEveryMs = 1_000;
+
 export async function replay(model: string, options: ReplayOptions, terminal: Terminal): Promise<Outcome> {
   if (!isToken(model)) {
     const message = `MODEL: "${printable(model)}" cannot be a model's name`;
@@ -24,6 +26,7 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
     const { replayModel } = await import("../replay.js");
     const { digitsFolder } = await import("../local-cluster.js");
     const { entry } = await import("../up.js");
+    const tell = everySecond(terminal);
     const result = await replayModel({
       bus,
       subjects,
@@ -31,6 +34,7 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
       folder: options.model ?? digitsFolder(entry),
       clock: terminal.clock,
       guardrails: guardrailsIn(settings),
+      onProgress: (seq, endSeq) => tell(() => `update ${seq} of ${endSeq}`),
       ...(options.until === undefined ? {} : { until: options.until }),
     });
     terminal.print(terminal.json ? JSON.stringify(result) : renderReplay(result, terminal.colours));
@@ -41,4 +45,14 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
       next: `driftmend replay ${model} --verify --until SEQ, with smaller SEQ, finds the first update that differs`,
     };
   });
+}
+
+/** Long work says once a second how far it is. */
+function everySecond({ clock, note }: Terminal): (line: () => string) => void {
+  let saidAtMs = clock.monotonicMs();
+  return (line) => {
+    if (clock.monotonicMs() - saidAtMs < progressEveryMs) return;
+    saidAtMs = clock.monotonicMs();
+    note(line());
+  };
 }

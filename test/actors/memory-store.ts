@@ -28,17 +28,21 @@ export class MemoryStore implements UpdaterStore {
     return this.experienceLog.append(`batch-${this.experienceLog.lastSeq + 1}`, record).seq;
   }
 
-  newestPolicy: UpdaterStore["newestPolicy"] = async () => {
+  startingPoint: UpdaterStore["startingPoint"] = async () => {
     const bytes = this.snapshots.at(-1);
-    if (bytes === undefined) return sourcePolicy(this.#model);
+    if (bytes === undefined) return { policy: sourcePolicy(this.#model), snapshotSeq: 0 };
     const decoded = decodePolicy(bytes, this.#model);
     if (decoded.kind !== "policy") throw new Error(decoded.why);
-    return decoded.policy;
+    return { policy: decoded.policy, snapshotSeq: this.snapshots.length };
   };
 
-  saveSnapshot: UpdaterStore["saveSnapshot"] = async (policy) => {
-    this.snapshots.push(encodePolicy(policy));
+  saveSnapshot: UpdaterStore["saveSnapshot"] = async (policy, behind) => {
+    if (this.snapshots.length !== behind) return { kind: "fenced" };
+    return { kind: "stored", seq: this.snapshots.push(encodePolicy(policy)) };
   };
+
+  /** Everything is kept. */
+  truncate = async (): Promise<void> => undefined;
 
   lastCommit: UpdaterStore["lastCommit"] = async () => {
     const commit = this.chain.entries.at(-1);

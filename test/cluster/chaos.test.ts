@@ -5,8 +5,9 @@ import { once } from "node:events";
 import { readFile, rm } from "node:fs/promises";
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
+import type { ActiveChaos, ChaosReceipt, Halted } from "../../transport/chaos-orders.js";
 import { contextFile } from "../../transport/context.js";
-import type { ActiveChaos, ChaosReceipt, Halted, TreeNode } from "../../transport/orders.js";
+import type { TreeNode } from "../../transport/look-orders.js";
 import { ask, type Ended, type Program, processesOf, start, survivors, typedIn } from "./program.js";
 import { Heard, lookAt, nodeOf, type Sight, temporaryStore, treeOf } from "./running.js";
 

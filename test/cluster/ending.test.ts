@@ -6,7 +6,7 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { systemClock } from "../../supervision/clock.js";
 import { contextFile, readContext } from "../../transport/context.js";
-import type { TreeNode } from "../../transport/orders.js";
+import type { TreeNode } from "../../transport/look-orders.js";
 import { identify } from "../../transport/process-identity.js";
 import { someDigits, tensorOf } from "./pictures.js";
 import { ask, type Program, processesOf, run, start, survivors, typedIn } from "./program.js";

@@ -6,7 +6,7 @@ import { watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { systemClock } from "../../supervision/clock.js";
 import { type ClusterContext, contextFile } from "../../transport/context.js";
-import type { TreeNode } from "../../transport/orders.js";
+import type { TreeNode } from "../../transport/look-orders.js";
 import { identify, isAlive, type ProcessIdentity } from "../../transport/process-identity.js";
 import { entry, type Sight, treeOf } from "./running.js";
 

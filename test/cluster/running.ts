@@ -19,20 +19,18 @@ import { ModelLog } from "../../operations/model-log.js";
 import { systemClock } from "../../supervision/clock.js";
 import { openLogger } from "../../supervision/logger.js";
 import { type Bus, connectBus } from "../../transport/bus.js";
+import {
+  type ChaosReceipt,
+  encodeChaosRequest,
+  type FaultMode,
+  parseChaosReceipt,
+} from "../../transport/chaos-orders.js";
 import { DriftmendClient } from "../../transport/client.js";
 import type { Fields } from "../../transport/codec.js";
 import type { ClusterContext } from "../../transport/context.js";
 import { parseEvent, type TelemetryEvent } from "../../transport/events.js";
 import { map } from "../../transport/fields.js";
-import {
-  type ChaosReceipt,
-  encodeChaosRequest,
-  encodeLookRequest,
-  type FaultMode,
-  parseChaosReceipt,
-  parseTree,
-  type TreeNode,
-} from "../../transport/orders.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../../transport/subjects.js";
 import { parseOutcome } from "../../transport/wire.js";
 

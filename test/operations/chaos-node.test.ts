@@ -5,7 +5,7 @@ import { takeNodeFaults } from "../../operations/node-faults.js";
 import { Counters, Telemetry } from "../../operations/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
 import type { Bus } from "../../transport/bus.js";
-import { type ChaosOrder, encodeGranted, parseChaosOrder } from "../../transport/orders.js";
+import { type ChaosOrder, encodeGranted, parseChaosOrder } from "../../transport/chaos-orders.js";
 import { encodeRefusal } from "../../transport/wire.js";
 import { actor, type EventLog, smallTree } from "../supervision/small-tree.js";
 import { type Cluster, startCluster } from "../transport/fixture.js";

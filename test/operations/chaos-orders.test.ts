@@ -9,7 +9,6 @@ import {
   renderHalted,
 } from "../../operations/terminal/chaos.js";
 import { plain } from "../../operations/terminal/colours.js";
-import { encodeMessage } from "../../transport/codec.js";
 import {
   type ActiveChaos,
   type ChaosOrder,
@@ -20,7 +19,8 @@ import {
   parseActiveChaos,
   parseChaosOrder,
   parseHalted,
-} from "../../transport/orders.js";
+} from "../../transport/chaos-orders.js";
+import { encodeMessage } from "../../transport/codec.js";
 import { inboxPrefixOf, userOfInbox } from "../../transport/subjects.js";
 
 const orders: readonly ChaosOrder[] = [

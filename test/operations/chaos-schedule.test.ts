@@ -10,7 +10,7 @@ import {
   strikableKinds,
   targetKinds,
 } from "../../operations/fault-schedule.js";
-import type { TreeNode } from "../../transport/orders.js";
+import type { TreeNode } from "../../transport/look-orders.js";
 
 const usual: ScheduleSettings = { probability: 0.01, seed: 7, targets: targetKinds };
 

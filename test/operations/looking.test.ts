@@ -19,7 +19,7 @@ import {
   parseVersion,
 } from "../../operations/verbs/doctor-checks.js";
 import { exitCodeOf } from "../../operations/verbs/outcome.js";
-import type { TreeNode } from "../../transport/orders.js";
+import type { TreeNode } from "../../transport/look-orders.js";
 
 test("a status shows whatever a node says of itself, nested and aligned (S2-56, S2-57, S2-62)", (t) => {
   const status = {
@@ -119,12 +119,26 @@ test("a receipt for a whole process does not make up what was not measured", (t)
 });
 
 test("a replay says equal or NOT equal, with both checksums", (t) => {
-  const result = { model: "digits", updates: 70, versions: 68, checksum: "aa", committedChecksum: "aa", equal: true };
+  const end = { from: 0, comparedAt: 70, at: { updateSeq: 70, version: 68, checksum: "aa" } };
+  const result = {
+    model: "digits",
+    updates: 70,
+    versions: 68,
+    checksum: "aa",
+    committedChecksum: "aa",
+    equal: true,
+    ...end,
+  };
   t.regex(
     renderReplay(result, plain),
     /70 updates folded into 68 versions\n {2}folded +aa\n {2}committed +aa\n {2}equal/,
   );
   t.regex(renderReplay({ ...result, committedChecksum: "bb", equal: false }, plain), /NOT equal/);
+  const between = { ...result, from: 20, at: { updateSeq: 72, version: 69, checksum: "cc" } };
+  t.regex(
+    renderReplay(between, plain),
+    /behind update 20[\s\S]+commit at update 70: none stands at update 72[\s\S]+version 69, cc/,
+  );
 });
 
 test("an event gives one line an item, an alert says fired or resolved, metrics are pairs", (t) => {

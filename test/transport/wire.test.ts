@@ -4,6 +4,7 @@ import test from "ava";
 import fc from "fast-check";
 import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
 import { roundedToHalves } from "../../models/half.js";
+import { encodeChaosReceipt, parseChaosReceipt, parseChaosRequest } from "../../transport/chaos-orders.js";
 import { encodeMessage, type PlainMap, type Tensor } from "../../transport/codec.js";
 import {
   encodeAlert,
@@ -13,14 +14,7 @@ import {
   parseEvent,
   parseMetrics,
 } from "../../transport/events.js";
-import {
-  encodeChaosReceipt,
-  encodeTree,
-  parseChaosReceipt,
-  parseChaosRequest,
-  parseTree,
-  type TreeNode,
-} from "../../transport/orders.js";
+import { encodeTree, parseTree, type TreeNode } from "../../transport/look-orders.js";
 import {
   type Commit,
   decodeCommit,
@@ -298,7 +292,25 @@ test("update entries and commits come back as they were", (t) => {
     counters: { applied: 3, refused: { kl: 1 }, duplicates: 0 },
     atMs: 5,
   };
-  t.deepEqual(decodeCommit(encodeCommit(commit)), { kind: "ok", value: commit });
+  const careful: Commit = {
+    ...commit,
+    trying: { times: 2, alone: 30, cause: "it threw" },
+    skipped: { seqs: [2, 4], wholeFrom: 0 },
+  };
+  t.deepEqual(decodeCommit(encodeCommit(careful)), { kind: "ok", value: careful });
+  t.like(decodeCommit(encodeCommit(commit)), {
+    kind: "ok",
+    value: { ...commit, trying: undefined, skipped: undefined },
+  });
+  const four = Float32Array.of(1, 2, 3, 4);
+  const restore = {
+    ...{ model: "digits", node: "n1", atMs: 5, steps: 9, from: { updateSeq: 3, version: 2, snapshot: 1 } },
+    ...{ head: four, served: four, firstMoment: four, secondMoment: four },
+  };
+  t.deepEqual(decodeUpdate(encodeUpdate({ kind: "restore", restore })), {
+    kind: "ok",
+    value: { kind: "restore", restore },
+  });
 });
 
 test("mutated records are refused or read, and never throw", (t) => {

@@ -1,13 +1,14 @@
-// What operators ask: faults with receipts, the ledger of active faults, looks inside an actor, the tree.
+// Faults on the wire: what operators ask of a node or of the root, receipts, what is active, claims between a node and the root.
 //
 // Owns: these requests and replies in both directions; foreign bytes are read with the same readers as wire.ts (W1, W2).
 // Does not own: who may send them (credentials.ts), what a fault does (supervision).
 
-import { encodeMessage, type Fields, type Plain, type PlainMap } from "./codec.js";
-import { flag, inside, list, map, number, oneOf, optional, type Parsed, parse, text, whole } from "./fields.js";
+import { encodeMessage, type Fields } from "./codec.js";
+import { flag, inside, list, number, oneOf, optional, type Parsed, parse, text, whole } from "./fields.js";
 import { type Outcome, parseOutcome } from "./wire.js";
 
 export const faultModes = ["crash", "kill", "hang", "slow", "sigkill", "sigstop"] as const;
+
 export type FaultMode = (typeof faultModes)[number];
 
 export interface ChaosRequest {
@@ -97,35 +98,8 @@ export interface ChaosReceipt {
   readonly cause: string | null;
 }
 
-export type TreeKind = "root" | "node" | "supervisor" | "actor";
-export interface TreeNode {
-  readonly name: string;
-  readonly kind: TreeKind;
-  readonly pid?: number | undefined;
-  /** Process that waits to be the node's next generation. */
-  readonly spare?: number | undefined;
-  readonly generation: number;
-  readonly state: string;
-  readonly restarts: number;
-  readonly lastExit?: string | undefined;
-  readonly mailbox?: { readonly depth: number; readonly capacity: number } | undefined;
-  readonly strategy?: string | undefined;
-  /** Restarts allowed within the window, and how many of them are left now. */
-  readonly intensity?: { readonly restarts: number; readonly withinMs: number; readonly left: number } | undefined;
-  readonly children: readonly TreeNode[];
-}
-
-/** A look inside one actor: its place in the tree without children, and its own summary. */
-export interface ActorLook {
-  readonly path: string;
-  readonly generation: number;
-  readonly state: string;
-  readonly restarts: number;
-  readonly mailbox: { readonly depth: number; readonly capacity: number };
-  readonly summary: PlainMap;
-}
-
 const forMsMax = 3_600_000;
+
 const leaseMsMax = 60_000;
 
 export function parseChaosRequest(bytes: Uint8Array): Parsed<ChaosRequest> {
@@ -257,167 +231,5 @@ export function parseChaosReceipt(bytes: Uint8Array): Parsed<Outcome<ChaosReceip
     detectMs: optional(fields, "detectMs", ms) ?? null,
     repairMs: optional(fields, "repairMs", ms) ?? null,
     cause: optional(fields, "cause", text(4_096)) ?? null,
-  }));
-}
-
-/** Leave in order. */
-export interface DrainOrder {
-  readonly node: string;
-  /** Start again once it has left: a rolling restart, node by node. */
-  readonly restart: boolean;
-}
-
-/** How a node left. */
-export interface DrainReceipt {
-  readonly node: string;
-  /** Of the one that runs now, or ran last. */
-  readonly generation: number;
-  readonly state: "stopped" | "running";
-  /** One line: "exit code 0" when it finished what was in flight. */
-  readonly exit: string;
-  /** From the order until it had left. */
-  readonly drainMs: number;
-}
-
-export function encodeDrainOrder(order: DrainOrder): Uint8Array {
-  return encodeMessage({ v: 1, ...order });
-}
-
-export function parseDrainOrder(bytes: Uint8Array): Parsed<DrainOrder> {
-  return parse(bytes, (fields) => ({
-    node: text(32)(fields, "node"),
-    restart: optional(fields, "restart", flag) ?? false,
-  }));
-}
-
-export function encodeDrainReceipt(receipt: DrainReceipt): Uint8Array {
-  return encodeMessage({ v: 1, ...receipt });
-}
-
-export function parseDrainReceipt(bytes: Uint8Array): Parsed<Outcome<DrainReceipt>> {
-  return parseOutcome(bytes, (fields) => ({
-    node: text(32)(fields, "node"),
-    generation: whole(0)(fields, "generation"),
-    state: oneOf("stopped", "running")(fields, "state"),
-    exit: text(4_096)(fields, "exit"),
-    drainMs: number(0, Number.MAX_VALUE)(fields, "drainMs"),
-  }));
-}
-
-/** The empty question of a look, a tree or a ping. */
-export function encodeLookRequest(): Uint8Array {
-  return encodeMessage({ v: 1 });
-}
-
-export function encodeActorLook(look: ActorLook): Uint8Array {
-  return encodeMessage({ v: 1, ...look });
-}
-
-export function parseActorLook(bytes: Uint8Array): Parsed<Outcome<ActorLook>> {
-  return parseOutcome(bytes, (fields) => ({
-    path: text(256)(fields, "path"),
-    generation: whole(0)(fields, "generation"),
-    state: text(64)(fields, "state"),
-    restarts: whole(0)(fields, "restarts"),
-    mailbox: mailboxIn(fields, "mailbox"),
-    summary: summaryOf(map(fields, "summary")),
-  }));
-}
-
-export function encodeTree(tree: TreeNode): Uint8Array {
-  return encodeMessage({ v: 1, tree: plainTree(tree) });
-}
-
-export function parseTree(bytes: Uint8Array): Parsed<Outcome<TreeNode>> {
-  return parseOutcome(bytes, (fields) => treeIn(fields, "tree"));
-}
-
-function treeIn(fields: Fields, field: string): TreeNode {
-  return inside(fields, field, (inner, prefix) => ({
-    name: text(256)(inner, `${prefix}name`),
-    kind: oneOf("root", "node", "supervisor", "actor")(inner, `${prefix}kind`),
-    pid: optional(inner, `${prefix}pid`, whole(0)),
-    spare: optional(inner, `${prefix}spare`, whole(0)),
-    generation: whole(0)(inner, `${prefix}generation`),
-    state: text(64)(inner, `${prefix}state`),
-    restarts: whole(0)(inner, `${prefix}restarts`),
-    lastExit: optional(inner, `${prefix}lastExit`, text(4_096)),
-    mailbox: optional(inner, `${prefix}mailbox`, mailboxIn),
-    strategy: optional(inner, `${prefix}strategy`, text(64)),
-    intensity: optional(inner, `${prefix}intensity`, intensityIn),
-    children: list(treeIn)(inner, `${prefix}children`),
-  }));
-}
-
-function mailboxIn(fields: Fields, field: string): { depth: number; capacity: number } {
-  return inside(fields, field, (inner, prefix) => ({
-    depth: whole(0)(inner, `${prefix}depth`),
-    capacity: whole(0)(inner, `${prefix}capacity`),
-  }));
-}
-
-function intensityIn(fields: Fields, field: string): TreeNode["intensity"] {
-  return inside(fields, field, (inner, prefix) => ({
-    restarts: whole(0)(inner, `${prefix}restarts`),
-    withinMs: number(0, Number.MAX_VALUE)(inner, `${prefix}withinMs`),
-    left: whole(0)(inner, `${prefix}left`),
-  }));
-}
-
-function plainTree(tree: TreeNode): PlainMap {
-  return {
-    ...tree,
-    mailbox: tree.mailbox === undefined ? undefined : { ...tree.mailbox },
-    intensity: tree.intensity === undefined ? undefined : { ...tree.intensity },
-    children: tree.children.map(plainTree),
-  };
-}
-
-/** An actor's own words: any plain value, bytes left out. */
-function summaryOf(fields: Fields): PlainMap {
-  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, plainValue(value)]));
-}
-
-function plainValue(value: unknown): Plain {
-  if (value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string")
-    return value;
-  if (Array.isArray(value)) return value.map(plainValue);
-  if (typeof value !== "object" || value instanceof Uint8Array) return null;
-  return summaryOf(value as Fields) as Plain;
-}
-
-/** What an operator wants done about the dead letter at a sequence of its stream. */
-export type DeadLetterOrder =
-  | { readonly kind: "requeue"; readonly seq: number }
-  | { readonly kind: "resolve"; readonly seq: number; readonly note: string };
-
-/** The order was carried out: the mark is in the log. */
-export interface DeadLetterReceipt {
-  readonly seq: number;
-  readonly jobId: string;
-  readonly atMs: number;
-}
-
-export function encodeDeadLetterOrder(order: DeadLetterOrder): Uint8Array {
-  return encodeMessage({ v: 1, ...order });
-}
-
-export function parseDeadLetterOrder(bytes: Uint8Array): Parsed<DeadLetterOrder> {
-  return parse(bytes, (fields): DeadLetterOrder => {
-    const kind = oneOf("requeue", "resolve")(fields, "kind");
-    const seq = whole(1)(fields, "seq");
-    return kind === "requeue" ? { kind, seq } : { kind, seq, note: text(1_024)(fields, "note") };
-  });
-}
-
-export function encodeDeadLetterReceipt(receipt: DeadLetterReceipt): Uint8Array {
-  return encodeMessage({ v: 1, ...receipt });
-}
-
-export function parseDeadLetterReceipt(bytes: Uint8Array): Parsed<Outcome<DeadLetterReceipt>> {
-  return parseOutcome(bytes, (fields) => ({
-    seq: whole(1)(fields, "seq"),
-    jobId: text(128)(fields, "jobId"),
-    atMs: number(0, Number.MAX_VALUE)(fields, "atMs"),
   }));
 }
