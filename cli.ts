@@ -10,47 +10,32 @@ import { readFileSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { GuardrailError } from "./models/guard-limits.js";
-import { overflowPolicies } from "./operations/overflow.js";
 import { forcedExitCode } from "./operations/patience.js";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
-import type { ChaosOptions } from "./operations/verbs/chaos.js";
-import type { ChaosRunOptions } from "./operations/verbs/chaos-run.js";
-import type { ClusterOptions } from "./operations/verbs/cluster.js";
-import type { ListOptions, ResolveOptions } from "./operations/verbs/dlq.js";
-import type { DrainOptions } from "./operations/verbs/drain.js";
+import { clientVerbs } from "./operations/verbs/client-grammar.js";
 import {
   amounts,
   byteSize,
   durationMs,
-  guardrailsOf,
   natsUrl,
   positiveNumber,
   probability,
   someOf,
-  timeoutsOf,
   wholeNumber,
 } from "./operations/verbs/flags.js";
-import type { InferOptions } from "./operations/verbs/infer.js";
+import { oneMore, passwordOption, type Run, settable, verb } from "./operations/verbs/grammar.js";
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
-import type { ReplayOptions } from "./operations/verbs/replay.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
-import type { RestoreOptions } from "./operations/verbs/snapshots.js";
 import { systemClock } from "./supervision/clock.js";
-import type { FaultMode } from "./transport/chaos-orders.js";
 
 const roles = ["serving", "learning", "operations"] as const;
-const faultModes: readonly FaultMode[] = ["crash", "kill", "hang", "slow", "sigkill", "sigstop"];
 const inputBytesMax = 64 * 1024 * 1024;
 const pipedWidth = 160;
 const logMaxHelp =
   "bound of each model's experience log, as in 64MiB (default: 512MiB); beyond it requests are refused";
 /** Room for a few records: less would refuse everything. */
 const logMaxLow = 64 * 1024;
-
-/** A verb that runs a cluster ends by its own rules and gives the exit code itself. */
-type Work = (terminal: Terminal) => Promise<Outcome | number>;
-type Run = (options: { readonly json?: boolean }, work: Work) => Promise<void>;
 
 /** The whole grammar; `run` is given the work of the verb that was typed. */
 function grammar(run: Run): Command {
@@ -63,13 +48,8 @@ function grammar(run: Run): Command {
     .showHelpAfterError("Type the same with --help to see what is possible.")
     .exitOverride();
   clusterVerbs(root, run);
-  requestVerbs(root, run);
-  lookVerbs(root, run);
-  orderVerbs(root, run);
-  chaosVerbs(root, run);
-  deadLetterVerbs(root, run);
-  checkVerbs(root, run);
-  snapshotVerbs(root, run);
+  clientVerbs(root, run, process.env.PATH ?? "");
+  soakVerb(root, run);
   return root;
 }
 
@@ -142,214 +122,29 @@ function upVerb(root: Command, name: string, description: string): Command {
     .option("--no-spare", "keep no process ready to take over from the learning node");
 }
 
-/** What a node runs with beside its defaults; `up` and `demo` pass it on to theirs. */
-function settable(command: Command): Command {
-  return command
-    .addOption(timeoutOption())
-    .addOption(
-      new Option("--overflow <policy>", "who goes when too many requests are open on a node (default: reject)").choices(
-        overflowPolicies,
-      ),
-    )
-    .option("--open-max <n>", "requests open at once on a node (default: 1024)", wholeNumber(1, 1_000_000))
-    .option("--guardrail <name=value>", "tighten a guardrail, as in klLimit=0.02; may be given again", guardrailsOf)
-    .option("--unsafe-guardrails", "let --guardrail and manifests loosen guardrails beyond what is shipped");
-}
-
-function timeoutOption(): Option {
-  return new Option("--timeout <name=duration>", "a timeout, as in append=2s; may be given again (see config)")
-    .env("DRIFTMEND_TIMEOUT")
-    .argParser(timeoutsOf);
-}
-
-function requestVerbs(root: Command, run: Run): void {
-  clientVerb(root, "infer <model> <file>", "one inference; FILE is .npy, .png, or - (.npy on stdin)")
-    .option("--explain", "show the neighbours that were asked")
-    .option("--id <id>", "id of the request; the same id again is the same request")
-    .option("--priority <p>", "0 to 10; under pressure the low ones go first", wholeNumber(0, 10))
-    .option("--deadline <d>", "answered or refused within this, as in 5s", durationMs)
-    .action((model: string, file: string, options: InferOptions) =>
-      run(options, async (terminal) =>
-        (await import("./operations/verbs/infer.js")).infer(model, file, options, terminal),
-      ),
-    );
-  clientVerb(root, "feedback <model> <request-id> <label>", "a late true label for an earlier request").action(
-    (model: string, id: string, label: string, options: ClusterOptions) =>
-      run(options, async (terminal) =>
-        (await import("./operations/verbs/infer.js")).feedback(model, id, label, options, terminal),
-      ),
-  );
-}
-
-function lookVerbs(root: Command, run: Run): void {
-  clientVerb(root, "tree", "the supervision tree: pids, generations, restarts").action((options: ClusterOptions) =>
-    run(options, async (terminal) => (await import("./operations/verbs/look.js")).tree(options, terminal)),
-  );
-  clientVerb(root, "status", "nodes, models, memory, updates").action((options: ClusterOptions) =>
-    run(options, async (terminal) => (await import("./operations/verbs/look.js")).status(options, terminal)),
-  );
-  clientVerb(root, "guardrails <model>", "what keeps learning from making it worse: settings and counts").action(
-    (model: string, options: ClusterOptions) =>
-      run(options, async (terminal) =>
-        (await import("./operations/verbs/guardrails.js")).showGuardrails(model, options, terminal),
-      ),
-  );
-  clientVerb(root, "watch [subject]", "telemetry and alerts as they happen, until Ctrl-C").action(
-    (subject: string | undefined, options: ClusterOptions) =>
-      run(options, async (terminal) => (await import("./operations/verbs/watch.js")).watch(subject, options, terminal)),
-  );
-}
-
-function orderVerbs(root: Command, run: Run): void {
-  clientVerb(root, "drain <node>", "let a node finish what is in flight and leave")
-    .option("--restart", "start it again then: node after node it is a rolling restart")
-    .action((node: string, options: DrainOptions) =>
-      run(options, async (terminal) => (await import("./operations/verbs/drain.js")).drain(node, options, terminal)),
-    );
-}
-
-function chaosVerbs(root: Command, run: Run): void {
-  const chaos = root.command("chaos").description("inject faults and read their receipts").helpCommand(false);
-  clientVerb(chaos, "kill <target>", "one fault; TARGET is a node or an actor of `tree`, as in updater or learning-1")
-    .addOption(
-      new Option("--mode <mode>", "the fault (default: kill for an actor, sigkill for a node)").choices(faultModes),
-    )
-    .option("--for <d>", "how long hang, slow or sigstop last, as in 5s", durationMs)
-    .option("--force", "also when it leaves a pool under its minimum, or the target has a fault already")
-    .action((target: string, options: ChaosOptions) =>
-      run(options, async (terminal) =>
-        (await import("./operations/verbs/chaos.js")).chaosKill(target, options, terminal),
-      ),
-    );
-  clientVerb(chaos, "run", "a seeded schedule of faults over actors, nodes and broker, with a report")
-    .option("--probability <p>", "of a fault in each iteration", probability, 0.01)
-    .addOption(new Option("--duration <d>", "end after so long, as in 2m").argParser(durationMs).default(60_000, "1m"))
-    .option("--seed <s>", "seed of the schedule", wholeNumber(0), 1)
-    .addOption(new Option("--every <d>", "one iteration every so often").argParser(durationMs).default(100, "100ms"))
+function soakVerb(root: Command, run: Run): void {
+  verb(root, "soak", "kill everything under load on a cluster of its own, and check that nothing was lost")
+    .option("--seed <s>", "seed of the faults and of the stream", wholeNumber(0), 1)
+    .option("--actor-kills <n>", "kills and crashes of actors", wholeNumber(0), 2_000)
+    .option("--node-kills <n>", "kill -9 of node processes", wholeNumber(0), 100)
     .option(
-      "--targets <kinds>",
-      "actors, nodes, broker, separated by commas (default: all)",
-      someOf(["actors", "nodes", "broker"]),
+      "--stops <n>",
+      "SIGSTOPs of nodes, every other one longer than the writer's lease lives",
+      wholeNumber(0),
+      10,
     )
-    .option(
-      "--modes <modes>",
-      `only these of ${faultModes.join(", ")} (default: kill, crash, sigkill, seldom sigstop)`,
-      someOf(faultModes),
-    )
-    .action((options: ChaosRunOptions) =>
-      run(options, async (terminal) => (await import("./operations/verbs/chaos-run.js")).chaosRun(options, terminal)),
-    );
-  clientVerb(chaos, "ls", "every fault that is active, and every schedule that runs").action(
-    (options: ClusterOptions) =>
-      run(options, async (terminal) =>
-        (await import("./operations/verbs/chaos-active.js")).chaosList(options, terminal),
-      ),
-  );
-  clientVerb(chaos, "halt", "end every active fault and every running schedule").action((options: ClusterOptions) =>
-    run(options, async (terminal) => (await import("./operations/verbs/chaos-active.js")).chaosHalt(options, terminal)),
-  );
-}
-
-function deadLetterVerbs(root: Command, run: Run): void {
-  const dlq = root
-    .command("dlq")
-    .description("jobs the cluster gave up on: look, run again, resolve")
-    .helpCommand(false);
-  const verbs = () => import("./operations/verbs/dlq.js");
-  clientVerb(dlq, "ls", "the dead letters, newest first")
-    .option("--model <name>", "of one model only")
-    .option("--limit <n>", "how many", wholeNumber(1, 1_000), 50)
-    .option("--cursor <id>", "those older than this one", wholeNumber(1))
-    .action((options: ListOptions) =>
-      run(options, async (terminal) => (await verbs()).listDeadLetters(options, terminal)),
-    );
-  clientVerb(dlq, "show <id>", "one dead letter whole; ID is from the list, or the job's own").action(
-    (id: string, options: ClusterOptions) =>
-      run(options, async (terminal) => (await verbs()).showDeadLetter(id, options, terminal)),
-  );
-  clientVerb(dlq, "requeue <id>", "run the job again, once, under its own id").action(
-    (id: string, options: ClusterOptions) =>
-      run(options, async (terminal) => (await verbs()).requeueDeadLetter(id, options, terminal)),
-  );
-  clientVerb(dlq, "resolve <id>", "say what was found out about it")
-    .requiredOption("--note <text>", "what was found out, or done")
-    .action((id: string, options: ResolveOptions) =>
-      run(options, async (terminal) => (await verbs()).resolveDeadLetter(id, options, terminal)),
-    );
-}
-
-function checkVerbs(root: Command, run: Run): void {
-  clientVerb(root, "replay <model>", "fold the log again, compare with the committed chain")
-    .requiredOption("--verify", "compare; it is the only thing replay does")
-    .option("--until <seq>", "fold the updates up to this sequence only", wholeNumber(1))
-    .option("--model <dir>", "folder of the model (default: the digits)")
-    .action((model: string, options: ReplayOptions) =>
+    .option("--broker-kills <n>", "kill -9 of the broker", wholeNumber(0), 10)
+    .option("--rate <r>", "requests per second", positiveNumber, 40)
+    .option("--serving <n>", "serving nodes", wholeNumber(1, 8), 1)
+    .option("--store <dir>", "keep the log here (default: a temporary directory that goes when all is well)")
+    .option("--report <file>", "write the JSON report to a file too")
+    .option("--nats-server <file>", "the nats-server to start")
+    .action((options) =>
       run(options, async (terminal) => {
-        const { replay } = await import("./operations/verbs/replay.js");
-        return replay(model, options, terminal);
+        const { runSoakVerb } = await import("./sim/soak/verb.js");
+        return runSoakVerb(withPath(options), terminal);
       }),
     );
-  settable(verb(root, "config", "every timeout and bound: value, source, what it bounds"))
-    .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
-    .action((options) =>
-      run(options, async (terminal) => (await import("./operations/verbs/config.js")).config(options, terminal)),
-    );
-  verb(root, "doctor", "can a cluster run here, and if not, what to type")
-    .option("--store <dir>", "where the log would be kept", ".driftmend")
-    .option("--nats-server <file>", "the nats-server to look at")
-    .action((options) =>
-      run(options, async (terminal) =>
-        (await import("./operations/verbs/doctor.js")).doctor(withPath(options), terminal),
-      ),
-    );
-}
-
-function snapshotVerbs(root: Command, run: Run): void {
-  const snapshots = clientVerb(root, "snapshots <model>", "the snapshots that are kept of a model").helpCommand(false);
-  snapshots.action((model: string, options: ClusterOptions) =>
-    run(options, async (terminal) =>
-      (await import("./operations/verbs/snapshots.js")).listSnapshots(model, options, terminal),
-    ),
-  );
-  clientVerb(snapshots, "restore <model>", "go back to snapshot SEQ, as a new committed version")
-    .argument("[seq]", "a snapshot's sequence", wholeNumber(1))
-    .option("--until <update>", "go back to the state behind this update instead", wholeNumber(1))
-    .action((model: string, seq: number | undefined, _: unknown, command: Command) => {
-      // The verb above takes the same options, and what is typed may end up with it.
-      const options: RestoreOptions & { json?: boolean } = command.optsWithGlobals();
-      return run(options, async (terminal) => {
-        const { restoreSnapshot } = await import("./operations/verbs/snapshots.js");
-        return restoreSnapshot(model, seq, options, terminal);
-      });
-    });
-}
-
-function verb(parent: Command, usage: string, description: string): Command {
-  return parent.command(usage).description(description).option("--json", "machine-readable output on stdout");
-}
-
-/** A verb of a client: it finds the cluster by its context file, or by address. */
-function clientVerb(parent: Command, usage: string, description: string): Command {
-  return verb(parent, usage, description)
-    .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
-    .addOption(timeoutOption())
-    .option("--nats <url>", "address of the cluster, instead of a context file", natsUrl)
-    .option("--user <name>", "user for --nats")
-    .addOption(passwordOption("password for --nats"))
-    .option("--cluster <name>", "name of the cluster, with --nats");
-}
-
-/** A password on the command line is seen by every user of the machine, so it may come from the environment. */
-function passwordOption(description: string): Option {
-  return new Option("--password <secret>", description).env("DRIFTMEND_PASSWORD");
-}
-
-function oneMore(word: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), word];
-}
-
-function withPath<T extends object>(options: T): T & { readonly searchPath: string } {
-  return { ...options, searchPath: process.env.PATH ?? "" };
 }
 
 function version(): string {
@@ -357,6 +152,10 @@ function version(): string {
     readFileSync(new URL("../package.json", import.meta.url), "utf8"),
   );
   return found.version ?? "unknown";
+}
+
+function withPath<T extends object>(options: T): T & { readonly searchPath: string } {
+  return { ...options, searchPath: process.env.PATH ?? "" };
 }
 
 function terminalOf(json: boolean, { interrupted, insisted }: Signals): Terminal {

@@ -125,7 +125,7 @@ async function receive(
   const warm = requests.slice(coldLeft);
   for (const [rows, isCold] of [[cold, true] as const, [warm, false] as const]) {
     if (rows.length === 0) continue;
-    turn.send(deps.buffer, { kind: "recall", batch: await embed(deps, state, rows, isCold) });
+    turn.send(deps.buffer, { kind: "recall", batch: await embed(deps, state, rows, isCold, turn.clock.nowMs()) });
   }
   state.onTheWay += requests.length;
 }
@@ -196,6 +196,7 @@ async function embed(
   state: State,
   requests: readonly OpenRequest[],
   cold: boolean,
+  atMs: number,
 ): Promise<EmbeddedBatch> {
   const { version } = state;
   const { flight = noFlightRecord } = deps;
@@ -206,7 +207,7 @@ async function embed(
     .finally(() => flight.land(ids));
   state.runs += 1;
   state.rows += requests.length;
-  return { batchId: `${deps.origin}-${requests[0]?.key}`, requests, cold, version: cold ? 0 : version, embedded };
+  return { batchId: `${deps.origin}-${requests[0]?.key}`, requests, cold, version: cold ? 0 : version, atMs, embedded };
 }
 
 function stack(requests: readonly OpenRequest[]): Float32Array {

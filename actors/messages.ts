@@ -39,6 +39,8 @@ export interface EmbeddedBatch {
   readonly requests: readonly OpenRequest[];
   readonly cold: boolean;
   readonly version: number;
+  /** When the model ran, epoch milliseconds. Judging is a function of the batch: judged again after a crash, it gives what was logged. */
+  readonly atMs: number;
   readonly embedded: Embedded;
 }
 

@@ -58,6 +58,8 @@ interface State {
   readonly learner: Learner;
   writing: { readonly role: "standby" } | Leading;
   lease: HeldLease | undefined;
+  /** Over once the wait for the lease has ended, one way or the other. */
+  standing: Promise<void>;
 }
 
 const lookEveryMs = 5_000;
@@ -76,7 +78,7 @@ export function updater(deps: UpdaterDeps): BatchBehaviour<UpdaterMessage, State
 
 async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<State> {
   const learner = await deps.openLearner();
-  const state: State = { learner, writing: { role: "standby" }, lease: undefined };
+  const state: State = { learner, writing: { role: "standby" }, lease: undefined, standing: Promise.resolve() };
   const stand = async (): Promise<void> => {
     const lease = await deps.acquireLease(life.signal, life.path);
     if (lease === undefined) return;
@@ -85,15 +87,18 @@ async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<Stat
     void lease.lost.then((why) => life.fail(new Error(`the writer's lease was lost: ${why}`)));
     await tellSelf(life, { kind: "elected", incarnation: life.incarnation });
   };
-  stand().catch((error) => life.fail(asError(error)));
+  state.standing = stand().catch((error) => life.fail(asError(error)));
   return state;
 }
 
 /** A crash or a hang counts against the update that was being applied; an end from outside does not. */
-async function stop({ writing, lease, learner }: State, reason: ExitReason): Promise<void> {
+async function stop(state: State, reason: ExitReason): Promise<void> {
+  const { writing, learner } = state;
   const blameless = reason.kind !== "crash" && reason.kind !== "hang";
   if (writing.role === "leading" && blameless) await writing.writer.takeBack();
-  await lease?.release();
+  // A lease that is granted in the moment of the end would stay behind.
+  await state.standing;
+  await state.lease?.release();
   learner.close();
 }
 

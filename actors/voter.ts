@@ -53,7 +53,8 @@ export function voter(deps: VoterDeps): Behaviour<VoterMessage, State> {
 async function receive(deps: VoterDeps, state: State, message: VoterMessage, turn: Turn<VoterMessage>): Promise<void> {
   answerFromTheLog(deps, message, turn);
   const arrived = message.batch.requests.length;
-  const judgement = judge(deps.model, message, { ...deps, nowMs: turn.clock.nowMs() }, turn.random);
+  // At the batch's time, not at ours: a batch that is judged again, its record in the log already, gets the answers of that record.
+  const judgement = judge(deps.model, message, { ...deps, nowMs: message.batch.atMs }, turn.random);
   if (judgement === undefined) {
     turn.send(deps.buffer, { kind: "passed", arrived });
     return;

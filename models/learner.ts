@@ -81,7 +81,11 @@ function learner(
     tried,
     async headGradient(head, batch) {
       if (closed) throw new Error("the learner is closed");
-      return gradient(head, batch);
+      const found = await gradient(head, batch);
+      // The arithmetic is synchronous and takes milliseconds. A fold goes from step to step without leaving the microtask queue; without
+      // this breath no timer and no socket is looked at until the last step is done, and the writer's lease expires meanwhile (law 10).
+      await new Promise((resolve) => setImmediate(resolve));
+      return found;
     },
     close() {
       closed = true;

@@ -62,11 +62,22 @@ async function ready(registered: string): Promise<Opened> {
   await tf.ready();
   return {
     kind: "open",
-    async gradient(head, batch) {
-      if (tf.getBackend() !== registered) await tf.setBackend(registered);
-      return headGradient(tf, head, batch);
+    gradient(head, batch) {
+      return inTurn(async () => {
+        if (tf.getBackend() !== registered) await tf.setBackend(registered);
+        return headGradient(tf, head, batch);
+      });
     },
   };
+}
+
+let last: Promise<unknown> = Promise.resolve();
+
+/** The backend is one for the whole process: without turns, another learner would set its own between our choice and our arithmetic. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const mine = last.then(work);
+  last = mine.catch(() => undefined);
+  return mine;
 }
 
 /** L as in head-gradient.ts, differentiated by TensorFlow.js. */

@@ -9,32 +9,17 @@
 // R3. Ends in reverse order: nodes drain, then the broker stops, then the context file goes.
 
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
-import { constants } from "node:os";
+import { mkdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../models/clock.js";
 import { within } from "../supervision/deadline.js";
 import { asError } from "../supervision/exit-reason.js";
-import type { Minimums } from "../supervision/fault-guard.js";
 import type { Logger } from "../supervision/logger.js";
 import { type ProcessTree, startProcesses } from "../supervision/process-root.js";
-import {
-  describeProcessExit,
-  type ProcessEvent,
-  type ProcessSpec,
-  type SpareSpec,
-} from "../supervision/process-spec.js";
-import type { SpentBudgets } from "../supervision/restart-intensity.js";
+import { describeProcessExit, type ProcessEvent } from "../supervision/process-spec.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
-import {
-  type ClusterContext,
-  type ClusterSettings,
-  contextFile,
-  readContext,
-  removeContext,
-  writeContext,
-} from "../transport/context.js";
+import { type ClusterContext, contextFile, readContext, removeContext, writeContext } from "../transport/context.js";
 import { type Credential, type Credentials, makeCredentials } from "../transport/credentials.js";
 import { evictAll } from "../transport/lease-sweep.js";
 import { findServer } from "../transport/server-binary.js";
@@ -45,44 +30,13 @@ import { feelPulse } from "./broker-pulse.js";
 import { superviseBroker } from "./broker-watch.js";
 import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
 import { obeyAsRoot } from "./drain-order.js";
+import type { LocalClusterOptions } from "./local-cluster-options.js";
+import { flightFolder, nodeSpecs } from "./node-specs.js";
 import { type Ending, patience } from "./patience.js";
 import { Porter } from "./porter.js";
 import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
 import { Counters, Telemetry } from "./telemetry.js";
-import type { NodeRole } from "./verbs/run-options.js";
-
-export interface LocalClusterOptions {
-  readonly cluster: string;
-  readonly serving: number;
-  /** Learning nodes: one leads, the others stand by on its lease; 1 when left out. */
-  readonly learning?: number;
-  /** Roles whose nodes keep a hot spare (supervision/spare.ts); none when left out. */
-  readonly spares?: readonly NodeRole[];
-  /** Folders of the models. */
-  readonly models: readonly string[];
-  /** Where the context file goes. */
-  readonly store: string;
-  /** Where the embedded broker keeps the log; the store when left out. */
-  readonly logStore?: string;
-  /** A running server; without it one is started. */
-  readonly nats?: { readonly url: string; readonly user?: string; readonly password?: string };
-  readonly natsServer?: string;
-  /** Bound of each model's experience log; its update stream gets an eighth of it. */
-  readonly logMaxBytes?: number;
-  readonly searchPath: string;
-  /** The file that node runs for a node: cli.js. */
-  readonly entry: string;
-  /** Environment of the nodes. */
-  readonly env: Readonly<Record<string, string>>;
-  /** What faults must leave of a pool, by role; all but one when left out. */
-  readonly keep?: Minimums;
-  /** File descriptor that takes the nodes' log lines; stderr when left out. */
-  readonly output?: number;
-  readonly timeouts?: Timeouts;
-  /** Flags for every node, and what the context file tells the verbs of them. */
-  readonly settings?: { readonly nodeFlags: readonly string[]; readonly context: ClusterSettings };
-}
 
 export interface LocalClusterDeps {
   readonly clock: Clock;
@@ -129,6 +83,7 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
     return stopping;
   };
   try {
+    ending.push(() => rm(flightFolder(store), { recursive: true, force: true }));
     if (access.broker !== undefined) ending.push(() => access.broker?.stop() ?? Promise.resolve());
     const root = await startRoot(options, access, subjects, deps, ending);
     const context = {
@@ -222,7 +177,7 @@ async function startRoot(
   await prepareCleanup(cleanup, access, log, ending);
   let nodeRestarts = 0;
   let faults: RootFaults | undefined;
-  const processes = await startProcesses(nodeSpecs(options, access, run), {
+  const processes = await startProcesses(nodeSpecs(options, { url: access.url, node: access.node, run }), {
     clock,
     random,
     log,
@@ -320,59 +275,6 @@ async function prepareCleanup(deps: CleanupDeps, access: Access, log: Logger, en
   if (access.broker !== undefined) await reclaiming;
   else
     reclaiming.catch((error) => log.warn("leases of a former run could not be looked at", { error: asError(error) }));
-}
-
-/** Serving nodes, learning nodes, one operations node. */
-function nodeSpecs(options: LocalClusterOptions, access: Access, run: string): ProcessSpec[] {
-  const { drain, halt, nodeReady, nodeCleanup } = options.timeouts ?? timeoutDefaults;
-  const several = (count: number, role: NodeRole) =>
-    Array.from({ length: count }, (_, index) => spec(`${role}-${index + 1}`, role));
-  return [
-    ...several(options.serving, "serving"),
-    ...several(options.learning ?? 1, "learning"),
-    ...several(1, "operations"),
-  ];
-
-  function spec(id: string, role: NodeRole): ProcessSpec {
-    const { user, password } = access.node ?? {};
-    const models = options.models.flatMap((folder) => ["--model", folder]);
-    return {
-      id,
-      role,
-      command: process.execPath,
-      args: [
-        "--enable-source-maps",
-        ...[options.entry, "node", "--role", role, "--name", id],
-        ...["--nats", access.url, "--cluster", options.cluster, "--run", run],
-        ...(options.logMaxBytes === undefined ? [] : ["--log-max", `${options.logMaxBytes}`]),
-        ...["--flight-dir", join(resolve(options.store), "flight")],
-        ...models,
-        ...(options.settings?.nodeFlags ?? []),
-        ...(user === undefined ? [] : ["--user", user]),
-      ],
-      // A password on a command line is seen by every user of the machine.
-      env: { ...options.env, ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }) },
-      spawnArgs: (generation, spent) => ({
-        args: ["--incarnation", `${generation}`, ...(isEmpty(spent) ? [] : ["--spent", JSON.stringify(spent)])],
-      }),
-      ...(options.spares?.includes(role) ? { spare: spareOf(role) } : {}),
-      // A node ends itself by force when its own grace time is over, and frees its leases.
-      shutdownMs: drain + halt,
-      readyMs: nodeReady,
-      cleanupMs: nodeCleanup,
-      ...(options.output === undefined ? {} : { output: options.output }),
-    };
-  }
-}
-
-/** A learning node runs at this priority in any case (node.ts); a serving node's spare must not give away what its service needs. */
-function spareOf(role: NodeRole): SpareSpec {
-  const args = ["--spare"];
-  return role === "learning" ? { args, niceness: constants.priority.PRIORITY_BELOW_NORMAL } : { args };
-}
-
-function isEmpty(spent: SpentBudgets): boolean {
-  return Object.keys(spent).length === 0;
 }
 
 function attend(porter: Porter, event: ProcessEvent): void {

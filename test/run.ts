@@ -2,9 +2,15 @@
 // passed and how many failed. Patterns given on the command line narrow the run: `npm test -- dist/test/models/*.test.js`.
 
 import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { delimiter, dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { findServer, NoServerBinary } from "../transport/server-binary.js";
+
+/** Most files of real processes wait more than they compute. */
+const filesAtOnce = Math.max(3, availableParallelism());
+/** Without a result for so long something hangs, and the run says what. */
+const idleLimit = "4m";
 
 const patterns = process.argv.slice(2);
 const files = patterns.length > 0 ? patterns : ["dist/test/**/*.test.js"];
@@ -18,11 +24,19 @@ try {
   process.exit(1);
 }
 
-const ava = spawn(process.execPath, ["node_modules/ava/entrypoints/cli.mjs", "--tap", ...files], {
-  stdio: ["ignore", "pipe", "inherit"],
-  // ONNX Runtime would leave a log file for each process of the run.
-  env: { ...process.env, ORT_DISABLE_TELEMETRY: "1", PATH: `${dirname(server)}${delimiter}${process.env.PATH ?? ""}` },
-});
+const ava = spawn(
+  process.execPath,
+  ["node_modules/ava/entrypoints/cli.mjs", "--tap", `--concurrency=${filesAtOnce}`, `--timeout=${idleLimit}`, ...files],
+  {
+    stdio: ["ignore", "pipe", "inherit"],
+    // ONNX Runtime would leave a log file for each process of the run.
+    env: {
+      ...process.env,
+      ORT_DISABLE_TELEMETRY: "1",
+      PATH: `${dirname(server)}${delimiter}${process.env.PATH ?? ""}`,
+    },
+  },
+);
 
 let passed = 0;
 let failed = 0;

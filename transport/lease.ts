@@ -149,7 +149,8 @@ function hold(place: Place, owner: LeaseOwner, firstRevision: number, startedAtM
   const lost = renewing();
   const letGo = async (): Promise<void> => {
     released.abort();
-    if ((await lost) === "released") await free(place, revision);
+    // An expired one may still stand in the bucket under our name; the revision we name keeps us from freeing somebody else's.
+    if ((await lost) !== "taken") await free(place, revision);
   };
   let letting: Promise<void> | undefined;
   return {

@@ -55,6 +55,6 @@ async function ps(column: "lstart=" | "args=", pid: number): Promise<string | un
   }
 }
 
-function isMissing(error: unknown): boolean {
+export function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH");
 }

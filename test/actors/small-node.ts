@@ -168,7 +168,7 @@ export function batchOf(
   const { embeddings, logits, moments } = record;
   const density = new Float32Array(requests.length).fill(0.95);
   const embedded: Embedded = { rows: requests.length, embeddings, logits, moments, density };
-  return { batchId: "batch-1", requests, cold: false, version: 3, embedded, ...given };
+  return { batchId: "batch-1", requests, cold: false, version: 3, atMs: 1_000, embedded, ...given };
 }
 
 export interface Inbox<M> {

@@ -1,7 +1,8 @@
 // What the wiring gives the actors, over a real broker: logs whose end nobody can read, or that were emptied.
 
 import test from "ava";
-import { type ModelWiring, wire } from "../../actors/wiring.js";
+import type { ModelWiring } from "../../actors/model-wiring.js";
+import { wire } from "../../actors/wiring.js";
 import { seededRandom } from "../../models/clock.js";
 import type { Position } from "../../models/experience.js";
 import { Counters, Telemetry } from "../../operations/telemetry.js";

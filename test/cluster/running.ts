@@ -9,12 +9,8 @@ import { fileURLToPath } from "node:url";
 import { seededRandom } from "../../models/clock.js";
 import { type ExperienceBatch, rowsOf, type UpdateTask } from "../../models/experience.js";
 import { loadModel, type Model } from "../../models/manifest.js";
-import {
-  digitsFolder,
-  type LocalCluster,
-  type LocalClusterOptions,
-  startLocalCluster,
-} from "../../operations/local-cluster.js";
+import { digitsFolder, type LocalCluster, startLocalCluster } from "../../operations/local-cluster.js";
+import type { LocalClusterOptions } from "../../operations/local-cluster-options.js";
 import { ModelLog } from "../../operations/model-log.js";
 import { systemClock } from "../../supervision/clock.js";
 import { openLogger } from "../../supervision/logger.js";

@@ -19,7 +19,12 @@ const seams: Readonly<Record<string, readonly string[]>> = {
   "@nats-io/": ["transport/bus.ts", "transport/bus-outcome.ts"],
   "onnx-proto": ["models/graph.ts"],
   pino: ["supervision/logger.ts"],
-  commander: ["cli.ts", "operations/verbs/flags.ts"],
+  commander: [
+    "cli.ts",
+    "operations/verbs/client-grammar.ts",
+    "operations/verbs/flags.ts",
+    "operations/verbs/grammar.ts",
+  ],
   picocolors: ["operations/terminal/colours.ts"],
 };
 

@@ -14,9 +14,19 @@ import {
 import { startCluster } from "../transport/fixture.js";
 
 function letter(jobId: string, model = "digits"): DeadLetterRecord {
-  const of = { seq: 5, index: 1 };
-  const poison = { seq: 9, of, traceId: "ab".repeat(16), cause: "it threw", attempts: 3 };
-  return { ...deadLetterOfUpdate(model, { node: "learning-1", atMs: 1_000 }, poison), jobId };
+  const task = {
+    model,
+    traceId: "ab".repeat(16),
+    experience: { seq: 5, index: 1 },
+    confidence: 0.4,
+    atMs: 900,
+    node: "serving-1",
+  };
+  const update = { seq: 9, entry: { kind: "task", task } } as const;
+  const where = { node: "learning-1", atMs: 1_000 };
+  const written = deadLetterOfUpdate(model, where, { update, cause: "it threw", attempts: 3 });
+  if (written === undefined) throw new Error("a task is a job");
+  return { ...written, jobId };
 }
 
 function mark(of: number, what: DeadLetterMark["what"], atMs: number, note?: string): DeadLetterMark {

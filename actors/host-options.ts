@@ -1,0 +1,38 @@
+// What a node is given by whoever starts its process (node.ts).
+
+import type { Clock, Random } from "../models/clock.js";
+import type { Model } from "../models/manifest.js";
+import type { Logger } from "../supervision/logger.js";
+import type { SpentBudgets } from "../supervision/restart-intensity.js";
+import type { Bus } from "../transport/bus.js";
+import type { Subjects } from "../transport/subjects.js";
+import type { DeskSettings } from "./desk.js";
+
+export interface HostOptions {
+  readonly node: string;
+  readonly incarnation: number;
+  /** What the last incarnation handed on when it gave up. */
+  readonly spent?: SpentBudgets;
+  readonly pid: number;
+  readonly origin: string;
+  /** Of the root that restarts this node; left out when nobody does. */
+  readonly run?: string;
+  readonly roles: readonly string[];
+  readonly models: readonly Model[];
+  readonly bus: Bus;
+  /** A connection of its own for the log (surroundings.ts says why); `bus` when left out. */
+  readonly logBus?: Bus;
+  readonly subjects: Subjects;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly version: string;
+  readonly vitals: () => Readonly<Record<string, number>>;
+  readonly desk?: DeskSettings;
+  /** A root started this process, and would start it again. */
+  readonly hasRoot?: boolean;
+  /** Bound of each model's experience log, in bytes; the default when left out. */
+  readonly logMaxBytes?: number;
+  /** Where it is noted which requests are in a model, for the next incarnation of the process; nowhere when left out. */
+  readonly flightDir?: string;
+}

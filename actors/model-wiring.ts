@@ -1,0 +1,261 @@
+// The wiring of one model: what its actors are given, made from the bus, the logs and the model.
+//
+// Owns: the one place where a model's actors meet transport. Does not own: what surrounds them all (wiring.ts), which actors run (node.ts).
+
+import type { Position } from "../models/experience.js";
+import { openLearner } from "../models/learner.js";
+import type { Model } from "../models/manifest.js";
+import { StuckThreads } from "../models/thread-silence.js";
+import { ModelLog, type Unreadable } from "../operations/model-log.js";
+import type { Ref } from "../supervision/ref.js";
+import { type Lease, type LeaseOwner, openLease } from "../transport/lease.js";
+import { encodeRestored, parseRestoreOrder } from "../transport/operator-orders.js";
+import { encodeRefusal } from "../transport/wire.js";
+import type { BufferDeps } from "./buffer.js";
+import { Desk, deskDefaults, type OpenRequest } from "./desk.js";
+import { deadLetterOfRequest, deadLetterOfUpdate } from "./giving-up.js";
+import type { Holdings } from "./holdings.js";
+import type { HeadSource, InferenceDeps } from "./inference.js";
+import type { Served } from "./intake.js";
+import type { BufferMessage, InferenceMessage, RelayMessage, ServedHead, VoterMessage } from "./messages.js";
+import { newestRecords, recordsFrom, type WatchedOutbox } from "./outbox.js";
+import type { RelayDeps } from "./relay.js";
+import type { RestoreAnswer, RestoreDeps } from "./restorer.js";
+import type { NodeIdentity, Surroundings } from "./surroundings.js";
+import type { UpdaterDeps } from "./updater.js";
+import type { VoterDeps } from "./voter.js";
+
+export interface ModelWiring {
+  readonly name: string;
+  readonly desk: Desk;
+  buffer(inference: Ref<InferenceMessage>, voter: Ref<VoterMessage>): BufferDeps;
+  voter(buffer: Ref<BufferMessage>, relay: Ref<RelayMessage>): VoterDeps;
+  relay(): RelayDeps;
+  inference(buffer: Ref<BufferMessage>): InferenceDeps;
+  served(inference: Ref<InferenceMessage>, buffer: Ref<BufferMessage>): Served;
+  updater(): UpdaterDeps;
+}
+
+interface Place {
+  readonly around: Surroundings;
+  readonly model: Model;
+  readonly name: string;
+  readonly log: ModelLog;
+  readonly desk: Desk;
+  readonly holdings: Holdings;
+}
+
+export function wireModel(around: Surroundings, model: Model, holdings: Holdings): ModelWiring {
+  const { name } = model.manifest;
+  const place: Place = {
+    around,
+    model,
+    name,
+    log: openModelLog(around, model),
+    desk: openDesk(around, name),
+    holdings,
+  };
+  const outbox: WatchedOutbox = { behindSeq: undefined, isKnown: false };
+  return {
+    name,
+    desk: place.desk,
+    ...wireServing(place),
+    relay: () => wireRelay(place, outbox),
+    updater: () => wireUpdater(place),
+  };
+}
+
+function openModelLog(
+  { bus, logBus = bus, subjects, telemetry, clock, identity, logMaxBytes }: Surroundings,
+  model: Model,
+): ModelLog {
+  const onUnreadable = (unreadable: Unreadable): void => {
+    telemetry.counters.add("log_unreadable");
+    telemetry.event("log_unreadable", { actor: "log", incarnation: identity.incarnation }, () => [{ ...unreadable }]);
+  };
+  return new ModelLog(logBus, subjects, model, clock, onUnreadable, logMaxBytes);
+}
+
+function wireServing({
+  around,
+  model,
+  log,
+  desk,
+}: Place): Pick<ModelWiring, "buffer" | "voter" | "inference" | "served"> {
+  const { identity, bus, telemetry } = around;
+  const { modelStart: startMs, memory, inference: runMs, threadEnd: endMs, introduce } = bus.timeouts;
+  const bounds = { startMs, endMs, stuck: around.threads ?? new StuckThreads() };
+  return {
+    buffer: (inference, voter) => ({
+      threads: { ...bounds, answerMs: memory },
+      model,
+      inference,
+      voter,
+      counters: telemetry.counters,
+      source: experienceSource(log),
+    }),
+    voter: (buffer, relay) => ({
+      model,
+      node: identity.node,
+      nodeIncarnation: identity.incarnation,
+      desk,
+      buffer,
+      relay,
+      append: (batchId, record) => log.append(batchId, record),
+      telemetry,
+    }),
+    inference: (buffer) => ({
+      model,
+      desk,
+      buffer,
+      heads: headSource(log, model),
+      origin: identity.origin,
+      introductionMs: introduce,
+      threads: { ...bounds, answerMs: runMs },
+      ...poisonGuard(around, model, desk),
+    }),
+    served: (inference, buffer) => ({
+      model,
+      desk,
+      inference,
+      buffer,
+      appendLabel: (id, label, of) => appendLabel(log, around, model, { id, label, of }),
+    }),
+  };
+}
+
+function wireRelay({ around, name, log }: Place, outbox: WatchedOutbox): RelayDeps {
+  return {
+    model: name,
+    outbox,
+    newestRecords: () => newestRecords(log, around.clock, outbox),
+    recordsFrom: (fromSeq) => recordsFrom(log, fromSeq),
+    publish: (task, messageId) => log.enqueue({ kind: "task", task }, messageId),
+    telemetry: around.telemetry,
+  };
+}
+
+function wireUpdater({ around, model, name, log, holdings }: Place): UpdaterDeps {
+  const { identity, bus, logBus = bus, subjects, clock, telemetry } = around;
+  const lease = (): Lease => openLease(logBus, clock, subjects.leaseBucket, name);
+  return {
+    model,
+    node: identity.node,
+    nodeIncarnation: identity.incarnation,
+    store: log,
+    acquireLease: (signal, holder) => holdings.acquire(holder, lease(), ownerOf(identity), signal),
+    openLearner: () => openLearner(),
+    telemetry,
+    restore: restoreOrders(around, name, log),
+    onPoison: (poison) => {
+      const letter = deadLetterOfUpdate(name, { node: identity.node, atMs: clock.nowMs() }, poison);
+      if (letter !== undefined) around.giveUp?.(letter);
+    },
+  };
+}
+
+/** How every request ended is counted, by model. */
+function openDesk(
+  { clock, telemetry: { counters }, desk: settings = deskDefaults }: Surroundings,
+  model: string,
+): Desk {
+  return new Desk(
+    clock,
+    ({ code, tookMs }) => {
+      const end = code === undefined ? "answered" : "closed_refused";
+      counters.add(end);
+      counters.add(`${end}_${model}`);
+      counters.add(`processing_ms_${model}`, tookMs);
+    },
+    settings,
+  );
+}
+
+/** Orders to the leading updater of a model; whoever does not lead is not subscribed. */
+function restoreOrders({ bus, subjects }: Surroundings, model: string, log: ModelLog): RestoreDeps {
+  return {
+    log,
+    listen: (obey) => {
+      const subscription = bus.subscribe(subjects.order(model, "restore"), {}, async (message) => {
+        const parsed = parseRestoreOrder(message.data);
+        const answer: RestoreAnswer =
+          parsed.kind === "ok"
+            ? await obey(parsed.value)
+            : { kind: "refused", code: "bad_request", message: parsed.message };
+        if (answer.kind === "restored") return void message.respond(encodeRestored(answer.restored));
+        const { bytes, headers } = encodeRefusal({ code: answer.code, message: answer.message });
+        message.respond(bytes, headers);
+      });
+      return () => subscription.unsubscribe();
+    },
+  };
+}
+
+function experienceSource(log: ModelLog): BufferDeps["source"] {
+  return {
+    moments: async () => {
+      const { moments, experienceSeq } = await log.newestPolicy();
+      return { moments, experienceSeq };
+    },
+    // The last sequence outlives its message: in an emptied stream there is nothing to catch up with.
+    lastSeq: async () => {
+      const { lastSeq, messages } = await log.state("experience");
+      return messages === 0 ? 0 : lastSeq;
+    },
+    lastSeqNow: () => log.lastSeqNow("experience"),
+    follow: (fromSeq, signal) => log.experiences(fromSeq, signal),
+  };
+}
+
+function headSource(log: ModelLog, model: Model): HeadSource {
+  const latest = async (): Promise<ServedHead & { readonly seq: number }> => {
+    const last = await log.lastCommit();
+    if (last === undefined) return { seq: 0, version: 0, head: model.calibration.head };
+    return { seq: last.seq, version: last.commit.version, head: last.commit.served };
+  };
+  return {
+    latest,
+    follow: async (fromSeq, signal, onHead) => {
+      for await (const { commit } of log.commits(fromSeq, signal))
+        onHead({ version: commit.version, head: commit.served });
+    },
+  };
+}
+
+/** A request that ends the process at every try is given up before it reaches the model again. */
+function poisonGuard(around: Surroundings, model: Model, desk: Desk): Pick<InferenceDeps, "flight" | "condemn"> {
+  const { flightOf, giveUp, clock, identity } = around;
+  if (flightOf === undefined) return {};
+  const flight = flightOf(model.manifest.name);
+  const condemn = (request: OpenRequest, deaths: number): void => {
+    const cause = `the process ended ${deaths} times while it was in the model`;
+    desk.refuse(request, "internal", cause);
+    const verdict = { node: identity.node, phase: "inference", state: "condemned", atMs: clock.nowMs() } as const;
+    giveUp?.(deadLetterOfRequest(model, request, { ...verdict, cause, attempts: deaths }));
+  };
+  return { flight, condemn };
+}
+
+async function appendLabel(
+  log: ModelLog,
+  { identity, clock }: Surroundings,
+  model: Model,
+  { id, label, of }: { readonly id: string; readonly label: number; readonly of: Position },
+): Promise<boolean> {
+  const record = {
+    kind: "label",
+    model: model.manifest.name,
+    node: identity.node,
+    atMs: clock.nowMs(),
+    id,
+    label,
+    of,
+  } as const;
+  const outcome = await log.append(`label.${of.seq}.${of.index}.${label}`, record);
+  return outcome.kind === "appended";
+}
+
+/** A node without a root is a run of its own. */
+export function ownerOf({ node, incarnation, run, origin }: NodeIdentity): LeaseOwner {
+  return { node, incarnation, run: run ?? origin };
+}

@@ -1,0 +1,47 @@
+// The streams of a node's models, made or waited for before its actors start.
+//
+// Owns: how long a broker is waited for, what is said when there is no room. Does not own: the streams (transport/streams.ts).
+
+import { ensureDeadLetterStream } from "../transport/dead-letters.js";
+import {
+  ensureCleanupStream,
+  ensureLeaseBucket,
+  ensureStreams,
+  limitsFor,
+  withHeadroom,
+} from "../transport/streams.js";
+import type { HostOptions } from "./host-options.js";
+
+/** Shorter than its root waits for a node to be ready. */
+const prepareWithinMs = 20_000;
+const preparePauseMs = 250;
+
+/** Waits for a broker that is on its way back, so that an outage does not cost the node one of its restarts. */
+export async function prepareStreams(options: HostOptions): Promise<void> {
+  const { clock } = options;
+  const deadlineAtMs = clock.monotonicMs() + prepareWithinMs;
+  for (;;) {
+    const outcome = await ensureAll(options);
+    if (outcome.kind === "ready") return;
+    if (outcome.why === "full")
+      throw new Error("JetStream has no room for the streams: give it more, or a smaller --log-max");
+    if (outcome.why === "closed" || outcome.why === "denied" || clock.monotonicMs() >= deadlineAtMs)
+      throw new Error(`JetStream is unavailable: ${outcome.why}`);
+    await clock.delay(preparePauseMs);
+  }
+}
+
+async function ensureAll({ bus: only, logBus: bus = only, subjects, models, logMaxBytes }: HostOptions) {
+  const limits = withHeadroom(limitsFor(logMaxBytes));
+  const steps = [
+    () => ensureLeaseBucket(bus, subjects),
+    () => ensureCleanupStream(bus, subjects),
+    () => ensureDeadLetterStream(bus, subjects),
+    ...models.map((model) => () => ensureStreams(bus, subjects, model.manifest.name, limits)),
+  ];
+  for (const step of steps) {
+    const outcome = await step();
+    if (outcome.kind === "unavailable") return outcome;
+  }
+  return { kind: "ready" } as const;
+}

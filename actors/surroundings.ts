@@ -1,0 +1,41 @@
+// What surrounds the actors of one node: who it is, its connections, its clock, and what it was told to keep to.
+//
+// Owns: these names. Does not own: how they are made (host.ts), what is made of them (wiring.ts, model-wiring.ts).
+
+import type { Clock } from "../models/clock.js";
+import type { StuckThreads } from "../models/thread-silence.js";
+import type { Telemetry } from "../operations/telemetry.js";
+import type { FlightRecord } from "../supervision/flight-record.js";
+import type { Bus } from "../transport/bus.js";
+import type { DeadLetterRecord } from "../transport/records.js";
+import type { Subjects } from "../transport/subjects.js";
+import type { DeskSettings } from "./desk.js";
+
+export interface NodeIdentity {
+  readonly node: string;
+  readonly incarnation: number;
+  /** Unique to this process. */
+  readonly origin: string;
+  /** Of the root that restarts this node; nobody does when left out, and then its origin is its run. */
+  readonly run?: string;
+}
+
+export interface Surroundings {
+  readonly identity: NodeIdentity;
+  readonly bus: Bus;
+  /** For whatever JetStream keeps: a broker that hangs over a stream hangs the connections that wrote to it, and answers must leave. `bus` when left out. */
+  readonly logBus?: Bus;
+  readonly subjects: Subjects;
+  readonly telemetry: Telemetry;
+  readonly clock: Clock;
+  /** The figures of a heartbeat. */
+  readonly vitals: () => Readonly<Record<string, number>>;
+  readonly desk?: DeskSettings;
+  readonly threads?: StuckThreads;
+  /** Bound of each experience log, in bytes; the default when left out. */
+  readonly logMaxBytes?: number;
+  /** What is written down of each model's requests in flight, by the model's name; nothing when left out. */
+  readonly flightOf?: (model: string) => FlightRecord;
+  /** Takes the letter of a job that is given up. */
+  readonly giveUp?: (letter: DeadLetterRecord) => void;
+}

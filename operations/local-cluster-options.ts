@@ -1,0 +1,38 @@
+// What a cluster on this machine is started with.
+
+import type { Minimums } from "../supervision/fault-guard.js";
+import type { ClusterSettings } from "../transport/context.js";
+import type { Timeouts } from "../transport/timeouts.js";
+import type { NodeRole } from "./verbs/run-options.js";
+
+export interface LocalClusterOptions {
+  readonly cluster: string;
+  readonly serving: number;
+  /** Learning nodes: one leads, the others stand by on its lease; 1 when left out. */
+  readonly learning?: number;
+  /** Roles whose nodes keep a hot spare (supervision/spare.ts); none when left out. */
+  readonly spares?: readonly NodeRole[];
+  /** Folders of the models. */
+  readonly models: readonly string[];
+  /** Where the context file goes. */
+  readonly store: string;
+  /** Where the embedded broker keeps the log; the store when left out. */
+  readonly logStore?: string;
+  /** A running server; without it one is started. */
+  readonly nats?: { readonly url: string; readonly user?: string; readonly password?: string };
+  readonly natsServer?: string;
+  /** Bound of each model's experience log; its update stream gets an eighth of it. */
+  readonly logMaxBytes?: number;
+  readonly searchPath: string;
+  /** The file that node runs for a node: cli.js. */
+  readonly entry: string;
+  /** Environment of the nodes. */
+  readonly env: Readonly<Record<string, string>>;
+  /** What faults must leave of a pool, by role; all but one when left out. */
+  readonly keep?: Minimums;
+  /** File descriptor that takes the nodes' log lines; stderr when left out. */
+  readonly output?: number;
+  readonly timeouts?: Timeouts;
+  /** Flags for every node, and what the context file tells the verbs of them. */
+  readonly settings?: { readonly nodeFlags: readonly string[]; readonly context: ClusterSettings };
+}

@@ -1,0 +1,93 @@
+// The node processes of a cluster on this machine, as data.
+//
+// Owns: how many of which role, the command line of each, spares. Does not own: when they run (local-cluster.ts, supervision/).
+
+import { constants } from "node:os";
+import { join, resolve } from "node:path";
+import type { ProcessSpec, SpareSpec } from "../supervision/process-spec.js";
+import type { SpentBudgets } from "../supervision/restart-intensity.js";
+import type { Credential } from "../transport/credentials.js";
+import { timeoutDefaults } from "../transport/timeouts.js";
+import type { LocalClusterOptions } from "./local-cluster-options.js";
+import type { NodeRole } from "./verbs/run-options.js";
+
+export type NodeSpecOptions = Pick<
+  LocalClusterOptions,
+  | "cluster"
+  | "serving"
+  | "learning"
+  | "spares"
+  | "models"
+  | "store"
+  | "entry"
+  | "env"
+  | "output"
+  | "logMaxBytes"
+  | "settings"
+  | "timeouts"
+>;
+
+/** How a node reaches the cluster, and the run it belongs to. */
+export interface NodeAccess {
+  readonly url: string;
+  readonly node: Credential | undefined;
+  readonly run: string;
+}
+
+/** Where the nodes note which requests are in a model; gone with the cluster. */
+export function flightFolder(store: string): string {
+  return join(resolve(store), "flight");
+}
+
+/** Serving nodes, learning nodes, one operations node. */
+export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): ProcessSpec[] {
+  const { drain, halt, nodeReady, nodeCleanup } = options.timeouts ?? timeoutDefaults;
+  const several = (count: number, role: NodeRole) =>
+    Array.from({ length: count }, (_, index) => spec(`${role}-${index + 1}`, role));
+  return [
+    ...several(options.serving, "serving"),
+    ...several(options.learning ?? 1, "learning"),
+    ...several(1, "operations"),
+  ];
+
+  function spec(id: string, role: NodeRole): ProcessSpec {
+    const { user, password } = access.node ?? {};
+    const models = options.models.flatMap((folder) => ["--model", folder]);
+    return {
+      id,
+      role,
+      command: process.execPath,
+      args: [
+        "--enable-source-maps",
+        ...[options.entry, "node", "--role", role, "--name", id],
+        ...["--nats", access.url, "--cluster", options.cluster, "--run", access.run],
+        ...(options.logMaxBytes === undefined ? [] : ["--log-max", `${options.logMaxBytes}`]),
+        ...["--flight-dir", flightFolder(options.store)],
+        ...models,
+        ...(options.settings?.nodeFlags ?? []),
+        ...(user === undefined ? [] : ["--user", user]),
+      ],
+      // A password on a command line is seen by every user of the machine.
+      env: { ...options.env, ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }) },
+      spawnArgs: (generation, spent) => ({
+        args: ["--incarnation", `${generation}`, ...(isEmpty(spent) ? [] : ["--spent", JSON.stringify(spent)])],
+      }),
+      ...(options.spares?.includes(role) ? { spare: spareOf(role) } : {}),
+      // A node ends itself by force when its own grace time is over, and frees its leases.
+      shutdownMs: drain + halt,
+      readyMs: nodeReady,
+      cleanupMs: nodeCleanup,
+      ...(options.output === undefined ? {} : { output: options.output }),
+    };
+  }
+}
+
+/** A learning node runs at this priority in any case (node.ts); a serving node's spare must not give away what its service needs. */
+function spareOf(role: NodeRole): SpareSpec {
+  const args = ["--spare"];
+  return role === "learning" ? { args, niceness: constants.priority.PRIORITY_BELOW_NORMAL } : { args };
+}
+
+function isEmpty(spent: SpentBudgets): boolean {
+  return Object.keys(spent).length === 0;
+}

@@ -1,0 +1,176 @@
+// What a person types to a cluster that runs: requests, looks, orders, faults, dead letters, snapshots, checks.
+//
+// Owns: these verbs and their flags. Does not own: what they do (the files beside this one), the verbs that run a cluster (cli.ts).
+//
+// I1. A verb's modules are imported when it runs: a client loads neither TensorFlow.js nor ONNX Runtime.
+
+import { type Command, Option } from "commander";
+import type { FaultMode } from "../../transport/chaos-orders.js";
+import type { ChaosOptions } from "./chaos.js";
+import type { ChaosRunOptions } from "./chaos-run.js";
+import type { ClusterOptions } from "./cluster.js";
+import type { ListOptions, ResolveOptions } from "./dlq.js";
+import type { DrainOptions } from "./drain.js";
+import { durationMs, probability, someOf, wholeNumber } from "./flags.js";
+import { clientVerb, type Run, settable, verb } from "./grammar.js";
+import type { InferOptions } from "./infer.js";
+import type { ReplayOptions } from "./replay.js";
+import type { RestoreOptions } from "./snapshots.js";
+
+const faultModes: readonly FaultMode[] = ["crash", "kill", "hang", "slow", "sigkill", "sigstop"];
+
+export function clientVerbs(root: Command, run: Run, searchPath: string): void {
+  requestVerbs(root, run);
+  lookVerbs(root, run);
+  orderVerbs(root, run);
+  chaosVerbs(root, run);
+  deadLetterVerbs(root, run);
+  snapshotVerbs(root, run);
+  checkVerbs(root, run, searchPath);
+}
+
+function requestVerbs(root: Command, run: Run): void {
+  clientVerb(root, "infer <model> <file>", "one inference; FILE is .npy, .png, or - (.npy on stdin)")
+    .option("--explain", "show the neighbours that were asked")
+    .option("--id <id>", "id of the request; the same id again is the same request")
+    .option("--priority <p>", "0 to 10; under pressure the low ones go first", wholeNumber(0, 10))
+    .option("--deadline <d>", "answered or refused within this, as in 5s", durationMs)
+    .action((model: string, file: string, options: InferOptions) =>
+      run(options, async (terminal) => (await import("./infer.js")).infer(model, file, options, terminal)),
+    );
+  clientVerb(root, "feedback <model> <request-id> <label>", "a late true label for an earlier request").action(
+    (model: string, id: string, label: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await import("./infer.js")).feedback(model, id, label, options, terminal)),
+  );
+}
+
+function lookVerbs(root: Command, run: Run): void {
+  clientVerb(root, "tree", "the supervision tree: pids, generations, restarts").action((options: ClusterOptions) =>
+    run(options, async (terminal) => (await import("./look.js")).tree(options, terminal)),
+  );
+  clientVerb(root, "status", "nodes, models, memory, updates").action((options: ClusterOptions) =>
+    run(options, async (terminal) => (await import("./look.js")).status(options, terminal)),
+  );
+  clientVerb(root, "guardrails <model>", "what keeps learning from making it worse: settings and counts").action(
+    (model: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await import("./guardrails.js")).showGuardrails(model, options, terminal)),
+  );
+  clientVerb(root, "watch [subject]", "telemetry and alerts as they happen, until Ctrl-C").action(
+    (subject: string | undefined, options: ClusterOptions) =>
+      run(options, async (terminal) => (await import("./watch.js")).watch(subject, options, terminal)),
+  );
+}
+
+function orderVerbs(root: Command, run: Run): void {
+  clientVerb(root, "drain <node>", "let a node finish what is in flight and leave")
+    .option("--restart", "start it again then: node after node it is a rolling restart")
+    .action((node: string, options: DrainOptions) =>
+      run(options, async (terminal) => (await import("./drain.js")).drain(node, options, terminal)),
+    );
+}
+
+function chaosVerbs(root: Command, run: Run): void {
+  const chaos = root.command("chaos").description("inject faults and read their receipts").helpCommand(false);
+  clientVerb(chaos, "kill <target>", "one fault; TARGET is a node or an actor of `tree`, as in updater or learning-1")
+    .addOption(
+      new Option("--mode <mode>", "the fault (default: kill for an actor, sigkill for a node)").choices(faultModes),
+    )
+    .option("--for <d>", "how long hang, slow or sigstop last, as in 5s", durationMs)
+    .option("--force", "also when it leaves a pool under its minimum, or the target has a fault already")
+    .action((target: string, options: ChaosOptions) =>
+      run(options, async (terminal) => (await import("./chaos.js")).chaosKill(target, options, terminal)),
+    );
+  clientVerb(chaos, "run", "a seeded schedule of faults over actors, nodes and broker, with a report")
+    .option("--probability <p>", "of a fault in each iteration", probability, 0.01)
+    .addOption(new Option("--duration <d>", "end after so long, as in 2m").argParser(durationMs).default(60_000, "1m"))
+    .option("--seed <s>", "seed of the schedule", wholeNumber(0), 1)
+    .addOption(new Option("--every <d>", "one iteration every so often").argParser(durationMs).default(100, "100ms"))
+    .option(
+      "--targets <kinds>",
+      "actors, nodes, broker, separated by commas (default: all)",
+      someOf(["actors", "nodes", "broker"]),
+    )
+    .option(
+      "--modes <modes>",
+      `only these of ${faultModes.join(", ")} (default: kill, crash, sigkill, seldom sigstop)`,
+      someOf(faultModes),
+    )
+    .action((options: ChaosRunOptions) =>
+      run(options, async (terminal) => (await import("./chaos-run.js")).chaosRun(options, terminal)),
+    );
+  clientVerb(chaos, "ls", "every fault that is active, and every schedule that runs").action(
+    (options: ClusterOptions) =>
+      run(options, async (terminal) => (await import("./chaos-active.js")).chaosList(options, terminal)),
+  );
+  clientVerb(chaos, "halt", "end every active fault and every running schedule").action((options: ClusterOptions) =>
+    run(options, async (terminal) => (await import("./chaos-active.js")).chaosHalt(options, terminal)),
+  );
+}
+
+function deadLetterVerbs(root: Command, run: Run): void {
+  const dlq = root
+    .command("dlq")
+    .description("jobs the cluster gave up on: look, run again, resolve")
+    .helpCommand(false);
+  const verbs = () => import("./dlq.js");
+  clientVerb(dlq, "ls", "the dead letters, newest first")
+    .option("--model <name>", "of one model only")
+    .option("--limit <n>", "how many", wholeNumber(1, 1_000), 50)
+    .option("--cursor <id>", "those older than this one", wholeNumber(1))
+    .action((options: ListOptions) =>
+      run(options, async (terminal) => (await verbs()).listDeadLetters(options, terminal)),
+    );
+  clientVerb(dlq, "show <id>", "one dead letter whole; ID is from the list, or the job's own").action(
+    (id: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await verbs()).showDeadLetter(id, options, terminal)),
+  );
+  clientVerb(dlq, "requeue <id>", "run the job again, once, under its own id").action(
+    (id: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await verbs()).requeueDeadLetter(id, options, terminal)),
+  );
+  clientVerb(dlq, "resolve <id>", "say what was found out about it")
+    .requiredOption("--note <text>", "what was found out, or done")
+    .action((id: string, options: ResolveOptions) =>
+      run(options, async (terminal) => (await verbs()).resolveDeadLetter(id, options, terminal)),
+    );
+}
+
+function snapshotVerbs(root: Command, run: Run): void {
+  const snapshots = clientVerb(root, "snapshots <model>", "the snapshots that are kept of a model").helpCommand(false);
+  snapshots.action((model: string, options: ClusterOptions) =>
+    run(options, async (terminal) => (await import("./snapshots.js")).listSnapshots(model, options, terminal)),
+  );
+  clientVerb(snapshots, "restore <model>", "go back to snapshot SEQ, as a new committed version")
+    .argument("[seq]", "a snapshot's sequence", wholeNumber(1))
+    .option("--until <update>", "go back to the state behind this update instead", wholeNumber(1))
+    .action((model: string, seq: number | undefined, _: unknown, command: Command) => {
+      // The verb above takes the same options, and what is typed may end up with it.
+      const options: RestoreOptions & { json?: boolean } = command.optsWithGlobals();
+      return run(options, async (terminal) => {
+        const { restoreSnapshot } = await import("./snapshots.js");
+        return restoreSnapshot(model, seq, options, terminal);
+      });
+    });
+}
+
+function checkVerbs(root: Command, run: Run, searchPath: string): void {
+  clientVerb(root, "replay <model>", "fold the log again, compare with the committed chain")
+    .requiredOption("--verify", "compare; it is the only thing replay does")
+    .option("--until <seq>", "fold the updates up to this sequence only", wholeNumber(1))
+    .option("--model <dir>", "folder of the model (default: the digits)")
+    .action((model: string, options: ReplayOptions) =>
+      run(options, async (terminal) => {
+        const { replay } = await import("./replay.js");
+        return replay(model, options, terminal);
+      }),
+    );
+  settable(verb(root, "config", "every timeout and bound: value, source, what it bounds"))
+    .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
+    .action((options) => run(options, async (terminal) => (await import("./config.js")).config(options, terminal)));
+  verb(root, "doctor", "can a cluster run here, and if not, what to type")
+    .option("--store <dir>", "where the log would be kept", ".driftmend")
+    .option("--nats-server <file>", "the nats-server to look at")
+    .action((options) =>
+      run(options, async (terminal) => (await import("./doctor.js")).doctor({ ...options, searchPath }, terminal)),
+    );
+}

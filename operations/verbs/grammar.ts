@@ -1,0 +1,57 @@
+// The words that verbs share: flags of a client, of a node, of a cluster, and how a verb's work is run.
+//
+// Owns: these flags and their help. Does not own: the verbs (client-grammar.ts, cli.ts), what a flag's value means (flags.ts).
+
+import { type Command, Option } from "commander";
+import { overflowPolicies } from "../overflow.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { guardrailsOf, natsUrl, timeoutsOf, wholeNumber } from "./flags.js";
+import type { Outcome } from "./outcome.js";
+
+/** A verb that runs a cluster ends by its own rules and gives the exit code itself. */
+export type Work = (terminal: Terminal) => Promise<Outcome | number>;
+export type Run = (options: { readonly json?: boolean }, work: Work) => Promise<void>;
+
+export function verb(parent: Command, usage: string, description: string): Command {
+  return parent.command(usage).description(description).option("--json", "machine-readable output on stdout");
+}
+
+/** A verb of a client: it finds the cluster by its context file, or by address. */
+export function clientVerb(parent: Command, usage: string, description: string): Command {
+  return verb(parent, usage, description)
+    .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
+    .addOption(timeoutOption())
+    .option("--nats <url>", "address of the cluster, instead of a context file", natsUrl)
+    .option("--user <name>", "user for --nats")
+    .addOption(passwordOption("password for --nats"))
+    .option("--cluster <name>", "name of the cluster, with --nats");
+}
+
+/** What a node runs with beside its defaults; `up` and `demo` pass it on to theirs. */
+export function settable(command: Command): Command {
+  return command
+    .addOption(timeoutOption())
+    .addOption(
+      new Option("--overflow <policy>", "who goes when too many requests are open on a node (default: reject)").choices(
+        overflowPolicies,
+      ),
+    )
+    .option("--open-max <n>", "requests open at once on a node (default: 1024)", wholeNumber(1, 1_000_000))
+    .option("--guardrail <name=value>", "tighten a guardrail, as in klLimit=0.02; may be given again", guardrailsOf)
+    .option("--unsafe-guardrails", "let --guardrail and manifests loosen guardrails beyond what is shipped");
+}
+
+function timeoutOption(): Option {
+  return new Option("--timeout <name=duration>", "a timeout, as in append=2s; may be given again (see config)")
+    .env("DRIFTMEND_TIMEOUT")
+    .argParser(timeoutsOf);
+}
+
+/** A password on the command line is seen by every user of the machine, so it may come from the environment. */
+export function passwordOption(description: string): Option {
+  return new Option("--password <secret>", description).env("DRIFTMEND_PASSWORD");
+}
+
+export function oneMore(word: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), word];
+}
