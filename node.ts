@@ -51,6 +51,7 @@ import { type Logger, openLogger } from "./supervision/logger.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
 import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
+import { connectPatiently } from "./transport/patient-connection.js";
 import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
 import { withTimeouts } from "./transport/timeouts.js";
 
@@ -194,7 +195,7 @@ async function startNode(
 ): Promise<HostedNode> {
   const { user, password, overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
   const connectAs = (name: string) =>
-    connectBus({
+    (hasRoot ? connectPatiently : connectBus)({
       url: options.nats,
       name,
       clock: terminal.clock,

@@ -13,6 +13,7 @@ interface Bounded {
 
 const catalogue = {
   connect: { ms: 3_000, bounds: "the first connection to NATS" },
+  comeback: { ms: 20_000, bounds: "a node's wait for a broker that is away when the node starts" },
   flush: { ms: 5_000, bounds: "the server's word that it took what was sent before" },
   request: { ms: 2_000, bounds: "a request that names no deadline of its own" },
   client: { ms: 5_000, bounds: "all tries of a client's request together" },

@@ -71,7 +71,12 @@ export function reportOf(result: SoakResult, planned: FaultCounts): SoakReport {
     seconds: result.seconds,
     interrupted: result.interrupted,
     faults: {
-      planned,
+      planned: {
+        actorKills: planned.actorKills,
+        nodeKills: planned.nodeKills,
+        stops: planned.stops,
+        brokerKills: planned.brokerKills,
+      },
       struck: { actorKills: actor, nodeKills: node, stops: stop, brokerKills: broker },
       missed: struck.missed,
     },
