@@ -40,6 +40,7 @@ import { seededRandom } from "./models/clock.js";
 import { guarded } from "./models/guard-limits.js";
 import { openLearner } from "./models/learner.js";
 import { loadModel, type Model } from "./models/manifest.js";
+import { rehearse } from "./models/warm-up.js";
 import { digitsFolder } from "./operations/local-cluster.js";
 import { drainWithin, patience } from "./operations/patience.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
@@ -136,7 +137,7 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   if (!options.role.includes("serving") && options.role.includes("learning"))
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const models = await loadModels(options);
-  const identity = await identityOf(options, terminal);
+  const identity = await identityOf(options, models, terminal);
   if (identity === undefined) return 0;
   const { node } = identity;
   const log = openLogger("warn", { node, nodeIncarnation: identity.incarnation });
@@ -167,13 +168,24 @@ function endByForce(log: Logger): Promise<never> {
 }
 
 /** Undefined: a spare that was never needed. */
-async function identityOf(options: NodeOptions, terminal: Terminal): Promise<Identity | undefined> {
+async function identityOf(
+  options: NodeOptions,
+  models: readonly Model[],
+  terminal: Terminal,
+): Promise<Identity | undefined> {
   const node = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
   if (options.spare !== true)
     return { node, incarnation: options.incarnation, spent: spentIn(JSON.parse(options.spent ?? "{}")) };
-  if (options.role.includes("learning")) (await openLearner()).close();
+  if (options.role.includes("learning")) await warmUp(models);
   const activation = await awaitActivation(terminal.interrupted);
   return activation === undefined ? undefined : { node, incarnation: activation.generation, spent: activation.spent };
+}
+
+/** Backends stay open in the process, so the learner of the incarnation finds them warm. */
+async function warmUp(models: readonly Model[]): Promise<void> {
+  const learner = await openLearner();
+  for (const model of models) await rehearse(learner, model);
+  learner.close();
 }
 
 function loadModels({ model, guardrail = {}, unsafeGuardrails = false }: NodeOptions): Promise<Model[]> {

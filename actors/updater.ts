@@ -10,6 +10,7 @@
 import { guardrailsOf } from "../models/guard-limits.js";
 import type { Learner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
+import { rehearse } from "../models/warm-up.js";
 import type { LoggedUpdate } from "../operations/log-fold.js";
 import type { ModelLog } from "../operations/model-log.js";
 import { type Applied, ModelWriter, type Poison, type WriterStore } from "../operations/model-writer.js";
@@ -63,6 +64,8 @@ interface State {
 }
 
 const lookEveryMs = 5_000;
+/** Who has no lease by now stands by, and uses the time. */
+const rehearseAfterMs = 1_000;
 /** Experience records without a task after which the fold is moved on by a mark. */
 const markAfterRecords = 2_000;
 
@@ -87,6 +90,10 @@ async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<Stat
     void lease.lost.then((why) => life.fail(new Error(`the writer's lease was lost: ${why}`)));
     await tellSelf(life, { kind: "elected", incarnation: life.incarnation });
   };
+  life.clock.after(rehearseAfterMs, () => {
+    if (state.lease === undefined && !life.signal.aborted)
+      rehearse(learner, deps.model, life.signal).catch((error) => life.fail(asError(error)));
+  });
   state.standing = stand().catch((error) => life.fail(asError(error)));
   return state;
 }

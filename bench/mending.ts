@@ -5,7 +5,9 @@
 // Owns: what is killed, and between which two moments is measured. Does not own: the load (steady-load.ts), the aims.
 //
 // M1. Every round begins with whole machinery: the node is ready, its spare warm, and updates are being applied.
-// M2. The next applied update is a commit of a later incarnation, or of another node, as the weights stream shows it to an operator.
+// M2. The next applied update is a commit of a later incarnation, or of another node, that covers more updates than the last one before, as
+//     the weights stream shows it to an operator.
+import { closeSync, openSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,7 +38,8 @@ export interface Mended {
   readonly valuesMs: readonly number[];
 }
 
-const perSecond = 40;
+/** Enough for a task every few milliseconds: a recovery must not look long because there was nothing to learn. */
+const perSecond = 200;
 /** Longer than the root's window would allow kills: 20 in 60 s. */
 const restMs = 3_200;
 const waitMs = 30_000;
@@ -87,10 +90,11 @@ async function openScene(clock: Clock, searchPath: string, options: { learning: 
   const folder = digitsFolder(entry);
   const model = await loadModel(folder);
   const events = new Chronicle<ProcessEvent>(clock);
+  const output = openSync(join(store, "nodes.log"), "a", 0o600);
   const cluster = await startLocalCluster(
     {
       ...{ cluster: "mending", serving: 1, learning: options.learning, spares: options.spare ? ["learning"] : [] },
-      ...{ models: [folder], store, searchPath, entry, env: { PATH: searchPath } },
+      ...{ models: [folder], store, searchPath, entry, env: { PATH: searchPath }, output },
     },
     { clock, random: seededRandom(1), log: silentLogger, onEvent: (event) => events.add(event) },
   );
@@ -110,6 +114,7 @@ async function openScene(clock: Clock, searchPath: string, options: { learning: 
     await followed;
     await Promise.all([client.close(), operator.close()]);
     await cluster.stop();
+    closeSync(output);
     await rm(store, { recursive: true, force: true });
   };
   await commits.next(0, () => true, "the first commit");
@@ -118,6 +123,11 @@ async function openScene(clock: Clock, searchPath: string, options: { learning: 
 
 async function follow(log: ModelLog, commits: Chronicle<Commit>, signal: AbortSignal): Promise<void> {
   for await (const { commit } of log.commits(1, signal)) commits.add(commit);
+}
+
+/** A commit by somebody else that covers more updates: that he begins is a commit too, and applies nothing. */
+function appliedAfter(last: Commit, isAnother: (commit: Commit) => boolean): (commit: Commit) => boolean {
+  return (commit) => commit.updateSeq > last.updateSeq && isAnother(commit);
 }
 
 /** SIGKILL of the learning node until its next incarnation is ready, and until it commits. */
@@ -135,7 +145,11 @@ async function nodeKills(clock: Clock, searchPath: string, rounds: number, spare
       from = events.entries.length;
       const killedAtMs = clock.monotonicMs();
       process.kill(pidOf(ready.what), "SIGKILL");
-      const next = await commits.next(0, ({ incarnation }) => incarnation > before.incarnation, "the next incarnation");
+      const next = await commits.next(
+        0,
+        appliedAfter(before, ({ incarnation }) => incarnation > before.incarnation),
+        "the next incarnation",
+      );
       valuesMs.push(next.atMs - killedAtMs);
       readyMs.push((await events.next(from, isOf("started", "learning-1"), "it is ready again")).atMs - killedAtMs);
     }
@@ -166,7 +180,11 @@ async function takeovers(clock: Clock, searchPath: string, rounds: number): Prom
       const fromCommit = commits.entries.length;
       process.kill(pids(leading.node), "SIGKILL");
       const exit = await events.next(from, isOf("crashed", leading.node), "its exit");
-      const next = await commits.next(fromCommit, ({ node }) => node !== leading.node, "a commit of the other");
+      const next = await commits.next(
+        fromCommit,
+        appliedAfter(leading, ({ node }) => node !== leading.node),
+        "a commit of the other",
+      );
       valuesMs.push(next.atMs - exit.atMs);
       await events.next(from, isOf("started", leading.node), "the killed one stands by");
     }

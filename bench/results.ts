@@ -1,6 +1,7 @@
 // bench/RESULTS.md: the figures of one run, and what they do not say.
 import type { MessageRates } from "./actor-messages.js";
 import type { Machine } from "./machine.js";
+import { type Mended, mendingRows } from "./mending.js";
 import type { OnnxFloor } from "./onnx-floor.js";
 import { type Cell, figureOf, type Serving, type ServingPlan, servingRatios } from "./serving.js";
 import type { Spread } from "./statistics.js";
@@ -15,6 +16,7 @@ export interface Figures {
   readonly codec: readonly CodecCost[];
   readonly messages: readonly MessageRates[];
   readonly serving: Serving;
+  readonly mending: readonly Mended[];
 }
 
 export function renderResults(figures: Figures): string {
@@ -35,6 +37,8 @@ export function renderResults(figures: Figures): string {
     "",
     ...codecLines(figures),
     "",
+    ...mendingLines(figures),
+    "",
     ...limits,
     "",
   ].join("\n");
@@ -49,6 +53,16 @@ function machineLines({ machine, atIso, tookSeconds, plan }: Figures): string[] 
     `- load average before the run: ${machine.loadBefore.toFixed(1)}`,
     `- commit ${machine.commit}, ${atIso}, ${tookSeconds.toFixed(0)} s`,
     `- serving: ${plan.rounds} rounds of ${plan.roundMs / 1000} s at each load; the rest: ${plan.innerRounds} rounds`,
+  ];
+}
+
+function mendingLines({ mending }: Figures): string[] {
+  return [
+    "## Mending",
+    "",
+    "From the kill until the work it stopped goes on, seen from outside, under 200 drifting digits a second; the killed and the load share the cores.",
+    "",
+    ...table(["what", "rounds", "median", "p99", "aim"], mendingRows(mending)),
   ];
 }
 
