@@ -188,7 +188,7 @@ const limits = [
   "- Networks: everything runs on one machine over loopback and shares its cores, the load generator included.",
   "- Durability against power loss: the broker writes to the file system and syncs at its own interval, not per record.",
   "- Drifting input: the load is clean digits, of which few give update tasks. The learning node runs and follows the log.",
-  "- More than one serving node, faults, larger models, GPUs, and the client library (the load generator is a raw client).",
+  "- More than one serving node, larger models, GPUs, and the client library (the load generator is a raw client).",
   "- Long runs: rounds last seconds, so slow growth does not show here.",
 ];
 

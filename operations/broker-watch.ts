@@ -125,9 +125,12 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     this.#history = verdict.history;
     if (verdict.kind === "exceeded")
       throw new Error(`nats-server died more than ${intensity.restarts} times in a minute`);
-    const backoff = nextBackoff(this.#failures, clock.monotonicMs() - this.#upSinceMs, backoffDefaults, random);
-    this.#failures = backoff.failures;
-    await clock.delay(backoff.delayMs);
+    // Killed from outside, as a node or an actor: that says nothing of its health. It counts for the intensity.
+    if (this.#lastExit !== killed) {
+      const backoff = nextBackoff(this.#failures, clock.monotonicMs() - this.#upSinceMs, backoffDefaults, random);
+      this.#failures = backoff.failures;
+      await clock.delay(backoff.delayMs);
+    }
     if (this.#released) return;
     await this.#broker.restart();
     this.#restarts += 1;
@@ -135,6 +138,8 @@ class EmbeddedBrokerWatch implements BrokerWatch {
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 }
+
+const killed = "signal SIGKILL";
 
 /** Between us and the server stands a shell: a code above 128 is the signal that ended the server. */
 function describeBrokerExit({ code, signal }: BrokerExit): string {

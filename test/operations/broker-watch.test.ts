@@ -8,7 +8,8 @@ import { silentLogger } from "../../supervision/logger.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import type { Broker, BrokerExit } from "../../transport/broker.js";
 
-const lastExit: BrokerExit = { code: null, signal: "SIGKILL", lastWords: "killed" };
+const crashed: BrokerExit = { code: 1, signal: null, lastWords: "" };
+const killed: BrokerExit = { code: 137, signal: null, lastWords: "" };
 
 /** A broker whose deaths are a test's to decide. */
 class FakeBroker implements Broker {
@@ -36,9 +37,9 @@ class FakeBroker implements Broker {
   hasRoom = async (): Promise<boolean> => true;
   pulse = async (): Promise<"well"> => "well";
 
-  die(): void {
+  die(exit: BrokerExit = crashed): void {
     this.alive = false;
-    for (const listener of this.#listeners) listener(lastExit);
+    for (const listener of this.#listeners) listener(exit);
   }
 }
 
@@ -68,6 +69,15 @@ test("a broker that dies is started again at once, and later after a growing wai
     waits.push(clock.monotonicMs() - diedAtMs);
   }
   t.deepEqual(waits, [5, 10, 20, 40, 80]);
+});
+
+test("a broker that somebody killed is started again at once, however often, as long as the budget lasts", async (t) => {
+  const { clock, broker } = scene();
+  for (let death = 1; death <= 10; death += 1) {
+    broker.die(killed);
+    await clock.advance(0);
+    t.is(broker.starts, death);
+  }
 });
 
 test("a broker that ran for long is healthy again: its next death costs no wait", async (t) => {
