@@ -151,7 +151,9 @@ async function play(options: DemoOptions, terminal: Terminal, cluster: LocalClus
   const evidence = await gatherEvidence(context, model, folder, clock);
   await updates.close();
   await client.close();
-  return { ...reportOf(options, cluster, load, evidence, seconds), chaos };
+  // The tree forgets what a node's earlier incarnations saw, and an event may be lost with the broker: the larger of two counts.
+  const actorRestarts = Math.max(evidence.actorRestarts, updates.actorRestarts);
+  return { ...reportOf(options, cluster, load, { ...evidence, actorRestarts }, seconds), chaos };
 }
 
 function hasChaos({ chaos = false, enableChaosTesting = false }: DemoOptions): boolean {
