@@ -10,7 +10,7 @@ import { findServer, NoServerBinary } from "../transport/server-binary.js";
 /** Most files of real processes wait more than they compute. */
 const filesAtOnce = Math.max(3, availableParallelism());
 /** Without a result for so long something hangs, and the run says what. */
-const idleLimit = "4m";
+const idleLimit = "110s";
 
 const patterns = process.argv.slice(2);
 const files = patterns.length > 0 ? patterns : ["dist/test/**/*.test.js"];

@@ -33,11 +33,14 @@ function mounted(t: ExecutionContext, size: string): string | undefined {
   return directory;
 }
 
-/** Takes all but `leftBytes` of the disk; returns what gives it back. */
+/** Takes all but `leftBytes` of the disk, or all of it where somebody else writes too; returns what gives it back. */
 async function fill(directory: string, leftBytes: number): Promise<() => Promise<void>> {
   const { bavail, bsize } = await statfs(directory);
   const filler = join(directory, "filler");
-  await writeFile(filler, new Uint8Array(Math.max(0, bavail * bsize - leftBytes)));
+  const filling = writeFile(filler, new Uint8Array(Math.max(0, bavail * bsize - leftBytes)));
+  await filling.catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOSPC") throw error;
+  });
   return () => rm(filler);
 }
 
