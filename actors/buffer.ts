@@ -155,6 +155,8 @@ async function receive(
       turn.onCommit(() => message.reply.answer(remembered(deps.model, state)));
       return;
     case "locate": {
+      // Another node may have answered it a moment ago.
+      if (!state.past.has(message.id)) await overtake(deps, state, turn);
       const at = state.past.get(message.id)?.at;
       turn.onCommit(() => message.reply.answer(at));
       return;

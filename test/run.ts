@@ -5,12 +5,13 @@ import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { delimiter, dirname } from "node:path";
 import { createInterface } from "node:readline";
+import { systemClock } from "../supervision/clock.js";
 import { findServer, NoServerBinary } from "../transport/server-binary.js";
 
 /** Most files of real processes wait more than they compute. */
 const filesAtOnce = Math.max(3, availableParallelism());
-/** Without a result for so long something hangs, and the run says what. */
-const idleLimit = "110s";
+/** Without a result for so long something hangs: a test that failed and left a process or a connection behind. */
+const idleLimitMs = 110_000;
 
 const patterns = process.argv.slice(2);
 const files = patterns.length > 0 ? patterns : ["dist/test/**/*.test.js"];
@@ -26,7 +27,13 @@ try {
 
 const ava = spawn(
   process.execPath,
-  ["node_modules/ava/entrypoints/cli.mjs", "--tap", `--concurrency=${filesAtOnce}`, `--timeout=${idleLimit}`, ...files],
+  [
+    "node_modules/ava/entrypoints/cli.mjs",
+    "--tap",
+    `--concurrency=${filesAtOnce}`,
+    `--timeout=${idleLimitMs / 1_000}s`,
+    ...files,
+  ],
   {
     stdio: ["ignore", "pipe", "inherit"],
     // ONNX Runtime would leave a log file for each process of the run.
@@ -40,11 +47,21 @@ const ava = spawn(
 
 let passed = 0;
 let failed = 0;
+let cancelIdle = (): void => undefined;
+const expectMore = (): void => {
+  cancelIdle();
+  cancelIdle = systemClock.after(idleLimitMs, () => {
+    process.stderr.write(`no result for ${idleLimitMs / 1_000} s: something hangs, the run is ended\n`);
+    ava.kill("SIGKILL");
+  });
+};
 for await (const line of createInterface({ input: ava.stdout })) {
+  expectMore();
   process.stdout.write(`${line}\n`);
   if (/^ok \d+/.test(line)) passed += 1;
   else if (/^not ok \d+/.test(line)) failed += 1;
 }
+cancelIdle();
 const code = await new Promise<number>((resolve) => {
   if (ava.exitCode !== null) resolve(ava.exitCode);
   else ava.once("exit", (status) => resolve(status ?? 1));

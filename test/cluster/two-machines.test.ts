@@ -146,6 +146,7 @@ test.serial(
     ]);
     for (const { child } of nodes) t.teardown(() => void child.kill("SIGKILL"));
     const sight = await sightOf(broker, credentials);
+    t.teardown(() => sight.close());
     const options = { model: "digits", run: "two", rate: 60, deadlineMs: 30_000, labelEvery: 25 };
     const load = new SteadyLoad(options, sight.client, driftingDigits(5), clock);
     const answersOf = async (node: string): Promise<number> => Number((await statusOf(sight, node)).answered ?? 0);
