@@ -10,7 +10,7 @@ import { ModelLog, type Unreadable } from "../operations/model-log.js";
 import type { Ref } from "../supervision/ref.js";
 import { type Lease, type LeaseOwner, openLease } from "../transport/lease.js";
 import { encodeRestored, parseRestoreOrder } from "../transport/operator-orders.js";
-import { encodeRefusal } from "../transport/wire.js";
+import { refuse } from "../transport/refusing.js";
 import type { BufferDeps } from "./buffer.js";
 import { Desk, deskDefaults, type OpenRequest } from "./desk.js";
 import { deadLetterOfRequest, deadLetterOfUpdate } from "./giving-up.js";
@@ -183,8 +183,7 @@ function restoreOrders({ bus, subjects }: Surroundings, model: string, log: Mode
             ? await obey(parsed.value)
             : { kind: "refused", code: "bad_request", message: parsed.message };
         if (answer.kind === "restored") return void message.respond(encodeRestored(answer.restored));
-        const { bytes, headers } = encodeRefusal({ code: answer.code, message: answer.message });
-        message.respond(bytes, headers);
+        refuse(message, { code: answer.code, message: answer.message });
       });
       return () => subscription.unsubscribe();
     },

@@ -7,7 +7,7 @@
 //
 // Owns: the choice and the copy of the chosen rows. Does not own: eviction (memory-contents.ts).
 //
-// R1. The choice follows from the record alone, so that every node's memory stays the same.
+// R1. The choice follows from the record and from the ids before it in the log, so that every node's memory stays the same.
 // R2. Cold rows always enter: the first experiences are all there is.
 // R3. A row keeps its index in the record; late labels find it by that. The label of a row that was left out is ignored, as that of an
 //     evicted one.
@@ -30,7 +30,10 @@ export interface MemoryRows {
   readonly priorities: Float32Array;
 }
 
-/** `isRepeat`: an earlier record answered that row's request, so no fold takes it in. Copies: the columns of a decoded record are views into the whole payload, which would travel with them. */
+/**
+ * `isRepeat`: an earlier record answered that row's request, so no fold takes it in. Copies: the columns of a decoded record are views into
+ * the whole payload, which would travel with them.
+ */
 export function memoryRows(
   seq: number,
   batch: ExperienceBatch,

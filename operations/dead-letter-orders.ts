@@ -19,8 +19,9 @@ import {
   parseDeadLetterOrder,
 } from "../transport/operator-orders.js";
 import { decodeUpdate, encodeUpdate } from "../transport/records.js";
+import { refuse } from "../transport/refusing.js";
 import { header, type Subjects } from "../transport/subjects.js";
-import { encodeRefusal, type Refusal } from "../transport/wire.js";
+import type { Refusal } from "../transport/wire.js";
 import { type BookEntry, readBook } from "./dead-letter-book.js";
 import type { Telemetry } from "./telemetry.js";
 
@@ -50,8 +51,7 @@ export function answerDeadLetterOrders(deps: DeadLetterOrderDeps): { stop(): voi
       if (carried.kind === "done") message.respond(encodeDeadLetterReceipt(carried.receipt));
       else {
         const { kind: _, ...refusal } = carried;
-        const { bytes, headers } = encodeRefusal(refusal);
-        message.respond(bytes, headers);
+        refuse(message, refusal);
       }
     },
   );

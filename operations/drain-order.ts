@@ -11,8 +11,8 @@ import type { ProcessTree } from "../supervision/process-root.js";
 import { describeProcessExit } from "../supervision/process-spec.js";
 import type { Bus, Incoming } from "../transport/bus.js";
 import { encodeDrainReceipt, parseDrainOrder } from "../transport/operator-orders.js";
+import { refuse } from "../transport/refusing.js";
 import type { Subjects } from "../transport/subjects.js";
-import { encodeRefusal, type Refusal } from "../transport/wire.js";
 
 interface Surroundings {
   readonly bus: Bus;
@@ -105,9 +105,4 @@ function whyNot(
   if (hasRoot) return { field: "node", message: `${name} has a root, which would start it again: order the root` };
   if (order.restart) return { field: "restart", message: `${name} has no root that could start it again` };
   return undefined;
-}
-
-function refuse(message: Incoming, refusal: Refusal): void {
-  const { bytes, headers } = encodeRefusal(refusal);
-  message.respond(bytes, headers);
 }

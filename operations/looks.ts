@@ -8,8 +8,8 @@ import type { TreeNode } from "../supervision/tree.js";
 import type { Bus, Incoming } from "../transport/bus.js";
 import { encodeMessage, type PlainMap } from "../transport/codec.js";
 import { encodeActorLook, encodeTree } from "../transport/look-orders.js";
+import { refuse } from "../transport/refusing.js";
 import { actorPathOf, type Subjects } from "../transport/subjects.js";
-import { encodeRefusal, type Refusal } from "../transport/wire.js";
 import { takeNodeFaults } from "./node-faults.js";
 import type { Telemetry } from "./telemetry.js";
 
@@ -90,9 +90,4 @@ function findIn(node: TreeNode, path: readonly string[]): TreeNode | undefined {
   const [first, ...rest] = path;
   const child = node.children.find(({ name }) => name === first);
   return child === undefined || rest.length === 0 ? child : findIn(child, rest);
-}
-
-function refuse(message: Incoming, refusal: Refusal): void {
-  const { bytes, headers } = encodeRefusal(refusal);
-  message.respond(bytes, headers);
 }

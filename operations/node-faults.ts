@@ -27,8 +27,9 @@ import {
   parseChaosOrder,
   parseGranted,
 } from "../transport/chaos-orders.js";
+import { refuse } from "../transport/refusing.js";
 import { type Subjects, userOfInbox } from "../transport/subjects.js";
-import { encodeRefusal, type Refusal } from "../transport/wire.js";
+import type { Refusal } from "../transport/wire.js";
 import type { Telemetry } from "./telemetry.js";
 
 export interface NodeFaultDeps {
@@ -136,9 +137,4 @@ function release({ bus, subjects }: NodeFaultDeps, id: string): void {
 
 function isActorMode(mode: FaultMode): mode is ChaosMode {
   return mode === "crash" || mode === "kill" || mode === "hang" || mode === "slow";
-}
-
-function refuse(message: Incoming, refusal: Refusal): void {
-  const { bytes, headers } = encodeRefusal(refusal);
-  message.respond(bytes, headers);
 }

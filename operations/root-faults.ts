@@ -22,8 +22,8 @@ import {
   type FaultClaim,
   parseChaosOrder,
 } from "../transport/chaos-orders.js";
+import { refuse } from "../transport/refusing.js";
 import { type Subjects, userOfInbox } from "../transport/subjects.js";
-import { encodeRefusal, type Refusal } from "../transport/wire.js";
 import { type BrokerWatch, brokerName } from "./broker-watch.js";
 import { RunningSchedules } from "./running-schedules.js";
 import type { Telemetry } from "./telemetry.js";
@@ -206,9 +206,4 @@ async function connectedAgain(bus: Bus, clock: Clock): Promise<void> {
   });
   if (!(bus.connected && (await bus.flush()))) await clock.delay(reconnectWithinMs, stop.signal);
   unlisten();
-}
-
-function refuse(message: Incoming, refusal: Refusal): void {
-  const { bytes, headers } = encodeRefusal(refusal);
-  message.respond(bytes, headers);
 }

@@ -8,34 +8,13 @@
 // X2. Every fault ends by itself, also when nobody waits for the receipt (impairment.ts I1); `halted` ends it earlier.
 
 import type { Clock } from "../models/clock.js";
+import type { ChaosReceipt } from "../transport/chaos-orders.js";
 import { within } from "./deadline.js";
 import type { ChaosMode, SupervisionEvent, SupervisionFact } from "./events.js";
 import { describeExit, type ExitReason } from "./exit-reason.js";
 import type { Impairment } from "./impairment.js";
 import type { Mailbox } from "./mailbox.js";
 import { type ActorPath, TOP_PATH } from "./path.js";
-
-export interface ChaosReceipt {
-  readonly target: string;
-  readonly mode: string;
-  readonly generationBefore: number;
-  readonly generationAfter: number;
-  /** Messages in flight when the fault struck. Null, here and below: whoever gave the receipt cannot see messages. */
-  readonly inFlight: number | null;
-  /** Messages given back to the queue until the repair. */
-  readonly redelivered: number | null;
-  /** Tells answered "full" or "dead" until the repair. */
-  readonly refused: number | null;
-  /** Accepted messages that are neither handled, queued, in flight nor dead letters. */
-  readonly lost: number | null;
-  readonly leasesCleaned: number;
-  /** Until the runtime knew; null when the fault ended before anybody noticed. */
-  readonly detectMs: number | null;
-  /** Until the target worked again; null when it did not within `repairMaxMs`. */
-  readonly repairMs: number | null;
-  /** Why the incarnation ended, in one line; null when it went on, or nobody saw its end. */
-  readonly cause: string | null;
-}
 
 /** The target does not run now (`not_ready`), or its kind cannot have this fault: the injector has to choose again. */
 export class ChaosRefusedError extends Error {

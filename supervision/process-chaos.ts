@@ -4,7 +4,8 @@
 // Does not own: what happened to messages; only the log can say that for a whole process, so those fields are null here.
 
 import type { Clock } from "../models/clock.js";
-import { type ChaosReceipt, ChaosRefusedError } from "./chaos.js";
+import type { ChaosReceipt } from "../transport/chaos-orders.js";
+import { ChaosRefusedError } from "./chaos.js";
 import { within } from "./deadline.js";
 import type { OsProcess } from "./os-process.js";
 import type { ProcessSlot } from "./process-slot.js";

@@ -9,8 +9,8 @@
 // Unlike actors, processes start side by side: they find each other over NATS, and a cold start is long.
 
 import type { Clock, Random } from "../models/clock.js";
+import type { ChaosReceipt } from "../transport/chaos-orders.js";
 import { type Backoff, type BackoffSettings, backoffDefaults, nextBackoff } from "./backoff.js";
-import type { ChaosReceipt } from "./chaos.js";
 import { EscalationError } from "./escalation.js";
 import type { PoolMember } from "./fault-guard.js";
 import { HeartbeatWatch } from "./heartbeat-watch.js";

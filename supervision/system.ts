@@ -4,9 +4,10 @@
 // Does not own: the spec (node.ts), restarts (supervisor.ts), processes (process-root.ts).
 
 import type { Clock, Random } from "../models/clock.js";
+import type { ChaosReceipt } from "../transport/chaos-orders.js";
 import type { Summary } from "./behaviour.js";
 import { Cell } from "./cell.js";
-import { type ChaosReceipt, type ChaosTarget, injectFault } from "./chaos.js";
+import { type ChaosTarget, injectFault } from "./chaos.js";
 import { checkSpec, isSupervisor, type SupervisorSpec } from "./child-spec.js";
 import { type CleanupHook, cleanupMaxMs, type DeathListener, type EndedIncarnation } from "./cleanup.js";
 import type { DeadLetter, DeadLetterListener } from "./dead-letters.js";

@@ -78,33 +78,31 @@ export interface Halted {
   readonly schedules: number;
 }
 
-/**
- * What a fault did. Counts are of messages, measured, never assumed: null where whoever gave the receipt could not see them.
- * `detectMs` and `repairMs` are null when the fault ended before it was noticed, or the target did not come back in time.
- */
+/** What a fault did: measured, never assumed. */
 export interface ChaosReceipt {
   readonly target: string;
   readonly mode: string;
   readonly generationBefore: number;
   readonly generationAfter: number;
+  /** Messages in flight when the fault struck. Null, here and below: whoever gave the receipt cannot see messages. */
   readonly inFlight: number | null;
+  /** Messages given back to the queue until the repair. */
   readonly redelivered: number | null;
+  /** Tells answered "full" or "dead" until the repair. */
   readonly refused: number | null;
+  /** Accepted messages that are neither handled, queued, in flight nor dead letters. */
   readonly lost: number | null;
   readonly leasesCleaned: number;
+  /** Until the runtime knew; null when the fault ended before anybody noticed. */
   readonly detectMs: number | null;
+  /** Until the target worked again; null when it did not within `repairMaxMs`. */
   readonly repairMs: number | null;
   /** Why the incarnation ended, in one line; null when it went on, or nobody saw its end. */
   readonly cause: string | null;
 }
 
 const forMsMax = 3_600_000;
-
 const leaseMsMax = 60_000;
-
-export function parseChaosRequest(bytes: Uint8Array): Parsed<ChaosRequest> {
-  return parse(bytes, faultIn);
-}
 
 function faultIn(fields: Fields): ChaosRequest {
   return {

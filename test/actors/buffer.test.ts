@@ -259,6 +259,20 @@ test("a request that was tried before is looked for up to the end of the log, wh
   await tree.stop();
 });
 
+test("a late label finds the answer that another node logged a moment ago; an id that nobody answered is looked for in vain", async (t) => {
+  const log = pastLog();
+  const { tree, locate } = await rememberingNode({
+    log,
+    source: {
+      follow: (from, signal) => (from === 1 ? following(log, 4, signal) : following(log, Infinity, signal, from)),
+    },
+  });
+  log.append("other", recordOf("elsewhere"));
+  t.deepEqual(await locate("elsewhere2"), { seq: 5, index: 2 });
+  t.is(await locate("nobody"), undefined);
+  await tree.stop();
+});
+
 test("a log that does not answer does not keep a retry from being judged", async (t) => {
   const { tree, tell, voter } = await rememberingNode({ source: { lastSeqNow: async () => undefined } });
   tell(recall(0, newIds, false, true));

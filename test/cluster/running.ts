@@ -59,7 +59,11 @@ export function temporaryStore(): Promise<string> {
 }
 
 export async function startRunning(
-  options: Partial<Pick<LocalClusterOptions, "models" | "spares" | "settings" | "logStore" | "logMaxBytes">> = {},
+  options: Partial<
+    Pick<LocalClusterOptions, "models" | "spares" | "settings" | "logStore" | "logMaxBytes" | "nats">
+  > = {},
+  /** Of a broker that the test keeps itself: a cluster that did not make them does not know them. */
+  users?: ClusterContext["users"],
 ): Promise<Running> {
   const store = await temporaryStore();
   const searchPath = process.env.PATH ?? "";
@@ -78,7 +82,7 @@ export async function startRunning(
     },
     { clock: systemClock, random: seededRandom(7), log: openLogger("silent", { node: "root" }) },
   );
-  const sight = await lookAt(cluster.context);
+  const sight = await lookAt({ ...cluster.context, ...(users === undefined ? {} : { users }) });
   return {
     ...sight,
     cluster,

@@ -10,7 +10,7 @@ import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
 import { type Broker, startBroker } from "../../transport/broker.js";
 import { type Bus, connectBus, type Incoming } from "../../transport/bus.js";
-import { encodeChaosReceipt, parseChaosRequest } from "../../transport/chaos-orders.js";
+import { encodeChaosReceipt, parseChaosOrder } from "../../transport/chaos-orders.js";
 import { encodeMessage } from "../../transport/codec.js";
 import { writeContext } from "../../transport/context.js";
 import { makeCredentials } from "../../transport/credentials.js";
@@ -157,9 +157,11 @@ function answer(message: Incoming): void {
 }
 
 function giveReceipt(message: Incoming): void {
-  const parsed = parseChaosRequest(message.data);
+  const parsed = parseChaosOrder(message.data);
   if (parsed.kind === "refused") return;
-  const { target, mode } = parsed.value;
+  const order = parsed.value;
+  if (order.kind !== "fault") throw new Error(`a fault was to be asked for, not ${order.kind}`);
+  const { target, mode } = order;
   const counts = {
     inFlight: 2,
     redelivered: 2,

@@ -4,7 +4,7 @@ import test from "ava";
 import fc from "fast-check";
 import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
 import { roundedToHalves } from "../../models/half.js";
-import { encodeChaosReceipt, parseChaosReceipt, parseChaosRequest } from "../../transport/chaos-orders.js";
+import { encodeChaosReceipt, parseChaosOrder, parseChaosReceipt } from "../../transport/chaos-orders.js";
 import { encodeMessage, type PlainMap, type Tensor } from "../../transport/codec.js";
 import {
   encodeAlert,
@@ -128,7 +128,7 @@ test("feedback takes a label by name or by index", (t) => {
 });
 
 test("faults, receipts and trees come back as they were", (t) => {
-  t.like(parseChaosRequest(encodeMessage({ v: 1, target: "n1", mode: "explode" })), { kind: "refused", field: "mode" });
+  t.like(parseChaosOrder(encodeMessage({ v: 1, target: "n1", mode: "explode" })), { kind: "refused", field: "mode" });
   const receipt = {
     target: "serving/inference",
     mode: "kill",
