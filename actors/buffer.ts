@@ -25,7 +25,7 @@ import type { Counters } from "../operations/telemetry.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
-import type { BufferMessage, InferenceMessage, PastAnswer, Remembered, VoterMessage } from "./messages.js";
+import type { BufferMessage, InferenceMessage, LookedUp, PastAnswer, Remembered, VoterMessage } from "./messages.js";
 
 /** The experience log as the buffer reads it. */
 export interface ExperienceSource {
@@ -59,6 +59,7 @@ interface State {
   lastSeq: number;
   experiences: number;
   labels: number;
+  rewards: number;
 }
 
 /** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
@@ -75,6 +76,7 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
       model: deps.model.manifest.name,
       experiences: state.experiences,
       labels: state.labels,
+      rewards: state.rewards,
       lastSeq: state.lastSeq,
       memory: { ...state.memory.lastStats },
     }),
@@ -97,6 +99,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     lastSeq: 0,
     experiences: 0,
     labels: 0,
+    rewards: 0,
   };
   try {
     await catchUp(deps, state, life);
@@ -161,9 +164,20 @@ async function receive(
       turn.onCommit(() => message.reply.answer(at));
       return;
     }
+    case "look_up": {
+      if (!state.past.has(message.id)) await overtake(deps, state, turn);
+      const found = await lookUp(state, message.id);
+      turn.onCommit(() => message.reply.answer(found));
+      return;
+    }
     default:
       message satisfies never;
   }
+}
+
+async function lookUp({ past, memory }: State, id: string): Promise<LookedUp | undefined> {
+  const found = past.get(id);
+  return found && { at: found.at, answer: found.answer, kept: await memory.find(found.at) };
 }
 
 async function recall(
@@ -226,14 +240,31 @@ async function search(
   embedded: Embedded,
   life: Life<BufferMessage>,
 ): Promise<Neighbours | undefined> {
-  deps.counters.add("recall_searches", embedded.rows);
   try {
-    return await state.memory.search(embedded.embeddings, embedded.rows, deps.model.manifest.learning.neighbours);
+    const { neighbours, labelled } = deps.model.manifest.learning;
+    const found = await state.memory.search(embedded.embeddings, embedded.rows, neighbours, labelled.neighbours);
+    countSearches(deps.counters, embedded.rows, unsearchable(embedded));
+    return found;
   } catch (error) {
-    deps.counters.add("recall_failures", embedded.rows);
+    countSearches(deps.counters, embedded.rows, embedded.rows);
     life.log.warn("the memory could not be searched", { error: asError(error) });
     return undefined;
   }
+}
+
+/** Rows that the memory cannot look for: their embedding is not finite. */
+function unsearchable({ embeddings, rows }: Embedded): number {
+  if (allFinite(embeddings)) return 0;
+  const width = embeddings.length / rows;
+  const row = (index: number): Float32Array => embeddings.subarray(index * width, (index + 1) * width);
+  return Array.from({ length: rows }, (_, index) => row(index)).filter((each) => !allFinite(each)).length;
+}
+
+/** Each row is a search; the rate is that of this process since it began. */
+function countSearches(counters: Counters, rows: number, failed: number): void {
+  counters.add("recall_searches", rows);
+  counters.add("recall_failures", failed);
+  counters.set("knn_failure_rate", counters.get("recall_failures") / counters.get("recall_searches"));
 }
 
 function remembered(model: Model, state: State): Remembered {
@@ -256,6 +287,11 @@ function fold(model: Model, state: State, logged: LoggedExperience): boolean {
   if (record.kind === "label") {
     state.memory.label(record.of, record.label);
     state.labels += 1;
+    return true;
+  }
+  if (record.kind === "reward") {
+    state.memory.judge(record.of, record.reward);
+    state.rewards += 1;
     return true;
   }
   const repeats = repeatsIn(state.recentIds, record);

@@ -1,7 +1,7 @@
 // The intake: the door of one serving node.
 //
 // Owns: the subscriptions (requests by queue group, feedback), decoding once, the refusal of what does not fit.
-// Does not own: the open requests (desk.ts), validation rules (transport/wire.ts, models/manifest.ts).
+// Does not own: the open requests (desk.ts), what is said of earlier ones (feedback.ts), validation rules (transport/wire.ts, models/manifest.ts).
 //
 // One subscription takes the requests for every model, so that one for a model that nobody serves is refused by name instead of
 // meeting silence. All serving nodes of a cluster serve the same models.
@@ -9,11 +9,9 @@
 // I1. Every message with a reply address is answered: opened at the desk, joined to an open request, or refused by name.
 // I2. Stopping closes the door first; what is open goes on until it is settled or its deadline passes.
 
-import type { Position } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
 import { prepareInput } from "../models/manifest.js";
 import type { Telemetry } from "../operations/telemetry.js";
-import { AskError, ask } from "../supervision/ask.js";
 import type { Behaviour, Life } from "../supervision/behaviour.js";
 import type { ExitReason } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
@@ -29,17 +27,14 @@ import {
   type Refusal,
 } from "../transport/wire.js";
 import type { Answerer, Desk, NewRequest } from "./desk.js";
+import { type FeedbackDeps, hear } from "./feedback.js";
 import { randomHex } from "./identifiers.js";
-import type { BufferMessage, InferenceMessage } from "./messages.js";
+import type { InferenceMessage } from "./messages.js";
 
 /** One model behind the door. */
-export interface Served {
-  readonly model: Model;
+export interface Served extends Omit<FeedbackDeps, "locateMs"> {
   readonly desk: Desk;
   readonly inference: Ref<InferenceMessage>;
-  readonly buffer: Ref<BufferMessage>;
-  /** Writes a late label to the log; false when the log cannot take it. */
-  readonly appendLabel: (id: string, label: number, of: Position) => Promise<boolean>;
 }
 
 export interface IntakeDeps {
@@ -70,7 +65,7 @@ const requestMaxBytes = 528 * 1024;
 export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
   return {
     init: (life) => ({ subscriptions: subscribe(deps, life) }),
-    receive: (_state, message, turn) => label(deps, message, turn),
+    receive: (_state, message, turn) => takeWord(deps, message, turn),
     stop: (state, reason) => close(deps, state, reason),
     summary: () => ({
       models: [...deps.models.keys()],
@@ -185,60 +180,20 @@ function readRequest(
   };
 }
 
-async function label(
+async function takeWord(
   deps: IntakeDeps,
   { served, request, message }: IntakeMessage,
   life: Life<IntakeMessage>,
 ): Promise<void> {
-  const { id } = request;
-  const { labels } = served.model.manifest;
   const traceId = traceIdOf(message);
-  const index = typeof request.label === "number" ? request.label : labels.indexOf(request.label);
-  const name = labels[index];
-  if (name === undefined)
-    return refuse(deps, life, message, {
-      id,
-      code: "bad_request",
-      field: "label",
-      message: `labels are ${labels.join(", ")}`,
-    });
-  const of = await locate(served, id, life, deps.bus.timeouts.locate);
-  if (of instanceof AskError)
-    return refuse(deps, life, message, { id, code: "not_ready", message: of.message, retryAfterMs: 250 });
-  if (of === undefined)
-    return refuse(deps, life, message, {
-      id,
-      code: "bad_request",
-      field: "id",
-      message: `no answered request "${id}" is remembered`,
-    });
-  if (!(await served.appendLabel(id, index, of)))
-    return refuse(deps, life, message, {
-      id,
-      code: "log_unavailable",
-      message: "the log cannot take the label",
-      retryAfterMs: 250,
-    });
-  deps.telemetry.event("feedback", { actor: life.path, incarnation: life.incarnation }, () => [
-    { traceId, id, label: name, seq: of.seq, index: of.index },
-  ]);
-  message.respond(encodeFeedbackReply({ id, label: { index, label: name }, of, traceId }));
-}
-
-/** A memory that restarts or is late is an answer too: the asker may try again, the door stays open. */
-function locate(
-  { buffer }: Served,
-  id: string,
-  { clock }: Life<IntakeMessage>,
-  deadlineMs: number,
-): Promise<Position | undefined | AskError> {
-  return ask<BufferMessage, Position | undefined>(buffer, (reply) => ({ kind: "locate", id, reply }), {
-    clock,
-    deadlineMs,
-  }).catch((error: unknown) => {
-    if (error instanceof AskError) return error;
-    throw error;
-  });
+  const heard = await hear({ ...served, locateMs: deps.bus.timeouts.locate }, request, life);
+  if (heard.kind === "refused") return refuse(deps, life, message, heard.refusal);
+  const { id, label, reward, of, kept } = heard.reply;
+  if (kept === undefined)
+    deps.telemetry.event("feedback", { actor: life.path, incarnation: life.incarnation }, () => [
+      { traceId, id, label: label?.label, reward: reward ?? undefined, seq: of.seq, index: of.index },
+    ]);
+  message.respond(encodeFeedbackReply({ ...heard.reply, traceId }));
 }
 
 function refuse(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming, refusal: Refusal): void {

@@ -7,6 +7,7 @@
 // J2. Rows that the log already answered are left out: they leave no second experience.
 
 import type { Random } from "../models/clock.js";
+import { nearestAnchors } from "../models/density.js";
 import { type ExperienceBatch, rowsOf, type UpdateTask } from "../models/experience.js";
 import { gate } from "../models/gate.js";
 import { roundedToHalves } from "../models/half.js";
@@ -83,10 +84,11 @@ function judgeRow(
   const moments = rowOf(batch.embedded.moments, batch, row);
   const density = batch.embedded.density[row] ?? 0;
   const own = ownVerdict(logits);
+  const anchors = () => nearestAnchors(rowOf(batch.embedded.embeddings, batch, row), calibration);
   const verdict =
     batch.cold || neighbours === undefined
       ? own
-      : castVotes({ logits, neighbours: neighboursOf(neighbours, row), nowMs }, model.manifest.learning);
+      : castVotes({ logits, neighbours: neighboursOf(neighbours, row), anchors, nowMs }, model.manifest.learning);
   const evidence = {
     own: own.answer,
     verdict,
@@ -147,16 +149,16 @@ function explanationOf(model: Model, record: ExperienceBatch, index: number, ver
   return {
     own: [...softmax(record.logits.subarray(index * classes, (index + 1) * classes))],
     neighbours: verdict.votes.flatMap((vote) =>
-      vote.from === "memory"
-        ? [
+      vote.from === "model"
+        ? []
+        : [
             {
-              id: `${vote.position.seq}.${vote.position.index}`,
+              id: vote.from === "anchor" ? `anchor.${vote.anchor}` : `${vote.position.seq}.${vote.position.index}`,
               similarity: vote.similarity,
               label: labelOf(model, vote.answer),
               weight: vote.weight,
             },
-          ]
-        : [],
+          ],
     ),
     weights: [...verdict.shares],
   };

@@ -9,6 +9,7 @@
 import type { Embedded } from "../models/engine.js";
 import type { Position, UpdateTask } from "../models/experience.js";
 import type { Neighbours } from "../models/memory.js";
+import type { FoundItem } from "../models/memory-contents.js";
 import type { Normalisation } from "../models/moments.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
 import type { ReplyTo } from "../supervision/ask.js";
@@ -52,6 +53,7 @@ export type BufferMessage =
   /** A batch that left no record: all of it was answered from the log, or refused. */
   | { readonly kind: "passed"; readonly arrived: number }
   | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Position | undefined> }
+  | { readonly kind: "look_up"; readonly id: string; readonly reply: ReplyTo<LookedUp | undefined> }
   | { readonly kind: "introduce"; readonly reply: ReplyTo<Remembered> };
 
 /** The answer an earlier delivery of the same request got: it is given again, not made anew. */
@@ -62,6 +64,13 @@ export interface PastAnswer {
   readonly cold: boolean;
   readonly version: number;
   readonly traceId: string;
+}
+
+/** What a node knows of an answered request; `kept` undefined when it is no longer in the memory. */
+export interface LookedUp {
+  readonly at: Position;
+  readonly answer: number;
+  readonly kept: FoundItem | undefined;
 }
 
 export interface VoterMessage {

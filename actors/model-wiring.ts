@@ -2,7 +2,7 @@
 //
 // Owns: the one place where a model's actors meet transport. Does not own: what surrounds them all (wiring.ts), which actors run (node.ts).
 
-import type { Position } from "../models/experience.js";
+import type { LateLabel, LateReward } from "../models/experience.js";
 import { openLearner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
 import { StuckThreads } from "../models/thread-silence.js";
@@ -119,7 +119,8 @@ function wireServing({
       desk,
       inference,
       buffer,
-      appendLabel: (id, label, of) => appendLabel(log, around, model, { id, label, of }),
+      appendLabel: (id, label, of) => appendWord(log, around, model, { kind: "label", id, label, of }),
+      appendReward: (id, reward, of) => appendWord(log, around, model, { kind: "reward", id, reward, of }),
     }),
   };
 }
@@ -235,22 +236,18 @@ function poisonGuard(around: Surroundings, model: Model, desk: Desk): Pick<Infer
   return { flight, condemn };
 }
 
-async function appendLabel(
+type Word = Omit<LateLabel, "model" | "node" | "atMs"> | Omit<LateReward, "model" | "node" | "atMs">;
+
+async function appendWord(
   log: ModelLog,
   { identity, clock }: Surroundings,
   model: Model,
-  { id, label, of }: { readonly id: string; readonly label: number; readonly of: Position },
+  word: Word,
 ): Promise<boolean> {
-  const record = {
-    kind: "label",
-    model: model.manifest.name,
-    node: identity.node,
-    atMs: clock.nowMs(),
-    id,
-    label,
-    of,
-  } as const;
-  const outcome = await log.append(`label.${of.seq}.${of.index}.${label}`, record);
+  const { of } = word;
+  const record = { ...word, model: model.manifest.name, node: identity.node, atMs: clock.nowMs() };
+  const said = word.kind === "label" ? word.label : word.reward;
+  const outcome = await log.append(`${word.kind}.${of.seq}.${of.index}.${said}`, record);
   return outcome.kind === "appended";
 }
 

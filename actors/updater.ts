@@ -11,6 +11,7 @@ import { guardrailsOf } from "../models/guard-limits.js";
 import type { Learner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
 import { rehearse } from "../models/warm-up.js";
+import { KlWatch } from "../operations/kl-watch.js";
 import type { LoggedUpdate } from "../operations/log-fold.js";
 import type { ModelLog } from "../operations/model-log.js";
 import { type Applied, ModelWriter, type Poison, type WriterStore } from "../operations/model-writer.js";
@@ -51,6 +52,7 @@ interface Leading {
   readonly role: "leading";
   readonly writer: ModelWriter;
   readonly restorer: Restorer;
+  readonly kl: KlWatch;
   /** Up to here the newest mark asks the fold to go. */
   markedSeq: number;
 }
@@ -124,6 +126,7 @@ async function receive(
   while (queue.length > 0 && !turn.signal.aborted) {
     const { applied, rest } = await writing.writer.advance(queue);
     report(deps, turn, applied);
+    watchKl(deps, turn, applied, writing.kl);
     writing.restorer.applied(applied);
     queue = rest;
   }
@@ -142,7 +145,7 @@ async function lead(deps: UpdaterDeps, learner: Learner, turn: Turn<UpdaterMessa
   turn.onCommit(() =>
     deps.telemetry.event("recovered", originOf(turn), () => [{ model: model.manifest.name, version, updateSeq }]),
   );
-  return { role: "leading", writer, restorer, markedSeq: 0 };
+  return { role: "leading", writer, restorer, kl: new KlWatch(model.manifest.learning.klAlert), markedSeq: 0 };
 }
 
 function follow(updates: AsyncIterator<LoggedUpdate>, life: Life<UpdaterMessage>): void {
@@ -195,6 +198,22 @@ function report(deps: UpdaterDeps, life: Life<UpdaterMessage>, applied: readonly
       items.map(({ outcome, ...item }) => ({ ...item, ...outcome })),
     );
   for (const { update, poison } of applied) if (poison !== undefined) reportPoison(deps, life, { update, ...poison });
+}
+
+/** Every step that was computed has a KL, also one that a guard refused for it. */
+function watchKl(deps: UpdaterDeps, life: Life<UpdaterMessage>, applied: readonly Applied[], watch: KlWatch): void {
+  const { name, learning } = deps.model.manifest;
+  for (const { outcome } of applied) {
+    if (outcome === undefined || !("kl" in outcome) || !Number.isFinite(outcome.kl)) continue;
+    const turned = watch.take(outcome.kl, life.clock.nowMs());
+    if (watch.mean !== null) deps.telemetry.counters.set("mean_kl_divergence", watch.mean);
+    if (turned === undefined) continue;
+    const { above, forMs } = learning.klAlert;
+    const side = turned === "high" ? `has been above ${above} for ${forMs} ms` : `is ${above} or less again`;
+    deps.telemetry.event(`kl_${turned}`, originOf(life), () => [
+      { about: name, cause: `KL to the source ${side}: ${outcome.kl.toFixed(4)}` },
+    ]);
+  }
 }
 
 function reportPoison(deps: UpdaterDeps, life: Life<UpdaterMessage>, poisoned: PoisonedUpdate): void {

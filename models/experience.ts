@@ -1,4 +1,4 @@
-// What the log holds, as numbers: experiences, late labels, update tasks.
+// What the log holds, as numbers: experiences, late labels and rewards, update tasks.
 //
 // Owns: the shapes. Does not own: their bytes (transport/records.ts), their order (the log gives it),
 // what follows from them (models/policy.ts).
@@ -54,7 +54,22 @@ export interface LateLabel {
   readonly of: Position;
 }
 
-export type ExperienceRecord = ExperienceBatch | LateLabel;
+/** What somebody thought of an answer, without knowing the right one. */
+export interface LateReward {
+  readonly kind: "reward";
+  readonly model: string;
+  readonly node: string;
+  readonly atMs: number;
+  readonly id: string;
+  /** -1 (bad) to 1; 1 itself is written as a label. */
+  readonly reward: number;
+  readonly of: Position;
+}
+
+/** What may arrive after an answer. */
+export type LateWord = LateLabel | LateReward;
+
+export type ExperienceRecord = ExperienceBatch | LateWord;
 
 /** One unit of learning: exactly one guarded step. */
 export interface UpdateTask {

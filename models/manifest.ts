@@ -82,10 +82,17 @@ const learningSchema = z.strictObject({
   coldStartPriority: fraction.default(defaults.coldStartPriority),
   gate: fraction.default(defaults.gate),
   trust: fraction.default(defaults.trust),
-  neighbours: count.max(1000).default(defaults.neighbours),
+  neighbours: count.max(120).default(defaults.neighbours),
   capacity: count.min(1).max(1_000_000).default(defaults.capacity),
   rememberedPerRecord: count.min(1).max(65_536).default(defaults.rememberedPerRecord),
   strategy: z.enum(["majority", "weighted", "confidence", "ensemble"]).default(defaults.strategy),
+  labelled: z
+    .strictObject({
+      neighbours: count.max(120).default(defaults.labelled.neighbours),
+      weight: z.number().nonnegative().default(defaults.labelled.weight),
+      sharpness: z.number().nonnegative().default(defaults.labelled.sharpness),
+    })
+    .default(defaults.labelled),
   recencyMs: z.number().positive().default(defaults.recencyMs),
   stages: z
     .strictObject({
@@ -97,9 +104,16 @@ const learningSchema = z.strictObject({
   replayPerClass: count.min(1).max(4096).default(defaults.replayPerClass),
   learningRate: z
     .strictObject({ min: z.number().positive(), max: z.number().positive() })
+    .refine(({ min, max }) => min <= max, "min must not be above max")
     .default(defaults.learningRate),
   klWeight: z.number().nonnegative().default(defaults.klWeight),
   klLimit: z.number().positive().default(defaults.klLimit),
+  klAlert: z
+    .strictObject({
+      above: z.number().nonnegative().default(defaults.klAlert.above),
+      forMs: z.number().nonnegative().default(defaults.klAlert.forMs),
+    })
+    .default(defaults.klAlert),
   clipNorm: z.number().positive().default(defaults.clipNorm),
   restore: fraction.default(defaults.restore),
   ema: fraction.default(defaults.ema),
@@ -123,6 +137,18 @@ const manifestSchema = z.strictObject({
   sourceAccuracy: fraction,
   learning: learningSchema.default(() => learningSchema.parse({})),
 });
+
+/** Settings that were put together, checked as a manifest's are. */
+export function learningOf(
+  value: unknown,
+):
+  | { readonly kind: "ok"; readonly settings: LearningSettings }
+  | { readonly kind: "refused"; readonly message: string } {
+  const parsed = learningSchema.safeParse(value);
+  if (!parsed.success)
+    return { kind: "refused", message: parsed.error.issues.map(({ message }) => message).join("; ") };
+  return { kind: "ok", settings: parsed.data };
+}
 
 /** `text` is manifest.json. Throws ModelError naming the field that does not fit. */
 export function parseManifest(text: string, file = "manifest.json"): Manifest {

@@ -29,6 +29,14 @@ export interface MemoryItem {
   readonly atMs: number;
 }
 
+/** An experience as the memory has it now: `answer` is the true label once it is verified. */
+export interface FoundItem {
+  readonly answer: number;
+  readonly confidence: number;
+  readonly priority: number;
+  readonly verified: boolean;
+}
+
 export type Kept =
   | { readonly kind: "kept"; readonly arrival: number; readonly evicted: number | undefined }
   | { readonly kind: "again" };
@@ -84,10 +92,10 @@ export class MemoryContents {
     return { kind: "kept", arrival, evicted: evicted?.arrival };
   }
 
-  /** Corrects the answer of a kept item and marks it verified; false when it is not (or no longer) here. */
-  verify(position: Position, label: number): boolean {
+  /** Corrects the answer of a kept item and marks it verified; its arrival, undefined when it is not (or no longer) here. */
+  verify(position: Position, label: number): number | undefined {
     const slot = this.#byPosition.get(positionKey(position));
-    if (slot === undefined) return false;
+    if (slot === undefined) return undefined;
     this.#heap.remove(slot);
     this.#verified += 1 - at(this.columns.verified, slot);
     this.columns.answers[slot] = label;
@@ -95,7 +103,37 @@ export class MemoryContents {
     this.columns.verified[slot] = 1;
     this.columns.priorities[slot] = verifiedPriority;
     this.#stand(slot, verifiedPriority);
+    return at(this.#arrivals, slot);
+  }
+
+  /**
+   * What somebody thought of the answer, -1..1. Its priority is at least the size of that; a bad one loses its confidence in proportion, so
+   * that its voice is small where unverified neighbours vote. A true label says more: of a verified item nothing changes. False when
+   * it is not (or no longer) here.
+   */
+  judge(position: Position, reward: number): boolean {
+    const slot = this.#byPosition.get(positionKey(position));
+    if (slot === undefined) return false;
+    const { priorities, confidences, verified } = this.columns;
+    if (verified[slot] === 1) return true;
+    this.#heap.remove(slot);
+    priorities[slot] = Math.max(at(priorities, slot), Math.abs(reward));
+    if (reward < 0) confidences[slot] = at(confidences, slot) * (1 + reward);
+    this.#stand(slot, at(priorities, slot));
     return true;
+  }
+
+  /** What is kept of an experience; undefined when it is not (or no longer) here. */
+  find(position: Position): FoundItem | undefined {
+    const slot = this.#byPosition.get(positionKey(position));
+    if (slot === undefined) return undefined;
+    const { answers, confidences, priorities, verified } = this.columns;
+    return {
+      answer: at(answers, slot),
+      confidence: at(confidences, slot),
+      priority: at(priorities, slot),
+      verified: verified[slot] === 1,
+    };
   }
 
   slotOf(arrival: number): number {

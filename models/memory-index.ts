@@ -36,6 +36,10 @@ export interface MemoryIndex {
   /** `unit` stays the caller's. */
   add(label: number, unit: readonly number[]): void;
   remove(label: number): void;
+  /** From now on `searchVerified` finds it too, until it is removed or `verifiedMax` others are newer. */
+  verify(label: number): void;
+  /** As `search`, among the verified alone: few, and searched exactly. */
+  searchVerified(unit: number[], k: number): Nearest;
   /** Up to `k` labels by falling similarity, k at most `neighboursMax`; the oldest first of equals, as hnswlib gives them. */
   search(unit: number[], k: number): Nearest;
   /** Moves up to `moves` items from the tail into the graph, or into the next graph; false = nothing is left to do. */
@@ -53,6 +57,9 @@ export interface Nearest {
 
 /** Neighbours a search returns at most: their number fits a byte. */
 export const neighboursMax = 255;
+
+/** Verified items that are found among their like, the newest: an exact search through them takes about as long as one of the graph. */
+export const verifiedMax = 2_048;
 
 /** Newest items that are left beside the graph. */
 const tailDefault = 0;
@@ -73,6 +80,7 @@ interface State {
   readonly exact: hnswlib.BruteforceSearch;
   /** Labels in the tail, oldest first. */
   readonly tail: Set<number>;
+  readonly verified: { readonly points: hnswlib.BruteforceSearch; readonly labels: Set<number> };
   graph: Graph;
   /** The next graph and the labels of the old one that it still lacks. */
   next: { readonly graph: Graph; readonly waiting: number[] } | null;
@@ -92,6 +100,7 @@ export function createMemoryIndex(options: MemoryOptions): MemoryIndex {
     units: new Map(),
     exact,
     tail: new Set(),
+    verified: { points: new hnswlib.BruteforceSearch("ip", width), labels: new Set() },
     graph: emptyGraph(width, graphMax),
     next: null,
     nearest: {
@@ -100,6 +109,7 @@ export function createMemoryIndex(options: MemoryOptions): MemoryIndex {
       similarities: new Float64Array(neighboursMax),
     },
   };
+  state.verified.points.initIndex(Math.min(verifiedMax, capacity));
   return {
     get size() {
       return state.units.size;
@@ -109,7 +119,9 @@ export function createMemoryIndex(options: MemoryOptions): MemoryIndex {
     },
     add: (label, unit) => addToTail(state, label, unit),
     remove: (label) => removeEverywhere(state, label),
+    verify: (label) => addToVerified(state, label),
     search: (unit, k) => searchBoth(state, unit, k),
+    searchVerified: (unit, k) => searchVerified(state, unit, k),
     advance: (moves) => advance(state, moves),
     shape: () => ({ tail: state.tail.size, graph: state.graph.living.size, building: state.next !== null }),
   };
@@ -135,9 +147,29 @@ function addToTail(state: State, label: number, unit: readonly number[]): void {
 function removeEverywhere(state: State, label: number): void {
   if (!state.units.delete(label)) throw new RangeError(`label ${label} is not here`);
   if (state.tail.delete(label)) state.exact.removePoint(label);
+  if (state.verified.labels.delete(label)) state.verified.points.removePoint(label);
   for (const graph of [state.graph, state.next?.graph]) {
     if (graph?.living.delete(label)) graph.points.markDelete(label);
   }
+}
+
+function addToVerified({ units, verified, options }: State, label: number): void {
+  const point = units.get(label);
+  if (point === undefined) throw new RangeError(`label ${label} is not here`);
+  if (verified.labels.has(label)) return;
+  const [oldest] = verified.labels;
+  if (oldest !== undefined && verified.labels.size >= Math.min(verifiedMax, options.capacity)) {
+    verified.points.removePoint(oldest);
+    verified.labels.delete(oldest);
+  }
+  verified.points.addPoint(point, label);
+  verified.labels.add(label);
+}
+
+function searchVerified(state: State, unit: number[], k: number): Nearest {
+  checkVector(state, unit);
+  merge(nothing, searchOne(state.verified.points, state.verified.labels.size, unit, k), k, state.nearest);
+  return state.nearest;
 }
 
 function searchBoth(state: State, unit: number[], k: number): Nearest {

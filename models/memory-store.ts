@@ -9,10 +9,15 @@
 import { ColumnLayout } from "./columns.js";
 import type { Position } from "./experience.js";
 import type { MemoryOptions, MemoryStats, Neighbours } from "./memory.js";
-import { type MemoryColumns, MemoryContents } from "./memory-contents.js";
-import { createMemoryIndex, type MemoryIndex, neighboursMax } from "./memory-index.js";
+import { type FoundItem, type MemoryColumns, MemoryContents } from "./memory-contents.js";
+import { createMemoryIndex, type MemoryIndex, type Nearest, neighboursMax } from "./memory-index.js";
 import type { MemoryRows } from "./memory-rows.js";
 import { at } from "./softmax.js";
+
+/** A tail this much too long costs each search more than longer slices of building do: while a new graph is built, nothing leaves it. */
+export const behindMax = 256;
+/** From this cosine on the memory has seen something alike. */
+export const hitSimilarity = 0.9;
 
 export class MemoryStore {
   readonly #options: MemoryOptions;
@@ -21,6 +26,7 @@ export class MemoryStore {
   /** [width] the row at hand; hnswlib takes plain arrays only, and a new one for each row would cost more than its search. */
   readonly #unit: number[];
   readonly #counts = { searches: 0, failures: 0, refused: 0 };
+  #hits = 0;
 
   constructor(options: MemoryOptions) {
     this.#options = options;
@@ -36,17 +42,30 @@ export class MemoryStore {
 
   /** false = the experience is not, or no longer, remembered. */
   label(position: Position, label: number): boolean {
-    return this.#contents.verify(position, label);
+    const arrival = this.#contents.verify(position, label);
+    if (arrival !== undefined) this.#index.verify(arrival);
+    return arrival !== undefined;
   }
 
-  search(embeddings: Float32Array, rows: number, k: number): Neighbours {
+  /** -1..1, of an answer; false = the experience is not, or no longer, remembered. */
+  judge(position: Position, reward: number): boolean {
+    return this.#contents.judge(position, reward);
+  }
+
+  find(position: Position): FoundItem | undefined {
+    return this.#contents.find(position);
+  }
+
+  /** The `k` nearest, and behind them those of the `labelled` nearest verified ones that are farther: nearest first in all. */
+  search(embeddings: Float32Array, rows: number, k: number, labelled = 0): Neighbours {
     const { width } = this.#options;
     if (embeddings.length !== rows * width) throw new RangeError(`${embeddings.length} values for ${rows} rows`);
-    if (!(Number.isInteger(k) && k >= 1 && k <= neighboursMax)) throw new RangeError(`k of ${k}`);
-    const neighbours = emptyNeighbours(rows, k);
+    const places = k + labelled;
+    if (!(Number.isInteger(places) && places >= 1 && places <= neighboursMax)) throw new RangeError(`k of ${places}`);
+    const neighbours = emptyNeighbours(rows, places);
     this.#counts.searches += rows;
     for (let row = 0; row < rows; row++) {
-      if (toUnit(embeddings, row * width, this.#unit)) this.#searchRow(neighbours, row);
+      if (toUnit(embeddings, row * width, this.#unit)) this.#searchRow(neighbours, row, k, labelled);
       else this.#counts.failures += 1;
     }
     return neighbours;
@@ -69,6 +88,8 @@ export class MemoryStore {
       ...this.#counts,
       ...this.#contents.summary(),
       ...this.#index.shape(),
+      hitRatio: this.#counts.searches === 0 ? null : this.#hits / this.#counts.searches,
+      health: this.behind > behindMax ? "behind" : "ok",
     };
   }
 
@@ -89,15 +110,39 @@ export class MemoryStore {
     this.#index.add(kept.arrival, this.#unit);
   }
 
-  #searchRow(neighbours: Neighbours, row: number): void {
-    const { count, labels, similarities } = this.#index.search(this.#unit, neighbours.k);
-    neighbours.found[row] = count;
-    for (let place = 0; place < count; place++) {
-      const cell = row * neighbours.k + place;
-      neighbours.similarities[cell] = at(similarities, place);
-      copyItem(this.#contents.columns, this.#contents.slotOf(at(labels, place)), neighbours, cell);
-    }
+  #searchRow(neighbours: Neighbours, row: number, k: number, labelled: number): void {
+    this.#take(this.#index.search(this.#unit, k), neighbours, row);
+    if (at(neighbours.found, row) > 0 && at(neighbours.similarities, row * neighbours.k) >= hitSimilarity)
+      this.#hits += 1;
+    if (labelled > 0) this.#take(this.#index.searchVerified(this.#unit, labelled), neighbours, row);
   }
+
+  /** Puts behind what the row has whatever it does not have yet. */
+  #take({ count, labels, similarities }: Nearest, neighbours: Neighbours, row: number): void {
+    const start = row * neighbours.k;
+    const before = at(neighbours.found, row);
+    let found = before;
+    for (let place = 0; place < count; place++) {
+      const slot = this.#contents.slotOf(at(labels, place));
+      if (before > 0 && holds(neighbours, start, before, this.#contents.columns, slot)) continue;
+      neighbours.similarities[start + found] = at(similarities, place);
+      copyItem(this.#contents.columns, slot, neighbours, start + found);
+      found += 1;
+    }
+    neighbours.found[row] = found;
+  }
+}
+
+function holds(
+  { seqs, indexes }: Neighbours,
+  start: number,
+  count: number,
+  columns: MemoryColumns,
+  slot: number,
+): boolean {
+  for (let cell = start; cell < start + count; cell++)
+    if (at(seqs, cell) === at(columns.seqs, slot) && at(indexes, cell) === at(columns.indexes, slot)) return true;
+  return false;
 }
 
 export function emptyNeighbours(rows: number, k: number): Neighbours {

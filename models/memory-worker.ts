@@ -7,13 +7,11 @@
 // W2. Told to close, the thread ends by itself between two slices (why: thread-end.ts); what is still queued is left.
 import { parentPort, workerData } from "node:worker_threads";
 import type { MemoryOptions, MemoryReply, MemoryRequest, Neighbours } from "./memory.js";
-import { MemoryStore } from "./memory-store.js";
+import { behindMax, MemoryStore } from "./memory-store.js";
 
-type Change = Extract<MemoryRequest, { kind: "add" | "label" | "settle" }>;
+type Change = Extract<MemoryRequest, { kind: "add" | "label" | "judge" | "find" | "settle" }>;
 
 const movesPerSlice = 8;
-/** A tail this much too long costs each search more than longer slices do: while a new graph is built, nothing leaves it. */
-const behindMax = 256;
 const movesWhenBehind = 32;
 
 const port = parentPort;
@@ -39,13 +37,15 @@ function found(id: number, neighbours: Neighbours): void {
 function receive(request: MemoryRequest): void {
   switch (request.kind) {
     case "search":
-      found(request.id, store.search(request.embeddings, request.rows, request.k));
+      found(request.id, store.search(request.embeddings, request.rows, request.k, request.labelled));
       break;
     case "stats":
       port?.postMessage({ kind: "stats", id: request.id, stats: store.stats() } satisfies MemoryReply);
       break;
     case "add":
     case "label":
+    case "judge":
+    case "find":
     case "settle":
       changes.push(request);
       schedule();
@@ -92,6 +92,14 @@ function apply(change: Change): void {
     case "label":
       store.label(change.position, change.label);
       break;
+    case "judge":
+      store.judge(change.position, change.reward);
+      break;
+    case "find": {
+      const item = store.find(change.position);
+      port?.postMessage({ kind: "item", id: change.id, item } satisfies MemoryReply);
+      break;
+    }
     case "settle":
       port?.postMessage({ kind: "settled", id: change.id } satisfies MemoryReply);
       break;

@@ -10,6 +10,7 @@
 import { Worker } from "node:worker_threads";
 import type { Clock } from "./clock.js";
 import type { Position } from "./experience.js";
+import type { FoundItem } from "./memory-contents.js";
 import type { MemoryRows } from "./memory-rows.js";
 import { ended, exitOf } from "./thread-end.js";
 import { Silence, type ThreadBounds, unhurried } from "./thread-silence.js";
@@ -19,8 +20,12 @@ export interface Memory {
   add(rows: MemoryRows): void;
   /** A true label for an experience; ignored when it is no longer here. */
   label(position: Position, label: number): void;
-  /** embeddings [rows, width]; copied, the caller keeps them. */
-  search(embeddings: Float32Array, rows: number, k: number): Promise<Neighbours>;
+  /** What somebody thought of an answer, -1..1; ignored when it is no longer here. */
+  judge(position: Position, reward: number): void;
+  /** What is kept of an experience, after every change that was asked for before; undefined when it is not (or no longer) here. */
+  find(position: Position): Promise<FoundItem | undefined>;
+  /** embeddings [rows, width]; copied, the caller keeps them. `labelled`: verified ones to be found beside the `k` nearest. */
+  search(embeddings: Float32Array, rows: number, k: number, labelled?: number): Promise<Neighbours>;
   stats(): Promise<MemoryStats>;
   /** At most `statsEveryMs` behind whatever was asked or added last; for a look inside that cannot wait. */
   readonly lastStats: MemoryStats | null;
@@ -39,7 +44,7 @@ export interface MemoryOptions {
   readonly tail?: number;
 }
 
-/** Columns over `rows` queries times `k` places; the first `found[row]` places of a row are filled, nearest first. */
+/** Columns over `rows` queries times `k` places (those for verified ones included); the first `found[row]` places of a row are filled, nearest first. */
 export interface Neighbours {
   readonly rows: number;
   readonly k: number;
@@ -74,18 +79,25 @@ export interface MemoryStats {
   readonly tail: number;
   readonly graph: number;
   readonly building: boolean;
+  /** Queries whose nearest experience was at least `hitSimilarity` near, as a share of all; null before the first. */
+  readonly hitRatio: number | null;
+  /** `behind`: more waits for the graph than costs nothing; searches stay right and take longer. */
+  readonly health: "ok" | "behind";
 }
 
 /** What the thread is asked, in this order; a message is a list of them. */
 export type MemoryRequest =
   | { readonly kind: "add"; readonly rows: MemoryRows }
   | { readonly kind: "label"; readonly position: Position; readonly label: number }
+  | { readonly kind: "judge"; readonly position: Position; readonly reward: number }
+  | { readonly kind: "find"; readonly id: number; readonly position: Position }
   | {
       readonly kind: "search";
       readonly id: number;
       readonly embeddings: Float32Array;
       readonly rows: number;
       readonly k: number;
+      readonly labelled: number;
     }
   | { readonly kind: "stats"; readonly id: number }
   | { readonly kind: "settle"; readonly id: number }
@@ -94,6 +106,7 @@ export type MemoryRequest =
 export type MemoryReply =
   | { readonly kind: "found"; readonly id: number; readonly neighbours: Neighbours }
   | { readonly kind: "stats"; readonly id: number; readonly stats: MemoryStats }
+  | { readonly kind: "item"; readonly id: number; readonly item: FoundItem | undefined }
   | { readonly kind: "settled"; readonly id: number };
 
 interface Waiting {
@@ -173,11 +186,21 @@ class ThreadMemory implements Memory {
     this.#change({ kind: "label", position, label });
   }
 
-  async search(embeddings: Float32Array, rows: number, k: number): Promise<Neighbours> {
+  judge(position: Position, reward: number): void {
+    this.#change({ kind: "judge", position, reward });
+  }
+
+  async find(position: Position): Promise<FoundItem | undefined> {
+    const reply = await this.#ask((id) => ({ kind: "find", id, position }));
+    if (reply.kind !== "item") throw new Error(`a look at an item was answered with ${reply.kind}`);
+    return reply.item;
+  }
+
+  async search(embeddings: Float32Array, rows: number, k: number, labelled = 0): Promise<Neighbours> {
     // 256 bytes a row, and the caller still has to write them to the log: the copy, not the original, is handed over.
     const copy = new Float32Array(embeddings);
     this.#lookLater();
-    const reply = await this.#ask((id) => ({ kind: "search", id, embeddings: copy, rows, k }));
+    const reply = await this.#ask((id) => ({ kind: "search", id, embeddings: copy, rows, k, labelled }));
     if (reply.kind !== "found") throw new Error(`a search was answered with ${reply.kind}`);
     return reply.neighbours;
   }

@@ -47,6 +47,7 @@ const headerSchema = z.strictObject({
     rowsRepeated: count,
     labelsUsed: count,
     labelsMissed: count,
+    rewardsUsed: count.default(0),
   }),
 });
 

@@ -19,6 +19,7 @@ import {
   type ExperienceBatch,
   type ExperienceRecord,
   type LateLabel,
+  type LateReward,
   type Mark,
   type Restore,
   rowsOf,
@@ -32,7 +33,7 @@ import { positionKey } from "./memory-contents.js";
 import { foldMoments, type Moments, sourceMoments } from "./moments.js";
 import { learningRate } from "./rate.js";
 import { RecentIds } from "./recent-ids.js";
-import { admit, classesHeld, correct, draw, emptyReplay, passBy, type Replay } from "./replay.js";
+import { admit, classesHeld, correct, distrust, draw, emptyReplay, passBy, type Replay } from "./replay.js";
 import { at } from "./softmax.js";
 
 /** What of a model the fold needs. */
@@ -78,6 +79,8 @@ export type Counters = {
   /** Late labels that became material, and those that came too late or name no class. */
   labelsUsed: number;
   labelsMissed: number;
+  /** Bad answers that were taken out of the material. */
+  rewardsUsed: number;
 };
 
 export type StepOutcome =
@@ -132,6 +135,9 @@ export function foldExperience(policy: Policy, seq: number, record: ExperienceRe
       break;
     case "label":
       foldLabel(policy, record);
+      break;
+    case "reward":
+      foldReward(policy, record);
       break;
     default:
       record satisfies never;
@@ -188,7 +194,7 @@ export function applyRestore(policy: Policy, updateSeq: number, restore: Restore
 /** Why no fold of this model can take the record in; null when it can. */
 export function misfit(record: ExperienceRecord, { manifest, calibration }: Subject): string | null {
   if (record.model !== manifest.name) return `a record of ${record.model} in the log of ${manifest.name}`;
-  if (record.kind === "label") return null;
+  if (record.kind !== "answers") return null;
   const rows = rowsOf(record);
   const { width, channels } = calibration;
   const fits = record.embeddings.length === rows * width && record.moments.length === rows * 2 * channels;
@@ -253,6 +259,7 @@ function noCounts(): Counters {
     rowsRepeated: 0,
     labelsUsed: 0,
     labelsMissed: 0,
+    rewardsUsed: 0,
   };
 }
 
@@ -286,6 +293,11 @@ function foldLabel(policy: Policy, label: LateLabel): void {
   const named = Number.isInteger(label.label) && label.label >= 0 && label.label < policy.replay.classes;
   if (named && correct(policy.replay, positionKey(label.of), label.label)) policy.counters.labelsUsed += 1;
   else policy.counters.labelsMissed += 1;
+}
+
+/** An answer that somebody calls bad is no material for its own class; which class it belongs to, nobody said. */
+function foldReward(policy: Policy, { of, reward }: LateReward): void {
+  if (reward < 0 && distrust(policy.replay, positionKey(of))) policy.counters.rewardsUsed += 1;
 }
 
 /** P1; returns the horizon once an entry that names `experienceSeq` has been taken. */

@@ -87,6 +87,14 @@ export function correct(replay: Replay, key: number, label: number): boolean {
   return true;
 }
 
+/** Takes an unverified row out; false when there is none: it was never material, has gone, or a true label says more. */
+export function distrust(replay: Replay, key: number): boolean {
+  const held = replay.keys.indexOf(key);
+  if (held < 0 || replay.verified[held] === 1) return false;
+  replay.keys[held] = empty;
+  return true;
+}
+
 /** Classes that have at least one row. */
 export function classesHeld(replay: Replay): number[] {
   const held: number[] = [];

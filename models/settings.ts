@@ -20,6 +20,8 @@ export interface LearningSettings {
   /** Rows of one log record that enter the memory at most, those of the highest priority; cold rows always do. */
   readonly rememberedPerRecord: number;
   readonly strategy: VoteStrategy;
+  /** How true labels vote in the ensemble (models/vote.ts): how many of the nearest, how strongly, and how fast that falls with distance. */
+  readonly labelled: { readonly neighbours: number; readonly weight: number; readonly sharpness: number };
   /** Half-life-like scale of recency in votes: weight exp(-age / recencyMs). */
   readonly recencyMs: number;
   /** Switches of the stages of adaptation. */
@@ -33,6 +35,8 @@ export interface LearningSettings {
   readonly klWeight: number;
   /** A step whose mean KL(base || policy) exceeds this is refused. Nats. */
   readonly klLimit: number;
+  /** Steps whose KL stays above `above` (nats) for `forMs` are an alert. */
+  readonly klAlert: { readonly above: number; readonly forMs: number };
   /** Global gradient norm at most. */
   readonly clipNorm: number;
   /** Fraction of the way back to the base after each step. */
@@ -58,6 +62,7 @@ export const defaults: LearningSettings = {
   capacity: 10_000,
   rememberedPerRecord: 8,
   strategy: "ensemble",
+  labelled: { neighbours: 5, weight: 2, sharpness: 20 },
   recencyMs: 24 * 60 * 60 * 1000,
   stages: { moments: true, head: true },
   stepBatch: 32,
@@ -65,6 +70,7 @@ export const defaults: LearningSettings = {
   learningRate: { min: 1e-4, max: 3e-3 },
   klWeight: 1,
   klLimit: 0.5,
+  klAlert: { above: 0.2, forMs: 30_000 },
   clipNorm: 1,
   restore: 0.01,
   ema: 0.9,

@@ -75,6 +75,8 @@ export const rules: readonly Rule[] = [
     endsOn: ["log_flows"],
     quietAfterMs: 5 * minuteMs,
   },
+  // Learning drifts away from the source: not one step, but for as long as the model's settings say (kl-watch.ts).
+  { name: "kl_high", severity: "warning", firesOn: "kl_high", endsOn: ["kl_normal"], quietAfterMs: 5 * minuteMs },
   {
     name: "unauthorised",
     severity: "warning",

@@ -10,7 +10,7 @@
 //     stream, whoever stored them, so that a writer that has just started truncates as one that has run for long.
 
 import type { Clock } from "../models/clock.js";
-import type { ExperienceBatch, ExperienceRecord, LateLabel, UpdateEntry } from "../models/experience.js";
+import type { ExperienceRecord, UpdateEntry } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
 import { misfit, type Policy } from "../models/policy.js";
 import type { Bus } from "../transport/bus.js";
@@ -101,7 +101,7 @@ export class ModelLog {
     });
   }
 
-  append(batchId: string, record: ExperienceBatch | LateLabel): Promise<AppendOutcome> {
+  append(batchId: string, record: ExperienceRecord): Promise<AppendOutcome> {
     return this.#log.append(this.#at("experience").subject, encodeExperience(record), batchId);
   }
 

@@ -108,7 +108,7 @@ async function compare(request: ReplayRequest, { log, model, learner, last, comm
 }
 
 /** R2: the longer the fold, the more it proves. */
-async function beginning(log: ModelLog, comparedAt: number, skipped: Skipped | undefined): Promise<Policy> {
+export async function beginning(log: ModelLog, comparedAt: number, skipped: Skipped | undefined): Promise<Policy> {
   const wholeFrom = skipped?.wholeFrom ?? 0;
   const source = wholeFrom > 0 ? undefined : await sourceOf(log);
   if (source !== undefined) return source;
@@ -164,7 +164,7 @@ async function commitToCompare(log: ModelLog, last: LoggedCommit, until: number 
   );
 }
 
-function backendOf(name: string): Backend {
+export function backendOf(name: string): Backend {
   const found = backends.find((backend) => backend === name);
   if (found === undefined)
     throw new ReplayError(`the commits come from the backend "${name}", which is not known here`);

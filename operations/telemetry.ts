@@ -17,12 +17,17 @@ export interface Origin {
   readonly incarnation: number;
 }
 
-/** Counters of one process: they only grow, and die with it. */
+/** Counters of one process: they only grow, and die with it. Beside them its gauges, which say what is so now. */
 export class Counters {
   readonly #values = new Map<string, number>();
 
   add(name: string, by = 1): void {
     this.#values.set(name, (this.#values.get(name) ?? 0) + by);
+  }
+
+  /** Of a gauge. */
+  set(name: string, value: number): void {
+    this.#values.set(name, value);
   }
 
   get(name: string): number {

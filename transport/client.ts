@@ -112,12 +112,14 @@ export class DriftmendClient {
   async feedback(
     model: string,
     id: string,
-    label: string | number,
+    /** The true label, or `reward`, -1 to 1; with neither it is a look. */
+    said: string | number | { readonly reward?: number },
     options: { readonly deadlineMs?: number } = {},
   ): Promise<ClientOutcome<FeedbackReply>> {
+    const word = typeof said === "object" ? said : { label: said };
     return this.#ask({
       subject: this.subjects.feedback(model),
-      bytes: encodeFeedbackRequest({ id, label }),
+      bytes: encodeFeedbackRequest({ id, ...word }),
       headers: {},
       deadlineMs: options.deadlineMs ?? this.bus.timeouts.client,
       retries: defaultRetries,

@@ -10,7 +10,7 @@
 import {
   type ExperienceBatch,
   type ExperienceRecord,
-  type LateLabel,
+  type LateWord,
   type Mark,
   type Position,
   type Restore,
@@ -87,12 +87,14 @@ const name = text(64);
 const atMs = number(0, Number.MAX_VALUE);
 
 export function encodeExperience(record: ExperienceRecord): Uint8Array {
-  return record.kind === "label" ? encodeLabel(record) : encodeBatch(record);
+  return record.kind === "answers"
+    ? encodeBatch(record)
+    : encodeMessage({ v: 1, ...record, of: plainPosition(record.of) });
 }
 
 export function decodeExperience(bytes: Uint8Array): Parsed<ExperienceRecord> {
   return parse(bytes, (fields) =>
-    oneOf("answers", "label")(fields, "kind") === "label" ? labelIn(fields) : batchIn(fields),
+    oneOf("answers", "label", "reward")(fields, "kind") === "answers" ? batchIn(fields) : wordIn(fields),
   );
 }
 
@@ -153,20 +155,17 @@ function batchIn(fields: Fields): ExperienceBatch {
   };
 }
 
-function encodeLabel(record: LateLabel): Uint8Array {
-  return encodeMessage({ v: 1, ...record, of: plainPosition(record.of) });
-}
-
-function labelIn(fields: Fields): LateLabel {
-  return {
-    kind: "label",
+function wordIn(fields: Fields): LateWord {
+  const head = {
     model: name(fields, "model"),
     node: name(fields, "node"),
     atMs: atMs(fields, "atMs"),
     id: text(128)(fields, "id"),
-    label: whole(0, 65_535)(fields, "label"),
     of: positionIn(fields, "of"),
   };
+  return oneOf("label", "reward")(fields, "kind") === "label"
+    ? { kind: "label", ...head, label: whole(0, 65_535)(fields, "label") }
+    : { kind: "reward", ...head, reward: number(-1, 1)(fields, "reward") };
 }
 
 export function encodeUpdate(entry: UpdateEntry): Uint8Array {

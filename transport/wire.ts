@@ -8,7 +8,21 @@
 
 import type { Position } from "../models/experience.js";
 import { encodeMessage, type Fields, type PlainMap, type Tensor } from "./codec.js";
-import { flag, inside, list, map, number, oneOf, optional, type Parsed, parse, tensor, text, whole } from "./fields.js";
+import {
+  flag,
+  inside,
+  list,
+  map,
+  number,
+  oneOf,
+  optional,
+  type Parsed,
+  parse,
+  tensor,
+  text,
+  whole,
+  wrong,
+} from "./fields.js";
 import { header } from "./subjects.js";
 
 export const refusalCodes = [
@@ -92,16 +106,32 @@ export interface InferenceReply {
   readonly explain?: Explanation | undefined;
 }
 
+/** A word about an earlier request: its true label, or what its answer was worth; with neither, a look at what is kept of it. */
 export interface FeedbackRequest {
   readonly id: string;
   /** The label's text, or its index in the manifest. */
-  readonly label: string | number;
+  readonly label?: string | number | undefined;
+  /** -1 (a bad answer) to 1 (the right one). */
+  readonly reward?: number | undefined;
+}
+
+/** What a node's memory has of an experience at the moment. */
+export interface KeptExperience {
+  /** What it counts as: the answer, or the true label once there is one. */
+  readonly label: Answer;
+  readonly confidence: number;
+  readonly priority: number;
+  readonly verified: boolean;
 }
 
 export interface FeedbackReply {
   readonly id: string;
-  readonly label: Answer;
-  /** The experience it labels. */
+  /** As taken; null when none was given. */
+  readonly label: Answer | null;
+  readonly reward: number | null;
+  /** Of a look: null when it is no longer in the memory. */
+  readonly kept?: KeptExperience | null | undefined;
+  /** The experience it is about. */
   readonly of: Position;
   readonly traceId: string;
 }
@@ -169,30 +199,37 @@ export function encodeRefusal(refusal: Refusal): Framed {
 }
 
 export function parseFeedbackRequest(bytes: Uint8Array): Parsed<FeedbackRequest> {
-  return parse(bytes, (fields) => ({
-    id: id(fields, "id"),
-    label: typeof fields.label === "string" ? text(64)(fields, "label") : whole(0, 65_535)(fields, "label"),
-  }));
+  return parse(bytes, (fields) => {
+    const label =
+      typeof fields.label === "string" ? text(64)(fields, "label") : optional(fields, "label", whole(0, 65_535));
+    const reward = optional(fields, "reward", number(-1, 1));
+    if (label !== undefined && reward !== undefined)
+      throw wrong("reward", "says less than the label: give one of them");
+    return { id: id(fields, "id"), label, reward };
+  });
 }
 
 export function encodeFeedbackRequest(request: FeedbackRequest): Uint8Array {
-  return encodeMessage({ v: 1, id: request.id, label: request.label });
+  return encodeMessage({ v: 1, id: request.id, label: request.label, reward: request.reward });
 }
 
 export function encodeFeedbackReply(reply: FeedbackReply): Uint8Array {
+  const { label, kept, of, ...rest } = reply;
   return encodeMessage({
     v: 1,
-    id: reply.id,
-    label: { index: reply.label.index, label: reply.label.label },
-    of: plainPosition(reply.of),
-    traceId: reply.traceId,
+    ...rest,
+    label: label === null ? null : { ...label },
+    of: plainPosition(of),
+    ...(kept === undefined ? {} : { kept: kept === null ? null : { ...kept, label: { ...kept.label } } }),
   });
 }
 
 export function parseFeedbackReply(bytes: Uint8Array): Parsed<Outcome<FeedbackReply>> {
   return parseOutcome(bytes, (fields) => ({
     id: id(fields, "id"),
-    label: answerIn(fields, "label"),
+    label: optional(fields, "label", answerIn) ?? null,
+    reward: optional(fields, "reward", number(-1, 1)) ?? null,
+    ...("kept" in fields ? { kept: optional(fields, "kept", keptIn) ?? null } : {}),
     of: positionIn(fields, "of"),
     traceId: text(64)(fields, "traceId"),
   }));
@@ -224,6 +261,15 @@ function answerIn(fields: Fields, field: string): Answer {
   return inside(fields, field, (inner, prefix) => ({
     index: whole(0, 65_535)(inner, `${prefix}index`),
     label: text(64)(inner, `${prefix}label`),
+  }));
+}
+
+function keptIn(fields: Fields, field: string): KeptExperience {
+  return inside(fields, field, (inner, prefix) => ({
+    label: answerIn(inner, `${prefix}label`),
+    confidence: number(0, 1)(inner, `${prefix}confidence`),
+    priority: number(0, 1)(inner, `${prefix}priority`),
+    verified: flag(inner, `${prefix}verified`),
   }));
 }
 

@@ -11,9 +11,9 @@ import type { ChaosRunOptions } from "./chaos-run.js";
 import type { ClusterOptions } from "./cluster.js";
 import type { ListOptions, ResolveOptions } from "./dlq.js";
 import type { DrainOptions } from "./drain.js";
-import { durationMs, probability, someOf, wholeNumber } from "./flags.js";
+import { durationMs, fromTo, probability, someOf, wholeNumber } from "./flags.js";
 import { clientVerb, type Run, settable, verb } from "./grammar.js";
-import type { InferOptions } from "./infer.js";
+import type { FeedbackOptions, InferOptions } from "./infer.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RestoreOptions } from "./snapshots.js";
 
@@ -38,10 +38,16 @@ function requestVerbs(root: Command, run: Run): void {
     .action((model: string, file: string, options: InferOptions) =>
       run(options, async (terminal) => (await import("./infer.js")).infer(model, file, options, terminal)),
     );
-  clientVerb(root, "feedback <model> <request-id> <label>", "a late true label for an earlier request").action(
-    (model: string, id: string, label: string, options: ClusterOptions) =>
+  clientVerb(
+    root,
+    "feedback <model> <request-id> [label]",
+    "a late true label for an earlier request, or what its answer was worth",
+  )
+    .option("--reward <r>", "-1 (a bad answer) to 1 (the right one), when the label is not known", fromTo(-1, 1))
+    .option("--show", "what the memory has of it: label, confidence, priority")
+    .action((model: string, id: string, label: string | undefined, options: FeedbackOptions) =>
       run(options, async (terminal) => (await import("./infer.js")).feedback(model, id, label, options, terminal)),
-  );
+    );
 }
 
 function lookVerbs(root: Command, run: Run): void {
@@ -154,8 +160,13 @@ function snapshotVerbs(root: Command, run: Run): void {
 }
 
 function checkVerbs(root: Command, run: Run, searchPath: string): void {
-  clientVerb(root, "replay <model>", "fold the log again, compare with the committed chain")
-    .requiredOption("--verify", "compare; it is the only thing replay does")
+  clientVerb(root, "replay <model>", "fold the log again: compare with the committed chain, or try other settings")
+    .option("--verify", "are the committed parameters the fold of the log?")
+    .option(
+      "--what-if <key=value>",
+      "fold it under another setting too, as in stages.head=false, and compare the answers; again for more",
+      (word: string, before: readonly string[] = []) => [...before, word],
+    )
     .option("--until <seq>", "fold the updates up to this sequence only", wholeNumber(1))
     .option("--model <dir>", "folder of the model (default: the digits)")
     .action((model: string, options: ReplayOptions) =>
@@ -163,6 +174,11 @@ function checkVerbs(root: Command, run: Run, searchPath: string): void {
         const { replay } = await import("./replay.js");
         return replay(model, options, terminal);
       }),
+    );
+  verb(root, "strategies", "how the model and its memory can vote, and which one a model uses")
+    .option("--model <dir>", "folder of the model (default: the digits)")
+    .action((options) =>
+      run(options, async (terminal) => (await import("./strategies.js")).listStrategies(options, terminal)),
     );
   settable(verb(root, "config", "every timeout and bound: value, source, what it bounds"))
     .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")

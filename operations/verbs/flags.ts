@@ -42,6 +42,15 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
+/** A number from `low` to `high`, in decimal digits, with or without a sign. */
+export function fromTo(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?(\d{1,9}(\.\d{1,9})?|\.\d{1,9})$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= low && value <= high)) throw new InvalidArgumentError(`Give a number from ${low} to ${high}.`);
+    return value;
+  };
+}
+
 /** A probability, 0 to 1. */
 export function probability(text: string): number {
   const value = /^(\d(\.\d{1,9})?|\.\d{1,9})$/.test(text) ? Number(text) : Number.NaN;

@@ -2,9 +2,10 @@
 import type { ClientOutcome } from "../../transport/client.js";
 import { readTensor, type Tensor } from "../../transport/codec.js";
 import { isToken } from "../../transport/subjects.js";
+import type { FeedbackReply } from "../../transport/wire.js";
 import { renderAnswer } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { percent, printable } from "../terminal/text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { done, type Outcome } from "./outcome.js";
 import { doubtAbout, readPicture } from "./picture.js";
@@ -37,26 +38,42 @@ export async function infer(model: string, file: string, options: InferOptions, 
   });
 }
 
+export interface FeedbackOptions extends ClusterOptions {
+  readonly reward?: number;
+  readonly show?: boolean;
+}
+
 export async function feedback(
   model: string,
   id: string,
-  label: string,
-  options: ClusterOptions,
+  label: string | undefined,
+  options: FeedbackOptions,
   terminal: Terminal,
 ): Promise<Outcome> {
   if (!isToken(model)) return badModel(model);
+  const { reward, show = false } = options;
+  if ([label !== undefined, reward !== undefined, show].filter(Boolean).length !== 1)
+    return {
+      kind: "usage",
+      message: "feedback takes one of LABEL, --reward and --show",
+      next: `driftmend feedback ${model} ${printable(id)} LABEL`,
+    };
   return withCluster(options, "client", terminal, async (client) => {
-    const outcome = await client.feedback(model, id, label);
+    const outcome = await client.feedback(model, id, label ?? (reward === undefined ? {} : { reward }));
     if (outcome.kind !== "reply") return refusedBy(outcome, model, terminal);
     const { reply } = outcome;
-    const place = `experience ${reply.of.seq}/${reply.of.index}`;
-    terminal.print(
-      terminal.json
-        ? JSON.stringify({ v: 1, ...reply })
-        : `  ${printable(reply.id)} is ${printable(reply.label.label)} (${place})`,
-    );
+    terminal.print(terminal.json ? JSON.stringify({ v: 1, ...reply }) : `  ${printable(reply.id)} ${toldOf(reply)}`);
     return done;
   });
+}
+
+function toldOf({ label, reward, kept, of }: FeedbackReply): string {
+  const place = `experience ${of.seq}/${of.index}`;
+  if (label !== null) return `is ${printable(label.label)} (${place})`;
+  if (reward !== null) return `was worth ${reward} (${place})`;
+  if (kept === null || kept === undefined) return `is no longer in the memory (${place})`;
+  const known = kept.verified ? "a true label" : `an answer, ${percent(kept.confidence)} sure`;
+  return `counts as ${printable(kept.label.label)}: ${known}, priority ${kept.priority.toFixed(2)} (${place})`;
 }
 
 async function inputFrom(

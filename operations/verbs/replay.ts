@@ -1,15 +1,21 @@
 // `driftmend replay MODEL --verify`: folds the log again and says whether the committed parameters are what it gives.
+// `driftmend replay MODEL --what-if KEY=VALUE`: folds it under another setting too, and says what would have been different.
 //
-// Owns: what is said on the way. Does not own: the fold and the comparison (operations/replay.ts).
+// Owns: what is said on the way. Does not own: the folds and the comparisons (operations/replay.ts, operations/what-if.ts).
+import type { Setting } from "../../models/setting-keys.js";
 import { isToken } from "../../transport/subjects.js";
 import { guardrailsIn } from "../settings.js";
 import { renderReplay } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";
+import { renderWhatIf } from "../terminal/what-if.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { done, type Outcome } from "./outcome.js";
 
 export interface ReplayOptions extends ClusterOptions {
+  readonly verify?: boolean;
+  /** As typed: KEY=VALUE. */
+  readonly whatIf?: readonly string[];
   readonly until?: number;
   /** The model's folder; the digits when left out. */
   readonly model?: string;
@@ -22,6 +28,15 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
     const message = `MODEL: "${printable(model)}" cannot be a model's name`;
     return { kind: "usage", message, next: 'use 1 to 32 letters, digits, "-" or "_"' };
   }
+  const { whatIf = [], verify = false } = options;
+  if (verify === whatIf.length > 0) {
+    const message = verify ? "--verify and --what-if are two questions" : "replay needs --verify or --what-if";
+    return { kind: "usage", message, next: `driftmend replay ${model} --verify, or --what-if KEY=VALUE` };
+  }
+  return verify ? verified(model, options, terminal) : imagined(model, whatIf, options, terminal);
+}
+
+async function verified(model: string, options: ReplayOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "operator", terminal, async ({ bus, subjects }, settings) => {
     const { replayModel } = await import("../replay.js");
     const { digitsFolder } = await import("../local-cluster.js");
@@ -44,6 +59,41 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
       message: `${model}: the committed parameters are not the fold of the log`,
       next: `driftmend replay ${model} --verify --until SEQ, with smaller SEQ, finds the first update that differs`,
     };
+  });
+}
+
+async function imagined(
+  model: string,
+  words: readonly string[],
+  options: ReplayOptions,
+  terminal: Terminal,
+): Promise<Outcome> {
+  const { readSetting } = await import("../../models/setting-keys.js");
+  const changes: Setting[] = [];
+  for (const word of words) {
+    const read = readSetting(word);
+    if (read.kind === "refused")
+      return { kind: "usage", message: `--what-if: ${printable(read.message)}`, next: printable(read.next) };
+    changes.push(read.setting);
+  }
+  return withCluster(options, "operator", terminal, async ({ bus, subjects }, settings) => {
+    const { whatIf } = await import("../what-if.js");
+    const { digitsFolder } = await import("../local-cluster.js");
+    const { entry } = await import("../up.js");
+    const tell = everySecond(terminal);
+    const result = await whatIf({
+      bus,
+      subjects,
+      model,
+      changes,
+      folder: options.model ?? digitsFolder(entry),
+      clock: terminal.clock,
+      guardrails: guardrailsIn(settings),
+      onProgress: (seq, endSeq) => tell(() => `update ${seq} of ${endSeq}`),
+      ...(options.until === undefined ? {} : { until: options.until }),
+    });
+    terminal.print(terminal.json ? JSON.stringify(result) : renderWhatIf(result, terminal.width, terminal.colours));
+    return done;
   });
 }
 

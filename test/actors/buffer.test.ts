@@ -185,6 +185,37 @@ test("a search that fails costs its rows their vote, not their answer, and is co
   await tree.stop();
 });
 
+test("(S0-11) with every tenth search failing the failure rate reads 10 %, and every request is still judged", async (t) => {
+  const { tree, tell, voter, counters } = await rememberingNode({
+    around: (behaviour) => ({
+      ...behaviour,
+      init: async (life) => {
+        const state = await behaviour.init(life);
+        let asked = 0;
+        const search = (...given: Parameters<typeof state.memory.search>) => {
+          asked += 1;
+          return asked % 10 === 0 ? Promise.reject(new Error("the index is broken")) : state.memory.search(...given);
+        };
+        return {
+          ...state,
+          memory: Object.assign(Object.create(state.memory), {
+            search,
+            add: () => undefined,
+            close: () => state.memory.close(),
+          }),
+        };
+      },
+    }),
+  });
+  for (let batch = 1; batch <= 100; batch++) {
+    tell(recall(0, newIds));
+    await voter.until(batch);
+  }
+  t.is(voter.messages.filter(({ neighbours }) => neighbours === undefined).length, 10);
+  t.true(Math.abs(counters.get("knn_failure_rate") - 0.1) <= 0.01, `${counters.get("knn_failure_rate")}`);
+  await tree.stop();
+});
+
 // Serial: it hears of every thread that is started meanwhile.
 test.serial(
   "when the memory's thread dies the buffer is a new incarnation, remembers the same, and answers what was asked",

@@ -32,7 +32,15 @@ async function scene(onBuffer: (message: BufferMessage) => void, given: Partial<
       restart: "permanent",
       behaviour: (refs) => {
         const [inference, buffer] = [refs.ref<InferenceMessage>("inference"), refs.ref<BufferMessage>("buffer")];
-        const served: Served = { model, desk, inference, buffer, appendLabel: async () => true, ...given };
+        const served: Served = {
+          model,
+          desk,
+          inference,
+          buffer,
+          appendLabel: async () => true,
+          appendReward: async () => true,
+          ...given,
+        };
         return intake({ ...deps, models: new Map([["small", served]]) });
       },
     },

@@ -84,7 +84,9 @@ test("a warm row without a memory that answers is the model's own too: the vote 
 });
 
 test("(S2-4) a verified neighbour moves the vote as computed by hand", (t) => {
-  const { record, verdicts } = judged({ neighbours: neighboursFor(2) });
+  // One labelled neighbour at most, which counts 1 at any distance.
+  const model = smallModel({ labelled: { neighbours: 1, weight: 1, sharpness: 0 } });
+  const { record, verdicts } = judged({ model, neighbours: neighboursFor(2) });
   for (const [row, { shares, voters }] of verdicts.entries()) {
     const own = ownVerdict(record.logits.subarray(row * classes, (row + 1) * classes)).shares;
     t.is(voters, 2);
@@ -173,7 +175,16 @@ test("(S2-4) explained, the reply holds the model's softmax, the neighbours with
   const model = smallModel();
   const judgement = judged({ neighbours: neighboursFor(2), explain: true });
   const { explain } = replyTo(model, judgement, 0);
-  t.deepEqual(explain?.neighbours, [{ id: "4.2", similarity: 1, label: "c", weight: 1 }]);
+  const [first, ...anchors] = explain?.neighbours ?? [];
+  // As near as can be, and far nearer than the anchors: 8 times the weight of a label.
+  t.deepEqual(first, { id: "4.2", similarity: 1, label: "c", weight: 16 });
+  t.is(anchors.length, 4);
+  for (const { id, weight } of anchors) t.true(/^anchor\.\d+$/.test(id) && weight > 0 && weight < 16);
+  const total = 1 + [16, ...anchors.map(({ weight }) => weight)].reduce((sum, weight) => sum + weight, 0);
+  const c =
+    (explain?.own[2] ?? 0) +
+    (explain?.neighbours ?? []).reduce((sum, each) => sum + (each.label === "c" ? each.weight : 0), 0);
+  t.true(Math.abs((explain?.weights[2] ?? 0) - c / total) < 1e-9);
   t.deepEqual(explain?.weights, [...(judgement.verdicts[0]?.shares ?? [])]);
   t.true(Math.abs((explain?.own.reduce((sum, share) => sum + share, 0) ?? 0) - 1) < 1e-6);
   t.is(explain?.own.length, classes);

@@ -47,6 +47,34 @@ test("(S2-57) applied and refused together are the tasks, in the counters, in th
   }
 });
 
+test("(S0-12) the mean KL that a node tells is that of the updates it told of", async (t) => {
+  const store = new MemoryStore(model);
+  learn(model, store, 12);
+  const { tree, around } = await writingNode(model, store);
+  await committedAll(store);
+  await settle();
+  const told = around.bus
+    .events("update")
+    .flatMap(({ items }) => items.flatMap(({ kl }) => (typeof kl === "number" ? [kl] : [])));
+  t.true(told.length > 5);
+  const mean = told.reduce((sum, kl) => sum + kl, 0) / told.length;
+  t.true(mean > 0 && Math.abs(around.counters.get("mean_kl_divergence") - mean) < 1e-6);
+  await tree.stop();
+});
+
+test("(S0-13) steps that stay far from the source are told as such, once, and a calm writer says nothing", async (t) => {
+  for (const above of [0, 1]) {
+    const subject = smallModel({ klAlert: { above, forMs: 0 } });
+    const store = new MemoryStore(subject);
+    learn(subject, store, 12);
+    const { tree, around } = await writingNode(subject, store);
+    await committedAll(store);
+    await settle();
+    t.is(around.bus.events("kl_high").length, above === 0 ? 1 : 0);
+    await tree.stop();
+  }
+});
+
 test("a standby does nothing until the lease is free, and then goes on where the chain ends", async (t) => {
   const store = new MemoryStore(model);
   const lease = new MemoryLease();

@@ -2,6 +2,7 @@
 
 import test from "ava";
 import { decodePolicy } from "../../models/policy-snapshot.js";
+import type { WhatIf } from "../../operations/what-if.js";
 import { systemClock } from "../../supervision/clock.js";
 import { contextFile } from "../../transport/context.js";
 import { openSnapshots } from "../../transport/snapshot.js";
@@ -183,3 +184,41 @@ test.serial(
     if (gap >= 0) t.regex(stdout, new RegExp(`commit at update ${before}: none stands at update ${asked}`));
   },
 );
+
+test.serial(
+  "replay --what-if folds the log under another setting beside the recorded one, and writes nothing",
+  async (t) => {
+    t.timeout(testWithinMs);
+    const sizes = async () =>
+      Promise.all((["experience", "update", "weights", "snapshot"] as const).map((kind) => running.log.state(kind)));
+    const before = await sizes();
+    const frozen = (await ask(running.store, "replay", "digits", "--what-if", "stages.head=false")) as WhatIf;
+    const commit = (await settledCommit(running)) ?? t.fail();
+    t.is(frozen.recorded.checksum, commit.checksum, "the recorded side is the committed chain");
+    t.deepEqual(frozen.changes, [{ key: "stages.head", recorded: true, instead: false }]);
+    t.true(frozen.recorded.applied > 50);
+    t.is(frozen.instead.applied, 0);
+    t.is(frozen.instead.refused.disabled, frozen.updates - restoresIn(frozen));
+    const { rows, notCompared, reproduced } = frozen.answers;
+    t.true(rows > 100 && notCompared === 0 && reproduced === rows, JSON.stringify(frozen.answers));
+    const { stdout } = await typed("replay", "digits", "--what-if", "snapshotEvery=3", "--what-if", "gate=0.9");
+    for (const line of [
+      /gate +0.7 +0.9/,
+      /steps applied/,
+      new RegExp(`answers that change +0 of ${rows}`),
+      /heads apart +0/,
+      /as recorded: embeddings/,
+    ])
+      t.regex(stdout, line);
+    t.deepEqual(await sizes(), before);
+    const wrong = await typed("replay", "digits", "--what-if", "stages.heed=false");
+    t.is(wrong.code, 2);
+    t.regex(wrong.stderr, /did you mean stages.head\?/);
+  },
+);
+
+/** Entries that are no task: a restore brings its parameters along, whatever the settings. */
+function restoresIn({ updates, recorded }: WhatIf): number {
+  const steps = recorded.applied + recorded.duplicates + Object.values(recorded.refused).reduce((sum, n) => sum + n, 0);
+  return updates - steps;
+}

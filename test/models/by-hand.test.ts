@@ -100,6 +100,12 @@ const neighbours: readonly Neighbour[] = [
   { position: { seq: 2, index: 0 }, similarity: 0.8, answer: 1, confidence: 1, atMs: 0, verified: true },
   { position: { seq: 3, index: 0 }, similarity: 0.5, answer: 2, confidence: 0.6, atMs: hourMs, verified: false },
 ];
+/** Two known examples beside them: k = 0.6. Of three labels asked, verified or known, the nearest two vote. */
+const anchors = () => [
+  { anchor: 7, label: 0, similarity: 0.7 },
+  { anchor: 3, label: 2, similarity: 0.5 },
+];
+const labelled = { neighbours: 2, weight: 2, sharpness: 10 };
 const decay = Math.exp(-1);
 const byHand: Readonly<Record<VoteStrategy, { weights: readonly number[]; sums: readonly number[]; answer: number }>> =
   {
@@ -109,18 +115,19 @@ const byHand: Readonly<Record<VoteStrategy, { weights: readonly number[]; sums: 
     weighted: { weights: [0.5, 0.72, 0.8 * decay, 0.3], sums: [0.5, 0.72 + 0.8 * decay, 0.3], answer: 1 },
     // The model 0.5, then 0.8, 1 and 0.6, near or far, old or new.
     confidence: { weights: [0.5, 0.8, 1, 0.6], sums: [0.5, 1.8, 0.6], answer: 1 },
-    // The whole softmax, and of the neighbours only the verified one: 0.8 e^-1.
-    ensemble: { weights: [1, 0, 0.8 * decay, 0], sums: [0.5, 0.3 + 0.8 * decay, 0.2], answer: 1 },
+    // The whole softmax; of the neighbours only the verified one, 2 e^(10 (0.8 - 0.6)) e^-1 = 2 e; the nearer anchor, half of 2 e^(10 (0.7 - 0.6)) = e.
+    ensemble: { weights: [1, 0, 2 * Math.E, 0, Math.E], sums: [0.5 + Math.E, 0.3 + 2 * Math.E, 0.2], answer: 1 },
   };
 
 for (const [strategy, { weights, sums, answer }] of Object.entries(byHand))
   test(`(S2-4) vote: with three planted neighbours ${strategy} gives the weights and shares worked out by hand`, (t) => {
     const logits = Float32Array.from([0.5, 0.3, 0.2], Math.log);
-    const settings = { strategy: strategy as VoteStrategy, recencyMs: hourMs };
-    const verdict = castVotes({ logits, neighbours, nowMs: hourMs }, settings);
+    const settings = { strategy: strategy as VoteStrategy, recencyMs: hourMs, labelled };
+    const verdict = castVotes({ logits, neighbours, anchors, nowMs: hourMs }, settings);
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     for (const [i, vote] of verdict.votes.entries()) near(t, vote.weight, weights[i] ?? Number.NaN, `weight ${i}`);
     for (const [c, sum] of sums.entries()) near(t, at(verdict.shares, c), sum / total, `share ${c}`);
+    t.is(verdict.votes.length, weights.length);
     t.is(verdict.answer, answer);
     near(t, verdict.confidence, (sums[answer] ?? Number.NaN) / total, "confidence");
     t.is(verdict.voters, weights.filter((weight) => weight > 0).length);
@@ -129,12 +136,14 @@ for (const [strategy, { weights, sums, answer }] of Object.entries(byHand))
 test("(S2-4) vote: with one neighbour each strategy but the ensemble has half its confidence", (t) => {
   const logits = Float32Array.from([0.5, 0.3, 0.2], Math.log);
   const confidence = (strategy: VoteStrategy) =>
-    castVotes({ logits, neighbours: neighbours.slice(1, 2), nowMs: hourMs }, { strategy, recencyMs: hourMs })
-      .confidence;
+    castVotes(
+      { logits, neighbours: neighbours.slice(1, 2), anchors, nowMs: hourMs },
+      { strategy, recencyMs: hourMs, labelled },
+    ).confidence;
   near(t, confidence("majority"), 0.5 / 2, "one against one: the model's, 1/2, halved");
   near(t, confidence("weighted"), 0.5 / (0.5 + 0.8 * decay) / 2, "weighted");
   near(t, confidence("confidence"), 1 / 1.5 / 2, "confidence");
-  near(t, confidence("ensemble"), (0.3 + 0.8 * decay) / (1 + 0.8 * decay), "ensemble: not halved");
+  near(t, confidence("ensemble"), (0.3 + 2 * Math.E) / (1 + 3 * Math.E), "ensemble: not halved");
 });
 
 test("reward: every part at once, and the sum within ten", (t) => {

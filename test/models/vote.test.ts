@@ -8,6 +8,9 @@ const hourMs = 3_600_000;
 /** Softmax of these is exactly 0.6, 0.3, 0.1 up to rounding. */
 const logits = Float32Array.from([0.6, 0.3, 0.1], Math.log);
 
+const settings = { recencyMs: hourMs, labelled: { neighbours: 5, weight: 2, sharpness: 20 } };
+const none = () => [];
+
 function past(part: Partial<Neighbour>): Neighbour {
   return { position: { seq: 1, index: 0 }, similarity: 1, answer: 1, confidence: 1, atMs: 0, verified: false, ...part };
 }
@@ -16,26 +19,57 @@ function near(t: { true(value: boolean, message?: string): unknown }, found: num
   t.true(Math.abs(found - expected) < 1e-6, `${found} instead of ${expected}`);
 }
 
-test("(S2-4) ensemble: verified neighbours join the model's softmax with similarity x recency x confidence", (t) => {
+test("(S2-4) ensemble: true labels join the model's softmax by recency and by how much nearer they are than the anchors", (t) => {
   const recencyMs = 24 * hourMs;
   const neighbours = [
+    past({ similarity: 0.99, answer: 2, verified: false }),
     past({ similarity: 0.9, answer: 1, verified: true, atMs: 0 }),
     past({ similarity: 0.5, answer: 2, verified: true, atMs: recencyMs }),
-    past({ similarity: 0.99, answer: 2, verified: false }),
   ];
-  const verdict = castVotes({ logits, neighbours, nowMs: recencyMs }, { strategy: "ensemble", recencyMs });
-  // b: 0.9 exp(-1); c: 0.5; the unverified one is heard and not counted.
-  const b = 0.9 * Math.exp(-1);
-  const total = 1 + b + 0.5;
-  near(t, at(verdict.shares, 0), 0.6 / total);
+  const anchors = [0.8, 0.6].map((similarity, anchor) => ({ anchor, label: 0, similarity }));
+  const labelled = { neighbours: 3, weight: 2, sharpness: 10 };
+  const verdict = castVotes(
+    { logits, neighbours, anchors: () => anchors, nowMs: recencyMs },
+    { strategy: "ensemble", recencyMs, labelled },
+  );
+  // k is 0.7. The three nearest labels are b at 0.9, a day old: 2 e^2 e^-1; two anchors of a, half: e^1 and e^-1. The label of c is fourth.
+  const [b, near1, near2] = [2 * Math.exp(1), Math.exp(1), Math.exp(-1)];
+  const total = 1 + b + near1 + near2;
+  near(t, at(verdict.shares, 0), (0.6 + near1 + near2) / total);
   near(t, at(verdict.shares, 1), (0.3 + b) / total);
-  near(t, at(verdict.shares, 2), (0.1 + 0.5) / total);
+  near(t, at(verdict.shares, 2), 0.1 / total);
   t.is(verdict.answer, 1);
   near(t, verdict.confidence, (0.3 + b) / total);
-  t.is(verdict.voters, 3);
+  t.is(verdict.voters, 4);
   t.deepEqual(
-    verdict.votes.map((vote) => Number(vote.weight.toFixed(6))),
-    [1, Number(b.toFixed(6)), 0.5, 0],
+    verdict.votes.map(({ from, weight }) => [from, Number(weight.toFixed(6))]),
+    [
+      ["model", 1],
+      ["memory", 0],
+      ["memory", Number(b.toFixed(6))],
+      ["memory", 0],
+      ["anchor", Number(near1.toFixed(6))],
+      ["anchor", Number(near2.toFixed(6))],
+    ],
+  );
+});
+
+test("a true label counts 8 times its weight at most, and none that is farther than all the anchors asked", (t) => {
+  const labelled = { neighbours: 2, weight: 0.5, sharpness: 100 };
+  const settings = { strategy: "ensemble", recencyMs: hourMs, labelled } as const;
+  const anchors = () => [0.9, 0.8].map((similarity, anchor) => ({ anchor, label: 0, similarity }));
+  const weights = (similarity: number): number[] =>
+    castVotes({ logits, neighbours: [past({ similarity, verified: true })], anchors, nowMs: 0 }, settings).votes.map(
+      ({ weight }) => weight,
+    );
+  t.deepEqual(weights(1).slice(0, 2), [1, 4]);
+  t.deepEqual(weights(0.7), [1, 0], "and the anchors are silent with it");
+  t.deepEqual(
+    castVotes(
+      { logits, neighbours: [past({ verified: true })], anchors, nowMs: 0 },
+      { ...settings, labelled: { ...labelled, weight: 0 } },
+    ).shares,
+    softmax(logits),
   );
 });
 
@@ -44,7 +78,7 @@ test("(S2-4) weighted: every neighbour votes, the model with its confidence", (t
     past({ similarity: 0.8, confidence: 0.5 }),
     past({ similarity: 0.5, confidence: 0.9, answer: 2 }),
   ];
-  const verdict = castVotes({ logits, neighbours, nowMs: 0 }, { strategy: "weighted", recencyMs: hourMs });
+  const verdict = castVotes({ logits, neighbours, anchors: none, nowMs: 0 }, { ...settings, strategy: "weighted" });
   const total = 0.6 + 0.4 + 0.45;
   t.is(verdict.answer, 0);
   near(t, verdict.confidence, 0.6 / total);
@@ -53,7 +87,7 @@ test("(S2-4) weighted: every neighbour votes, the model with its confidence", (t
 
 test("(S2-4) majority: three of four voices win against the model", (t) => {
   const neighbours = [past({}), past({}), past({ answer: 2 })];
-  const verdict = castVotes({ logits, neighbours, nowMs: 0 }, { strategy: "majority", recencyMs: hourMs });
+  const verdict = castVotes({ logits, neighbours, anchors: none, nowMs: 0 }, { ...settings, strategy: "majority" });
   t.is(verdict.answer, 1);
   t.is(verdict.confidence, 0.5);
 });
@@ -63,25 +97,35 @@ test("(S2-4) confidence: voices weigh what they were sure of, near or far", (t) 
     past({ similarity: 0.1, confidence: 0.9 }),
     past({ similarity: 0.1, confidence: 0.5, answer: 0 }),
   ];
-  const verdict = castVotes({ logits, neighbours, nowMs: 0 }, { strategy: "confidence", recencyMs: hourMs });
+  const verdict = castVotes({ logits, neighbours, anchors: none, nowMs: 0 }, { ...settings, strategy: "confidence" });
   t.is(verdict.answer, 0);
   near(t, verdict.confidence, 1.1 / 2);
 });
 
 test("fewer than three voices halve the confidence where neighbours are the voters, and not in the ensemble", (t) => {
   for (const strategy of ["majority", "weighted", "confidence"] as const) {
-    const two = castVotes({ logits, neighbours: [past({ answer: 0 })], nowMs: 0 }, { strategy, recencyMs: hourMs });
+    const two = castVotes(
+      { logits, neighbours: [past({ answer: 0 })], anchors: none, nowMs: 0 },
+      { ...settings, strategy },
+    );
     t.is(two.confidence, 0.5, strategy);
     const three = [past({ answer: 0 }), past({ answer: 0 })];
-    t.is(castVotes({ logits, neighbours: three, nowMs: 0 }, { strategy, recencyMs: hourMs }).confidence, 1, strategy);
+    t.is(
+      castVotes({ logits, neighbours: three, anchors: none, nowMs: 0 }, { ...settings, strategy }).confidence,
+      1,
+      strategy,
+    );
   }
-  const alone = castVotes({ logits, neighbours: [], nowMs: 0 }, { strategy: "ensemble", recencyMs: hourMs });
+  const alone = castVotes({ logits, neighbours: [], anchors: none, nowMs: 0 }, { ...settings, strategy: "ensemble" });
   t.is(alone.confidence, at(softmax(logits), 0));
 });
 
 test("without a voice beside it the ensemble is the model's own softmax, bit for bit, as a cold answer is", (t) => {
   const crowd = [past({ answer: 2 }), past({ answer: 2 }), past({ answer: 2 })];
-  const verdict = castVotes({ logits, neighbours: crowd, nowMs: 0 }, { strategy: "ensemble", recencyMs: hourMs });
+  const verdict = castVotes(
+    { logits, neighbours: crowd, anchors: none, nowMs: 0 },
+    { ...settings, strategy: "ensemble" },
+  );
   t.deepEqual(verdict.shares, softmax(logits));
   t.is(verdict.voters, 1);
   const cold = ownVerdict(logits);
@@ -91,15 +135,18 @@ test("without a voice beside it the ensemble is the model's own softmax, bit for
 
 test("a tie goes to the model's own answer, a neighbour from the future or on the far side has no extra weight", (t) => {
   const tie = castVotes(
-    { logits, neighbours: [past({ answer: 2 })], nowMs: 0 },
-    { strategy: "majority", recencyMs: hourMs },
+    { logits, neighbours: [past({ answer: 2 })], anchors: none, nowMs: 0 },
+    { ...settings, strategy: "majority" },
   );
   t.is(tie.answer, 0);
-  const odd = [past({ atMs: hourMs, verified: true }), past({ similarity: -0.4, verified: true })];
-  const verdict = castVotes({ logits, neighbours: odd, nowMs: 0 }, { strategy: "ensemble", recencyMs: hourMs });
+  const odd = [past({ atMs: hourMs }), past({ similarity: -0.4 })];
+  const verdict = castVotes(
+    { logits, neighbours: odd, anchors: none, nowMs: 0 },
+    { ...settings, strategy: "weighted" },
+  );
   t.deepEqual(
-    verdict.votes.map((vote) => vote.weight),
-    [1, 1, 0],
+    verdict.votes.slice(1).map((vote) => vote.weight),
+    [1, 0],
   );
 });
 

@@ -64,7 +64,12 @@ const usageErrors: readonly (readonly [words: readonly string[], says: RegExp])[
   [["up", "--guardrail", "klLimit=3"], /--guardrail: klLimit 3 is looser.*--unsafe-guardrails/],
   [["up", "--overflow", "panic"], /--overflow.*Allowed choices are reject, shed-lowest, shed-oldest/],
   [["config", "--open-max", "0"], /--open-max.*from 1/],
-  [["replay", "digits"], /required option '--verify'/],
+  [["replay", "digits"], /replay needs --verify or --what-if/],
+  [["replay", "digits", "--verify", "--what-if", "gate=0.8"], /two questions/],
+  [["replay", "digits", "--what-if", "stage.haed=false"], /no setting "stage.haed"[\s\S]*did you mean stages.head\?/],
+  [["replay", "digits", "--what-if", "gate=high"], /gate takes a number, not "high"/],
+  [["replay", "digits", "--what-if", "gate=2"], /gate=2/],
+  [["feedback", "digits", "id"], /one of LABEL, --reward and --show/],
 ];
 
 for (const [words, says] of usageErrors)
@@ -93,6 +98,7 @@ const verbs = [
   "chaos ls",
   "chaos halt",
   "replay",
+  "strategies",
   "doctor",
 ];
 
@@ -113,6 +119,23 @@ test("the list of verbs names all that are built, and fits 80 columns", async (t
     stdout.split("\n").every((line) => line.length <= 80),
     stdout,
   );
+});
+
+test("(S2-63) strategies lists every way to vote and marks the one that the model uses", async (t) => {
+  const { code, stdout } = await driftmend("strategies", "--json");
+  t.is(code, 0);
+  const { model, strategies }: { model: string; strategies: { name: string; used: boolean }[] } = JSON.parse(stdout);
+  t.is(model, "digits");
+  t.deepEqual(
+    strategies.map(({ name, used }) => [name, used]),
+    [
+      ["majority", false],
+      ["weighted", false],
+      ["confidence", false],
+      ["ensemble", true],
+    ],
+  );
+  t.regex((await driftmend("strategies")).stdout, /^\* ensemble /m);
 });
 
 test("the version is the package's", async (t) => {

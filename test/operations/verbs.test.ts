@@ -112,7 +112,8 @@ function playNodes(): void {
       message.respond(
         encodeFeedbackReply({
           id: parsed.value.id,
-          label: { index: 7, label: String(parsed.value.label) },
+          label: parsed.value.label === undefined ? null : { index: 7, label: String(parsed.value.label) },
+          reward: parsed.value.reward ?? null,
           of: { seq: 5, index: 2 },
           traceId: "ab",
         }),
@@ -270,6 +271,16 @@ test("a model that nobody serves is exit code 1 within the deadline", async (t) 
   t.is(code, 1);
   t.is(stdout, "");
   t.regex(stderr, /letters: no node serves this model\n {2}-> driftmend status/);
+});
+
+test("feedback says what an answer was worth, and takes one word about it (S2-64)", async (t) => {
+  const { code, stdout } = await driftmend("feedback", "digits", "request-1", "--reward", "-1");
+  t.is(code, 0);
+  t.regex(stdout, /request-1 was worth -1 \(experience 5\/2\)/);
+  for (const words of [[], ["7", "--reward", "1"], ["7", "--show"], ["--reward", "2"]]) {
+    const wrong = await driftmend("feedback", "digits", "request-1", ...words);
+    t.is(wrong.code, 2, wrong.stdout);
+  }
 });
 
 test("feedback says what it labelled", async (t) => {

@@ -119,12 +119,29 @@ test("feedback takes a label by name or by index", (t) => {
   for (const label of ["7", 7]) {
     t.deepEqual(parseFeedbackRequest(encodeFeedbackRequest({ id: "r1", label })), {
       kind: "ok",
-      value: { id: "r1", label },
+      value: { id: "r1", label, reward: undefined },
     });
   }
   t.like(parseFeedbackRequest(encodeMessage({ v: 1, id: "r1", label: -1 })), { kind: "refused", field: "label" });
-  const reply = { id: "r1", label: { index: 7, label: "7" }, of: { seq: 1, index: 0 }, traceId: "t" };
+  const reply = { id: "r1", label: { index: 7, label: "7" }, reward: null, of: { seq: 1, index: 0 }, traceId: "t" };
   t.deepEqual(parseFeedbackReply(encodeFeedbackReply(reply)), { kind: "ok", value: { kind: "reply", reply } });
+});
+
+test("feedback takes a reward from -1 to 1 instead of a label, or neither for a look, and never both (S2-64)", (t) => {
+  t.like(parseFeedbackRequest(encodeFeedbackRequest({ id: "r1", reward: -0.5 })), {
+    value: { id: "r1", reward: -0.5 },
+  });
+  t.like(parseFeedbackRequest(encodeFeedbackRequest({ id: "r1" })), { kind: "ok", value: { id: "r1" } });
+  for (const wrong of [{ reward: 1.5 }, { reward: -2 }, { reward: Number.NaN }, { reward: 1, label: "7" }])
+    t.like(parseFeedbackRequest(encodeFeedbackRequest({ id: "r1", ...wrong })), { kind: "refused", field: "reward" });
+  const head = { id: "r1", of: { seq: 1, index: 0 }, traceId: "t" };
+  const kept = { label: { index: 7, label: "7" }, confidence: 1, priority: 1, verified: true };
+  for (const reply of [
+    { ...head, label: null, reward: -1 },
+    { ...head, label: null, reward: null, kept },
+    { ...head, label: null, reward: null, kept: null },
+  ])
+    t.deepEqual(parseFeedbackReply(encodeFeedbackReply(reply)), { kind: "ok", value: { kind: "reply", reply } });
 });
 
 test("faults, receipts and trees come back as they were", (t) => {

@@ -1,0 +1,108 @@
+// What somebody says of an earlier answer: its true label, what it was worth, or nothing but the wish to see it.
+//
+// Owns: what becomes of each, the refusals. Does not own: the message and the door (intake.ts), what the records do (models/policy.ts,
+// models/memory-contents.ts).
+//
+// B1. A label and a reward are in the log before they are confirmed; their effect is a fold like any other.
+// B2. A reward of 1 says that the answer was right: that is a label, and is written as one.
+
+import type { Position } from "../models/experience.js";
+import type { Model } from "../models/manifest.js";
+import { AskError, ask } from "../supervision/ask.js";
+import type { Life } from "../supervision/behaviour.js";
+import type { Ref } from "../supervision/ref.js";
+import type { FeedbackReply, FeedbackRequest, Refusal } from "../transport/wire.js";
+import type { BufferMessage, LookedUp } from "./messages.js";
+
+export interface FeedbackDeps {
+  readonly model: Model;
+  readonly buffer: Ref<BufferMessage>;
+  /** Writes a late label to the log; false when the log cannot take it. */
+  readonly appendLabel: (id: string, label: number, of: Position) => Promise<boolean>;
+  /** The same for what an answer was worth, -1..1. */
+  readonly appendReward: (id: string, reward: number, of: Position) => Promise<boolean>;
+  /** How long the memory may take to find the request. */
+  readonly locateMs: number;
+}
+
+export type Heard =
+  | { readonly kind: "taken"; readonly reply: Omit<FeedbackReply, "traceId"> }
+  | { readonly kind: "refused"; readonly refusal: Refusal };
+
+/** A memory that restarts or is late is an answer too: the asker may try again. */
+export async function hear<M>(deps: FeedbackDeps, request: FeedbackRequest, life: Life<M>): Promise<Heard> {
+  try {
+    if (request.label !== undefined) return await takeLabel(deps, request.id, request.label, life);
+    return await takeReward(deps, request.id, request.reward, life);
+  } catch (error) {
+    if (error instanceof AskError)
+      return refused({ id: request.id, code: "not_ready", message: error.message, retryAfterMs: 250 });
+    throw error;
+  }
+}
+
+async function takeLabel<M>(
+  deps: FeedbackDeps,
+  id: string,
+  label: string | number,
+  { clock }: Life<M>,
+): Promise<Heard> {
+  const { labels } = deps.model.manifest;
+  const index = typeof label === "number" ? label : labels.indexOf(label);
+  if (labels[index] === undefined)
+    return refused({ id, code: "bad_request", field: "label", message: `labels are ${labels.join(", ")}` });
+  const bounds = { clock, deadlineMs: deps.locateMs };
+  const of = await ask<BufferMessage, Position | undefined>(
+    deps.buffer,
+    (reply) => ({ kind: "locate", id, reply }),
+    bounds,
+  );
+  return of === undefined ? refused(unknown(id)) : confirm(deps, { id, index, of, reward: null });
+}
+
+async function takeReward<M>(
+  deps: FeedbackDeps,
+  id: string,
+  reward: number | undefined,
+  { clock }: Life<M>,
+): Promise<Heard> {
+  const bounds = { clock, deadlineMs: deps.locateMs };
+  const found = await ask<BufferMessage, LookedUp | undefined>(
+    deps.buffer,
+    (reply) => ({ kind: "look_up", id, reply }),
+    bounds,
+  );
+  if (found === undefined) return refused(unknown(id));
+  const { at: of, answer, kept } = found;
+  if (reward === undefined) {
+    const seen = kept && { ...kept, label: named(deps, kept.answer) };
+    return { kind: "taken", reply: { id, of, label: null, reward: null, kept: seen ?? null } };
+  }
+  if (reward === 1) return confirm(deps, { id, index: answer, of, reward });
+  if (!(await deps.appendReward(id, reward, of))) return refused(notTaken(id, "reward"));
+  return { kind: "taken", reply: { id, of, label: null, reward } };
+}
+
+async function confirm(
+  deps: FeedbackDeps,
+  { id, index, of, reward }: { id: string; index: number; of: Position; reward: number | null },
+): Promise<Heard> {
+  if (!(await deps.appendLabel(id, index, of))) return refused(notTaken(id, "label"));
+  return { kind: "taken", reply: { id, of, label: named(deps, index), reward } };
+}
+
+function named({ model }: FeedbackDeps, index: number): { readonly index: number; readonly label: string } {
+  return { index, label: model.manifest.labels[index] ?? `${index}` };
+}
+
+function refused(refusal: Refusal): Heard {
+  return { kind: "refused", refusal };
+}
+
+function unknown(id: string): Refusal {
+  return { id, code: "bad_request", field: "id", message: `no answered request "${id}" is remembered` };
+}
+
+function notTaken(id: string, what: string): Refusal {
+  return { id, code: "log_unavailable", message: `the log cannot take the ${what}`, retryAfterMs: 250 };
+}
