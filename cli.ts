@@ -27,6 +27,8 @@ import {
 import { oneMore, passwordOption, type Run, settable, verb } from "./operations/verbs/grammar.js";
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
+import { methodNames } from "./sim/evaluation/methods/names.js";
+import { variants } from "./sim/stream.js";
 import { systemClock } from "./supervision/clock.js";
 
 const roles = ["serving", "learning", "operations"] as const;
@@ -50,6 +52,7 @@ function grammar(run: Run): Command {
   clusterVerbs(root, run);
   clientVerbs(root, run, process.env.PATH ?? "");
   soakVerb(root, run);
+  evalVerb(root, run);
   return root;
 }
 
@@ -143,6 +146,24 @@ function soakVerb(root: Command, run: Run): void {
       run(options, async (terminal) => {
         const { runSoakVerb } = await import("./sim/soak/verb.js");
         return runSoakVerb(withPath(options), terminal);
+      }),
+    );
+}
+
+function evalVerb(root: Command, run: Run): void {
+  verb(root, "eval", "compare methods of adaptation on the same drifting streams")
+    .argument("[model]", "folder of the model (default: the digits)")
+    .option("--streams <names>", `which of ${variants.join(", ")} (default: all)`, someOf(variants))
+    .option("--methods <names>", `which of ${methodNames.join(", ")} (default: all)`, someOf([...methodNames, "all"]))
+    .option("--seeds <n>", "seeds 1 to n of each stream (default: 3)", wholeNumber(1, 100))
+    .option("--requests <n>", "of each stream and seed (default: 4500)", wholeNumber(1, 100_000))
+    .option("--micro-batch <n>", "requests that driftmend's stages answer at once", wholeNumber(1, 64), 1)
+    .option("--quick", "one seed, 900 requests, short drifts: a look within two minutes")
+    .option("--report <dir>", "write report.json and report.html there")
+    .action((model, options) =>
+      run(options, async (terminal) => {
+        const { runEvalVerb } = await import("./sim/evaluation/verb.js");
+        return runEvalVerb(model, options, terminal);
       }),
     );
 }

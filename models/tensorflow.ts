@@ -1,7 +1,8 @@
 // TensorFlow.js: the only file that knows it.
 //
-// Owns: which backends there are and how each is reached, the gradient of a head as a TensorFlow.js computation.
-// Does not own: which backend is taken (learner.ts), the guards around a step (guarded-step.ts).
+// Owns: which backends there are and how each is reached, the gradient of a head as a TensorFlow.js computation, the turns of all who
+// compute with it.
+// Does not own: which backend is taken (learner.ts), the guards around a step (guarded-step.ts), whole graphs (graph-program.ts).
 //
 // T1. No network: the WASM files come from node_modules. One thread and SIMD, so that equal inputs give equal bits.
 // T2. No tensor outlives a call.
@@ -9,8 +10,10 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import type { HeadBatch, HeadGradient } from "./head-gradient.js";
 
-type Tensorflow = typeof import("@tensorflow/tfjs");
-type Scalar = import("@tensorflow/tfjs").Scalar;
+export type Tensorflow = typeof import("@tensorflow/tfjs");
+export type Tensor = import("@tensorflow/tfjs").Tensor;
+export type Tensor4D = import("@tensorflow/tfjs").Tensor4D;
+export type Scalar = import("@tensorflow/tfjs").Scalar;
 type Tensor1D = import("@tensorflow/tfjs").Tensor1D;
 type Tensor2D = import("@tensorflow/tfjs").Tensor2D;
 
@@ -54,8 +57,7 @@ async function open(backend: Backend): Promise<Opened> {
 }
 
 async function ready(registered: string): Promise<Opened> {
-  // The whole package, not tfjs-core: that one registers no gradients.
-  const tf: Tensorflow = require("@tensorflow/tfjs");
+  const tf = library();
   // Production mode silences the banner that the cpu backend prints on its first use.
   tf.enableProdMode();
   if (!(await tf.setBackend(registered))) return { kind: "unavailable", why: `${registered} does not start here` };
@@ -66,6 +68,42 @@ async function ready(registered: string): Promise<Opened> {
       return inTurn(async () => {
         if (tf.getBackend() !== registered) await tf.setBackend(registered);
         return headGradient(tf, head, batch);
+      });
+    },
+  };
+}
+
+/** The whole package, not tfjs-core: that one registers no gradients. */
+function library(): Tensorflow {
+  return require("@tensorflow/tfjs");
+}
+
+/** Other arithmetic than a head's, on the first backend that starts. */
+export interface Arithmetic {
+  readonly backend: Backend;
+  /** `work` is synchronous: nobody else computes meanwhile. Tensors it makes are its own to dispose of. */
+  compute<T>(work: (tf: Tensorflow) => T): Promise<T>;
+}
+
+export async function openArithmetic(candidates: readonly Backend[] = backends): Promise<Arithmetic> {
+  const reasons: string[] = [];
+  for (const backend of candidates) {
+    const found = await openBackend(backend);
+    if (found.kind === "open") return arithmeticOn(backend);
+    reasons.push(`${backend}: ${found.why}`);
+  }
+  throw new Error(`no backend to compute with (${reasons.join("; ")})`);
+}
+
+function arithmeticOn(backend: Backend): Arithmetic {
+  const tf = library();
+  const registered = backend === "wasm" || backend === "cpu" ? backend : "tensorflow";
+  return {
+    backend,
+    compute(work) {
+      return inTurn(async () => {
+        if (tf.getBackend() !== registered) await tf.setBackend(registered);
+        return work(tf);
       });
     },
   };

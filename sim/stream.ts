@@ -11,7 +11,7 @@ import { type DriftName, drift, driftNames, type Severity, standardNormal } from
  * iid          ten drifts one after the other, classes mixed evenly
  * noniid       the same drifts, classes in bursts
  * mixed        every request another drift
- * recur        three drifts that keep coming back, a clean stretch before each
+ * recur        three drifts that keep coming back, a clean stretch of a third of a segment after each round of the three
  * clean        no drift, classes mixed evenly
  * cleanBursts  no drift, classes in bursts
  */
@@ -86,10 +86,8 @@ function* segmentsOf(
         yield clean(requests());
         break;
       case "recur":
-        for (const one of returning) {
-          yield clean(requests());
-          yield { ...one, requests: requests() };
-        }
+        for (const one of returning) yield { ...one, requests: requests() };
+        yield clean(Math.ceil(requests() / 3));
         break;
       case "mixed":
         for (const name of shuffled(driftNames, random)) yield { drift: name, severity: severity(), requests: 1 };

@@ -17,7 +17,7 @@ const seams: Readonly<Record<string, readonly string[]>> = {
   "@tensorflow/": ["models/tensorflow.ts", "models/digits/train.ts"],
   msgpackr: ["transport/codec.ts"],
   "@nats-io/": ["transport/bus.ts", "transport/bus-outcome.ts"],
-  "onnx-proto": ["models/graph.ts"],
+  "onnx-proto": ["models/graph.ts", "models/graph-reading.ts"],
   pino: ["supervision/logger.ts"],
   commander: [
     "cli.ts",

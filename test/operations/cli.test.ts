@@ -100,6 +100,7 @@ const verbs = [
   "replay",
   "strategies",
   "doctor",
+  "eval",
 ];
 
 for (const verb of verbs)

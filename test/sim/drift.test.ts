@@ -83,18 +83,20 @@ test("iid mixes the classes, noniid sends them in bursts", (t) => {
   t.true(shareOfCommonest("noniid") > 0.6);
 });
 
-test("clean streams hold untouched digits; recurring ones come back with clean stretches between", (t) => {
-  for (const variant of ["clean", "cleanBursts"] as const) {
+test("clean streams hold untouched digits", (t) => {
+  for (const variant of ["clean", "cleanBursts"] as const)
     t.true(take(variant, 1, 50).every((sample) => sample.drift === "none" && sample.severity === 0));
-  }
-  const order = take("recur", 1, 120, [10, 10]).filter((_, i) => i % 10 === 0);
-  const names = order.map((sample) => sample.drift);
-  t.deepEqual(
-    names.filter((_, i) => i % 2 === 0),
-    new Array(6).fill("none"),
-  );
-  t.deepEqual(names.slice(0, 6), names.slice(6, 12));
-  t.is(new Set(names).size, 4);
+});
+
+test("recurring drifts come back three by three, a clean stretch of a third of a segment after each round", (t) => {
+  const round = 9 + 9 + 9 + 3;
+  const names = take("recur", 1, 3 * round, [9, 9]).map((sample) => sample.drift);
+  const first = names.slice(0, round);
+  t.deepEqual(names.slice(round, 2 * round), first);
+  t.deepEqual(names.slice(2 * round), first);
+  t.is(new Set(first.slice(0, 27)).size, 3);
+  t.deepEqual(first.slice(27), ["none", "none", "none"]);
+  for (const start of [0, 9, 18]) t.is(new Set(first.slice(start, start + 9)).size, 1);
 });
 
 test("a mixed stream changes its drift with every request", (t) => {

@@ -1,0 +1,221 @@
+// The serving graph with gradients: the entropy of its answers, differentiated by scale and shift, or by gamma and beta of batch
+// normalisation that uses the statistics of the batch itself.
+//
+// Owns: where the layers of the serving graph are, the loss. Does not own: the operations (models/graph-program.ts), steps (tent.ts).
+//
+// G1. L = mean over rows of H(softmax(logits)), nats (Tent: Wang et al., ICLR 2021, eq. 1).
+// G2. With the statistics of the batch the gradient goes through them, as in training: they follow from the same inputs.
+import type { Calibration } from "../../../models/calibration.js";
+import { type Bound, GraphProgram, type Values } from "../../../models/graph-program.js";
+import { GraphError, type OnnxGraph, readGraph } from "../../../models/graph-reading.js";
+import type { Model } from "../../../models/manifest.js";
+import {
+  type Arithmetic,
+  openArithmetic,
+  type Scalar,
+  type Tensor,
+  type Tensorflow,
+} from "../../../models/tensorflow.js";
+import { stacked } from "./serving-graph.js";
+
+export interface EntropyGradient {
+  /** [n, classes] */
+  readonly logits: Float32Array;
+  /** [n, 2C] */
+  readonly moments: Float32Array;
+  /** Mean over rows. */
+  readonly entropyNats: number;
+  /** By the first and by the second of the two that were given; [C] each. */
+  readonly byFirst: Float32Array;
+  readonly bySecond: Float32Array;
+}
+
+/** Names in the serving graph that belong to one normalisation layer. */
+interface Layer {
+  readonly scale: string;
+  readonly shift: string;
+  /** [n, channels] first and second moments before it. */
+  readonly first: string;
+  readonly second: string;
+}
+
+type Pair = readonly [Float32Array, Float32Array];
+type Parameters = (tf: Tensorflow, first: Tensor, second: Tensor) => ReadonlyMap<string, Bound>;
+
+export class GradientGraph {
+  passes = 0;
+  readonly #model: Model;
+  readonly #arithmetic: Arithmetic;
+  readonly #program: GraphProgram;
+  readonly #layers: readonly Layer[];
+
+  private constructor(model: Model, arithmetic: Arithmetic, program: GraphProgram) {
+    this.#model = model;
+    this.#arithmetic = arithmetic;
+    this.#program = program;
+    this.#layers = layersOf(program.graph);
+  }
+
+  /** Throws GraphError where the model's graph is not understood. */
+  static async open(model: Model, arithmetic?: Arithmetic): Promise<GradientGraph> {
+    const own = arithmetic ?? (await openArithmetic());
+    const graph = readGraph(model.modelBytes);
+    return new GradientGraph(model, own, await own.compute((tf) => new GraphProgram(tf, graph)));
+  }
+
+  /** By scale and shift, which are what they are. */
+  entropyByAffine(inputs: readonly Float32Array[], scale: Float32Array, shift: Float32Array): Promise<EntropyGradient> {
+    return this.#entropy(inputs, [scale, shift], affineParameters);
+  }
+
+  /** By gamma and beta, around the mean and variance of this batch. */
+  entropyByNorm(inputs: readonly Float32Array[], gamma: Float32Array, beta: Float32Array): Promise<EntropyGradient> {
+    return this.#entropy(inputs, [gamma, beta], this.#normalised(1));
+  }
+
+  /** Logits [n, classes] with the statistics of the batch, mixed with the source's: the batch has the weight `share` (0..1). */
+  logitsByNorm(
+    inputs: readonly Float32Array[],
+    gamma: Float32Array,
+    beta: Float32Array,
+    share: number,
+  ): Promise<Float32Array> {
+    this.passes += inputs.length;
+    return this.#arithmetic.compute((tf) =>
+      tf.tidy(() => {
+        const bound = this.#normalised(share)(tf, tf.tensor1d(gamma), tf.tensor1d(beta));
+        return this.#values(tf, inputs, bound)("logits").dataSync<"float32">();
+      }),
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#arithmetic.compute(() => this.#program.close());
+  }
+
+  #entropy(inputs: readonly Float32Array[], given: Pair, parameters: Parameters): Promise<EntropyGradient> {
+    this.passes += 2 * inputs.length;
+    return this.#arithmetic.compute((tf) =>
+      tf.tidy(() => {
+        const kept: Tensor[] = [];
+        const loss = (first: Tensor, second: Tensor): Tensor => {
+          const values = this.#values(tf, inputs, parameters(tf, first, second));
+          kept.push(tf.keep(values("logits")), tf.keep(values("moments")));
+          return meanEntropy(tf, values("logits"));
+        };
+        const { value, grads } = tf.valueAndGrads((...tensors) => scalar(loss(nth(tensors, 0), nth(tensors, 1))))(
+          given.map((values) => tf.tensor1d(values)),
+        );
+        const [logits, moments] = kept.map((tensor) => tensor.dataSync<"float32">());
+        for (const tensor of kept) tensor.dispose();
+        return {
+          logits: logits ?? new Float32Array(),
+          moments: moments ?? new Float32Array(),
+          entropyNats: value.dataSync()[0] ?? Number.NaN,
+          byFirst: nth(grads, 0).dataSync<"float32">(),
+          bySecond: nth(grads, 1).dataSync<"float32">(),
+        };
+      }),
+    );
+  }
+
+  #values(tf: Tensorflow, inputs: readonly Float32Array[], parameters: ReadonlyMap<string, Bound>): Values {
+    const { manifest, calibration } = this.#model;
+    const { name, shape } = manifest.input;
+    const input = tf.tensor(stacked(inputs), [inputs.length, ...shape]);
+    const head = tf.tensor1d(calibration.head);
+    return this.#program.evaluate(new Map<string, Bound>([[name, input], ["head", head], ...parameters]));
+  }
+
+  /** scale = gamma / sqrt(var + eps), shift = beta - mean scale of each layer, with the statistics of what reaches it. */
+  #normalised(share: number): Parameters {
+    const { calibration, manifest } = this.#model;
+    const layers = this.#layers;
+    return (tf, gamma, beta) => {
+      const bound = new Map<string, Bound>();
+      let from = 0;
+      for (const [index, layer] of layers.entries()) {
+        const start = from;
+        const statistics = (values: Values) => layerStatistics(tf, values, layer, calibration, start, share);
+        bound.set(layer.scale, (values) => {
+          const { variance } = statistics(values);
+          const own = gamma.slice([start], [variance.size]);
+          return own.div(tf.sqrt(variance.add(calibration.eps)));
+        });
+        bound.set(layer.shift, (values) => {
+          const { mean } = statistics(values);
+          return beta.slice([start], [mean.size]).sub(mean.mul(values(layer.scale)));
+        });
+        from += manifest.layers[index]?.channels ?? 0;
+      }
+      return bound;
+    };
+  }
+}
+
+function layerStatistics(
+  tf: Tensorflow,
+  values: Values,
+  { first, second }: Layer,
+  { mean, variance }: Calibration,
+  start: number,
+  share: number,
+): { readonly mean: Tensor; readonly variance: Tensor } {
+  const own = values(first).mean(0);
+  // Rounding may take a channel that does not vary below zero.
+  const spread = values(second).mean(0).sub(own.square()).relu();
+  if (share === 1) return { mean: own, variance: spread };
+  const end = start + own.size;
+  const mixed = (batch: Tensor, source: Float32Array): Tensor =>
+    batch.mul(share).add(tf.tensor1d(source.slice(start, end)).mul(1 - share));
+  return { mean: mixed(own, mean), variance: mixed(spread, variance) };
+}
+
+const affineParameters: Parameters = (_tf, scale, shift) =>
+  new Map<string, Bound>([
+    ["scale", scale],
+    ["shift", shift],
+  ]);
+
+function meanEntropy(tf: Tensorflow, logits: Tensor): Tensor {
+  const logs = tf.logSoftmax(logits);
+  return tf.neg(tf.mean(tf.sum(tf.mul(tf.exp(logs), logs), 1)));
+}
+
+/**
+ * The serving graph splits "scale" and "shift" by layer (or has one layer, which takes them whole), and "moments" holds the first moments of
+ * every layer, then the second.
+ */
+function layersOf(graph: OnnxGraph): readonly Layer[] {
+  const fed = (input: string): readonly string[] =>
+    graph.nodes.find(({ op, inputs }) => op === "Split" && inputs[0] === input)?.outputs ?? [input];
+  const moments = momentsOf(graph);
+  const [scales, shifts] = [fed("scale"), fed("shift")];
+  const layers = scales.map((scale, layer) => ({
+    scale,
+    shift: shifts[layer],
+    first: moments[layer],
+    second: moments[layer + scales.length],
+  }));
+  return layers.map(({ scale, shift, first, second }) => {
+    if (shift === undefined || first === undefined || second === undefined)
+      throw new GraphError("the serving graph has not as many moments as layers");
+    return { scale, shift, first, second };
+  });
+}
+
+function momentsOf({ nodes }: OnnxGraph): readonly string[] {
+  const node = nodes.find(({ op, outputs }) => op === "Concat" && outputs[0] === "moments");
+  if (node === undefined) throw new GraphError('the serving graph has no Concat that gives "moments"');
+  return node.inputs;
+}
+
+function nth(tensors: readonly Tensor[], index: number): Tensor {
+  const tensor = tensors[index];
+  if (tensor === undefined) throw new Error(`TensorFlow.js gave no tensor ${index}`);
+  return tensor;
+}
+
+function scalar(tensor: Tensor): Scalar {
+  return tensor.asScalar();
+}
