@@ -1,6 +1,6 @@
 // What clean data looked like to the source model: measured once, at registration, never changed afterwards.
 //
-// Owns: the shape of the calibration and its file. Does not own: how it is measured (models/digits/calibrate.ts),
+// Owns: the shape of the calibration and its file. Does not own: how it is measured (models/calibrate.ts),
 // what is done with it (models/moments.ts, models/policy.ts).
 //
 // Channels of all adaptable normalisation layers stand behind one another: layer after layer, C in all.

@@ -87,3 +87,28 @@ function float32(outputs: InferenceSession.ReturnType, name: string, length?: nu
   }
   return data;
 }
+
+/** Any graph with one float32 input, seen from outside. */
+export interface AnySession {
+  /** input [..dims]; gives the named outputs as they are, float32 ones only. */
+  run(input: Float32Array, dims: readonly number[], outputs: readonly string[]): Promise<readonly AnyOutput[]>;
+  close(): Promise<void>;
+}
+
+export interface AnyOutput {
+  readonly dims: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** Opens a stranger's graph. Rejects where ONNX Runtime refuses the bytes; what is wrong is said by the error alone, not on stderr. */
+export async function openAnySession(bytes: Uint8Array): Promise<AnySession> {
+  const session = await InferenceSession.create(bytes, { ...options, logSeverityLevel: 4 });
+  const inputName = session.inputNames[0] ?? "input";
+  return {
+    async run(input, dims, names) {
+      const outputs = await session.run({ [inputName]: new Tensor("float32", input, dims) }, names);
+      return names.map((name) => ({ dims: outputs[name]?.dims ?? [], data: float32(outputs, name) }));
+    },
+    close: () => session.release(),
+  };
+}

@@ -1,13 +1,13 @@
 // Writes the digits model's folder from a trained network: two graphs, the calibration, the manifest that vouches for them.
 //
-// Owns: the digits manifest's content. Does not own: graphs (models/graph.ts), measurements (models/digits/calibrate.ts).
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+// Owns: the digits manifest's content. Does not own: graphs (models/graph.ts), measurements
+// (models/digits/calibrate.ts).
+import { refOf, writeModelFolder } from "../adopt.js";
 import { writeCalibration } from "../calibration.js";
-import { type Network, servingGraph, sourceGraph } from "../graph.js";
-import { type FileRef, parseManifest, sha256 } from "../manifest.js";
+import { type Network, sourceGraph } from "../graph.js";
+import { type FileRef, parseManifest } from "../manifest.js";
 import { openSession } from "../onnx-session.js";
-import { calibrate } from "./calibrate.js";
+import { adaptableDigits } from "./calibrate.js";
 import { type DigitSet, pictureOf, pictureSize } from "./idx.js";
 import { inputName, labels, width } from "./network.js";
 
@@ -27,24 +27,18 @@ export async function publish(
   seed: number,
   folder: string,
 ): Promise<Published> {
-  const calibration = await calibrate(network, digits.training, seed);
+  const { calibration, serving } = await adaptableDigits(network, digits.training, seed);
   const source = sourceGraph(network);
   const accuracy = await sourceAccuracyOf(source, digits.test);
-  const files = {
-    model: ["model.onnx", servingGraph(network, calibration.anchors)],
-    source: ["source.onnx", source],
-    calibration: ["calibration.bin", writeCalibration(calibration)],
-  } as const;
+  const written = { "model.onnx": serving, "source.onnx": source, "calibration.bin": writeCalibration(calibration) };
   const refs = {
-    model: refOf(...files.model),
-    source: refOf(...files.source),
-    calibration: refOf(...files.calibration),
+    model: refOf("model.onnx", serving),
+    source: refOf("source.onnx", source),
+    calibration: refOf("calibration.bin", written["calibration.bin"]),
   };
   const text = `${JSON.stringify(manifestOf(network, refs, accuracy), null, 2)}\n`;
   parseManifest(text);
-  await mkdir(folder, { recursive: true });
-  for (const [file, bytes] of Object.values(files)) await writeFile(join(folder, file), bytes);
-  await writeFile(join(folder, "manifest.json"), text);
+  await writeModelFolder(folder, { ...written, "manifest.json": new TextEncoder().encode(text) });
   return { accuracy, bytes: Object.values(refs).reduce((sum, ref) => sum + ref.bytes, text.length) };
 }
 
@@ -86,8 +80,4 @@ async function sourceAccuracyOf(source: Uint8Array, digits: DigitSet): Promise<n
   }
   await session.close();
   return right / digits.count;
-}
-
-function refOf(file: string, bytes: Uint8Array): FileRef {
-  return { file, sha256: sha256(bytes), bytes: bytes.length };
 }

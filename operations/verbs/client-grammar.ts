@@ -11,9 +11,10 @@ import type { ChaosRunOptions } from "./chaos-run.js";
 import type { ClusterOptions } from "./cluster.js";
 import type { ListOptions, ResolveOptions } from "./dlq.js";
 import type { DrainOptions } from "./drain.js";
-import { durationMs, fromTo, probability, someOf, wholeNumber } from "./flags.js";
+import { durationMs, fromTo, oneAccepted, probability, someOf, valueRange, wholeNumber } from "./flags.js";
 import { clientVerb, type Run, settable, verb } from "./grammar.js";
 import type { FeedbackOptions, InferOptions } from "./infer.js";
+import type { ModelInitOptions } from "./model-init.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RestoreOptions } from "./snapshots.js";
 
@@ -26,7 +27,23 @@ export function clientVerbs(root: Command, run: Run, searchPath: string): void {
   chaosVerbs(root, run);
   deadLetterVerbs(root, run);
   snapshotVerbs(root, run);
+  modelVerbs(root, run);
   checkVerbs(root, run, searchPath);
+}
+
+function modelVerbs(root: Command, run: Run): void {
+  const model = root.command("model").description("models of your own").helpCommand(false);
+  verb(model, "init <file.onnx>", "make an ONNX classifier a model that the cluster serves and adapts")
+    .requiredOption("--labels <labels>", "the classes in the order of the output: a,b,c or a file with one a line")
+    .requiredOption("--data <file.npz>", "clean labelled examples: x [rows, ...] and y [rows] of class numbers")
+    .requiredOption("--out <dir>", "the model folder to write")
+    .option("--name <name>", "name of the model (default: made from the file's)")
+    .option("--accept <dt:scale>", "a type that requests may have, as in |u1:1/255; may be given again", oneAccepted)
+    .option("--range <low:high>", "values taken, at the model's scale (default: made from the data)", valueRange)
+    .option("--force", "write over a model in --out")
+    .action((file: string, options: ModelInitOptions) =>
+      run(options, async (terminal) => (await import("./model-init.js")).modelInit(file, options, terminal)),
+    );
 }
 
 function requestVerbs(root: Command, run: Run): void {

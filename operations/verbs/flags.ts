@@ -3,6 +3,7 @@
 // Owns: the spelling of numbers, durations and addresses in flags. Does not own: which flags there are (cli.ts).
 import { InvalidArgumentError } from "commander";
 import { type GuardrailName, type GuardrailValues, guardrailNames, guardrails } from "../../models/guard-limits.js";
+import { isDtype } from "../../transport/codec.js";
 import { isTimeoutName, type Timeouts, timeoutNames } from "../../transport/timeouts.js";
 import { parseDuration } from "../duration.js";
 
@@ -56,6 +57,28 @@ export function probability(text: string): number {
   const value = /^(\d(\.\d{1,9})?|\.\d{1,9})$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError("Give a number from 0 to 1, as in 0.01.");
   return value;
+}
+
+/** A wire type and the factor that brings it to the model's scale, as in "|u1:1/255"; collects what is given again. */
+export function oneAccepted(
+  text: string,
+  before: readonly { readonly dt: string; readonly scale: number }[] = [],
+): readonly { readonly dt: string; readonly scale: number }[] {
+  const [, dt = "", over = "", under = "1"] = /^([<|][a-z]\d):([\d.]+(?:e-?\d+)?)(?:\/([\d.]+))?$/.exec(text) ?? [];
+  const scale = Number(over) / Number(under);
+  if (!isDtype(dt) || dt === "<f2" || over === "" || !(scale > 0 && scale < Number.POSITIVE_INFINITY))
+    throw new InvalidArgumentError("Give a type and a factor, as in '|u1:1/255' or '<f4:1'.");
+  if (before.some((each) => each.dt === dt)) throw new InvalidArgumentError(`${dt} is given twice.`);
+  return [...before, { dt, scale }];
+}
+
+/** "low:high", low below high. */
+export function valueRange(text: string): readonly [number, number] {
+  const [low = "", high = "", ...rest] = text.split(":");
+  const range = [Number(low), Number(high)] as const;
+  if (low === "" || high === "" || rest.length > 0 || !range.every(Number.isFinite) || range[0] >= range[1])
+    throw new InvalidArgumentError("Give two numbers that rise, as in 0:1 or -3:3.");
+  return range;
 }
 
 /** What each of `names` keeps, as in "serving=2,learning=1". */

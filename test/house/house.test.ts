@@ -14,10 +14,10 @@ const seams: Readonly<Record<string, readonly string[]>> = {
   nact: ["supervision/kernel.ts"],
   "onnxruntime-node": ["models/onnx-session.ts"],
   "hnswlib-node": ["models/memory-index.ts"],
-  "@tensorflow/": ["models/tensorflow.ts", "models/digits/train.ts"],
+  "@tensorflow/": ["models/tensorflow.ts", "models/digits/train.ts", "models/mail/train.ts"],
   msgpackr: ["transport/codec.ts"],
   "@nats-io/": ["transport/bus.ts", "transport/bus-outcome.ts"],
-  "onnx-proto": ["models/graph.ts", "models/graph-reading.ts"],
+  "onnx-proto": ["models/onnx-file.ts", "models/graph-reading.ts"],
   pino: ["supervision/logger.ts"],
   commander: [
     "cli.ts",
