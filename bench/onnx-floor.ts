@@ -6,7 +6,7 @@ import type { Clock } from "../models/clock.js";
 import { readDigits } from "../models/digits/idx.js";
 import type { Model } from "../models/manifest.js";
 import { sourceNormalisation } from "../models/moments.js";
-import { openAdaptableSession, openSession } from "../models/onnx-session.js";
+import { type AdaptableSession, openAdaptableSession, openSession, type Session } from "../models/onnx-session.js";
 import { interleave, timedOf } from "./interleave.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
 
@@ -24,15 +24,8 @@ const batches = [1, 16, 64] as const;
 const guessUs = { perRun: 60, perRow: 60 };
 
 export async function measureOnnx(model: Model, rounds: number, roundMs: number, clock: Clock): Promise<OnnxFloor[]> {
-  const { manifest, calibration } = model;
-  const source = await openSession(model.sourceBytes);
-  const adaptable = await openAdaptableSession(model.modelBytes, {
-    inputName: manifest.input.name,
-    shape: manifest.input.shape,
-    channels: calibration.channels,
-    width: calibration.width,
-    classes: calibration.classes,
-  });
+  const { calibration } = model;
+  const { source, adaptable, close } = await openGraphs(model);
   const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
   const { pixels } = await readDigits("test");
   const contenders = batches.flatMap((rows) => {
@@ -44,7 +37,7 @@ export async function measureOnnx(model: Model, rounds: number, roundMs: number,
     ];
   });
   const timed = await interleave(contenders, rounds, clock);
-  await Promise.all([source.close(), adaptable.close()]);
+  await close();
   return batches.map((rows) => {
     const perSecond = (name: string): number[] => timedOf(timed, `${name} ${rows}`).map((us) => (rows * 1e6) / us);
     const of = { source: perSecond("source"), adaptable: perSecond("adaptable") };
@@ -55,6 +48,32 @@ export async function measureOnnx(model: Model, rounds: number, roundMs: number,
       ratio: ratiosOf(of.adaptable, of.source),
     };
   });
+}
+
+export interface Graphs {
+  readonly source: Session;
+  readonly adaptable: AdaptableSession;
+  close(): Promise<void>;
+}
+
+/** Both graphs of a model, in this thread. */
+export async function openGraphs(model: Model): Promise<Graphs> {
+  const { manifest, calibration } = model;
+  const source = await openSession(model.sourceBytes);
+  const adaptable = await openAdaptableSession(model.modelBytes, {
+    inputName: manifest.input.name,
+    shape: manifest.input.shape,
+    channels: calibration.channels,
+    width: calibration.width,
+    classes: calibration.classes,
+  });
+  return {
+    source,
+    adaptable,
+    async close() {
+      await Promise.all([source.close(), adaptable.close()]);
+    },
+  };
 }
 
 function times(run: () => Promise<unknown>): (count: number) => Promise<void> {

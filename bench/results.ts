@@ -1,10 +1,11 @@
 // bench/RESULTS.md: the figures of one run, and what they do not say.
 import type { MessageRates } from "./actor-messages.js";
+import { type LearningCosts, learningLines } from "./learning-results.js";
 import type { Machine } from "./machine.js";
 import { type Mended, mendingRows } from "./mending.js";
 import type { OnnxFloor } from "./onnx-floor.js";
 import { type Cell, figureOf, type Serving, type ServingPlan, servingRatios } from "./serving.js";
-import type { Spread } from "./statistics.js";
+import { spread, table } from "./tables.js";
 import type { CodecCost } from "./tensor-codec.js";
 
 export interface Figures {
@@ -14,6 +15,7 @@ export interface Figures {
   readonly plan: ServingPlan & { readonly innerRounds: number };
   readonly onnx: readonly OnnxFloor[];
   readonly codec: readonly CodecCost[];
+  readonly learning: LearningCosts;
   readonly messages: readonly MessageRates[];
   readonly serving: Serving;
   readonly mending: readonly Mended[];
@@ -32,6 +34,8 @@ export function renderResults(figures: Figures): string {
     ...servingLines(figures),
     "",
     ...onnxLines(figures),
+    "",
+    ...learningLines(figures.learning),
     "",
     ...messageLines(figures),
     "",
@@ -191,17 +195,3 @@ const limits = [
   "- More than one serving node, larger models, GPUs, and the client library (the load generator is a raw client).",
   "- Long runs: rounds last seconds, so slow growth does not show here.",
 ];
-
-function spread({ median, least, most }: Spread, digits: number): [string, string] {
-  const show = (value: number): string => (Number.isFinite(value) ? grouped(value.toFixed(digits)) : "-");
-  return [show(median), `${show(least)} - ${show(most)}`];
-}
-
-function grouped(digits: string): string {
-  return digits.replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, ",");
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map((_, column) => (column === 0 ? "---" : "---:"))), ...rows.map(line)];
-}

@@ -1,6 +1,6 @@
 // `npm run bench`: all measurements in one run on one machine, then bench/RESULTS.md.
 //
-//   --quick   fewer and shorter rounds, about 2 minutes; prints the figures and leaves bench/RESULTS.md alone
+//   --quick   fewer and shorter rounds, about 3 minutes; prints the figures and leaves bench/RESULTS.md alone
 //
 // R1. It ends by itself: at the latest after `endsAfterMs`, at SIGINT or SIGTERM at once, each time without processes or files left.
 // R2. What it prints on the way goes to stderr, the figures to stdout or to the file.
@@ -9,18 +9,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { loadModel } from "../models/manifest.js";
+import { loadModel, type Model } from "../models/manifest.js";
 import { digitsFolder } from "../operations/local-cluster.js";
 import { entry } from "../operations/up.js";
 import { systemClock as clock } from "../supervision/clock.js";
 import { findServer } from "../transport/server-binary.js";
 import { measureMessages } from "./actor-messages.js";
+import { measureSteps } from "./guarded-steps.js";
+import { measureHeartbeats } from "./heartbeats.js";
 import { openLab } from "./lab.js";
+import type { LearningCosts } from "./learning-results.js";
 import { describeMachine } from "./machine.js";
 import { measureMending } from "./mending.js";
 import { measureOnnx } from "./onnx-floor.js";
+import { measureRecall } from "./recall.js";
 import { type Figures, renderResults } from "./results.js";
 import { measureServing, type Serving } from "./serving.js";
+import { measureStages } from "./stage-cost.js";
 import { measureCodec } from "./tensor-codec.js";
 
 const { values: flags } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
@@ -29,8 +34,26 @@ const endsAfterMs = 15 * 60_000;
 const resultsFile = fileURLToPath(new URL("../../bench/RESULTS.md", import.meta.url));
 
 const plan = flags.quick
-  ? { rounds: 2, roundMs: 600, warmUpMs: 200, prefill: 10_000, innerRounds: 3, onnxRoundMs: 60, kills: 2 }
-  : { rounds: 6, roundMs: 2_200, warmUpMs: 1_000, prefill: 10_000, innerRounds: 7, onnxRoundMs: 250, kills: 20 };
+  ? {
+      rounds: 2,
+      roundMs: 600,
+      warmUpMs: 200,
+      prefill: 10_000,
+      innerRounds: 3,
+      onnxRoundMs: 60,
+      kills: 2,
+      remembered: [10_000],
+    }
+  : {
+      rounds: 6,
+      roundMs: 2_200,
+      warmUpMs: 1_000,
+      prefill: 10_000,
+      innerRounds: 7,
+      onnxRoundMs: 250,
+      kills: 20,
+      remembered: [10_000, 100_000],
+    };
 
 function note(line: string): void {
   process.stderr.write(`${line}\n`);
@@ -47,6 +70,7 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
   const messages = await measureMessages(plan.innerRounds, clock);
   note("ONNX Runtime alone");
   const onnx = await measureOnnx(model, plan.innerRounds, plan.onnxRoundMs, clock);
+  const learning = await measureLearning(model);
   const serving = await serve(binary, folder, model.manifest.name, ended);
   const mending = await Promise.race([
     measureMending({ rounds: plan.kills, actorRounds: 100 * plan.kills }, { clock, searchPath, note }),
@@ -60,10 +84,24 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
     plan,
     onnx,
     codec,
+    learning,
     messages,
     serving,
     mending,
   };
+}
+
+async function measureLearning(model: Model): Promise<LearningCosts> {
+  note("learning: stages of adaptation");
+  const stages = await measureStages(model, plan.innerRounds, plan.onnxRoundMs, clock);
+  note("learning: steps");
+  const { calibration, manifest } = model;
+  const steps = await measureSteps(calibration, manifest.learning, plan.innerRounds, plan.onnxRoundMs, clock);
+  note("learning: heartbeats beside a memory that takes in");
+  const lateness = await measureHeartbeats(model, plan.innerRounds, clock);
+  note(`learning: a memory of ${plan.remembered.join(" and ")}`);
+  const recalls = await measureRecall(model, plan.remembered, plan.innerRounds, clock);
+  return { stages, steps, recalls, lateness };
 }
 
 async function serve(binary: string, folder: string, modelName: string, ended: Promise<never>): Promise<Serving> {

@@ -9,19 +9,19 @@ import type { Calibration } from "./calibration.js";
 import {
   allFinite,
   clipByNorm,
-  headAccuracy,
   headLogProbabilities,
   judgeStep,
   meanKl,
   type Refusal,
   restoredToward,
+  shareRight,
   smoothed,
 } from "./guardrails.js";
 import type { HeadBatch } from "./head-gradient.js";
 import type { Learner } from "./learner.js";
 import type { Material } from "./replay.js";
 import type { LearningSettings } from "./settings.js";
-import { at } from "./softmax.js";
+import { at, type SparseRows, sparseLogits, sparseRows } from "./softmax.js";
 
 /** All [width * classes + classes]. */
 export interface HeadState {
@@ -57,13 +57,16 @@ export type Proposal =
   | { readonly kind: "accepted"; readonly next: HeadState; readonly report: StepReport }
   | { readonly kind: "refused"; readonly guard: Refusal; readonly report: StepReport };
 
+/** All of a learner that a step needs. */
+export type StepLearner = Pick<Learner, "headGradient">;
+
 /** Adam, Kingma & Ba 2015, algorithm 1, with its proposed constants. */
 const beta1 = 0.9;
 const beta2 = 0.999;
 const epsilon = 1e-8;
 
-/** Anchors and source head never change, so neither does this: half a step's time saved. */
-const sourceAccuracies = new WeakMap<Calibration, number>();
+/** Anchors and source head never change, so neither do the anchors without their noughts and the source's accuracy on them. */
+const sourceAnchors = new WeakMap<Calibration, { readonly rows: SparseRows; readonly accuracy: number }>();
 
 export function sourceHeadState(calibration: Calibration): HeadState {
   return {
@@ -79,7 +82,7 @@ export async function guardedStep(
   state: HeadState,
   material: Material,
   learningRate: number,
-  learner: Learner,
+  learner: StepLearner,
   calibration: Calibration,
   settings: LearningSettings,
 ): Promise<Proposal> {
@@ -115,23 +118,26 @@ export async function guardedStep(
 /** The state after one Adam step along `gradient`; `served` is left to the caller. */
 function adam(state: HeadState, gradient: Float32Array, learningRate: number): HeadState {
   const steps = state.steps + 1;
-  const firstMoment = state.firstMoment.map((mean, i) => beta1 * mean + (1 - beta1) * at(gradient, i));
-  const secondMoment = state.secondMoment.map((mean, i) => beta2 * mean + (1 - beta2) * at(gradient, i) ** 2);
   const firstScale = 1 / (1 - beta1 ** steps);
   const secondScale = 1 / (1 - beta2 ** steps);
-  const head = state.head.map((value, i) => {
+  const firstMoment = new Float32Array(gradient.length);
+  const secondMoment = new Float32Array(gradient.length);
+  const head = new Float32Array(gradient.length);
+  for (let i = 0; i < head.length; i++) {
+    firstMoment[i] = beta1 * at(state.firstMoment, i) + (1 - beta1) * at(gradient, i);
+    secondMoment[i] = beta2 * at(state.secondMoment, i) + (1 - beta2) * at(gradient, i) ** 2;
     const size = Math.sqrt(at(secondMoment, i) * secondScale) + epsilon;
-    return value - (learningRate * at(firstMoment, i) * firstScale) / size;
-  });
+    head[i] = at(state.head, i) - (learningRate * at(firstMoment, i) * firstScale) / size;
+  }
   return { head, served: state.served, firstMoment, secondMoment, steps };
 }
 
 function anchorGain(head: Float32Array, calibration: Calibration): number {
-  const { anchorEmbeddings, anchorLabels, head: source, width } = calibration;
-  let sourceAccuracy = sourceAccuracies.get(calibration);
-  if (sourceAccuracy === undefined) {
-    sourceAccuracy = headAccuracy(anchorEmbeddings, anchorLabels, source, width);
-    sourceAccuracies.set(calibration, sourceAccuracy);
+  let known = sourceAnchors.get(calibration);
+  if (known === undefined) {
+    const rows = sparseRows(calibration.anchorEmbeddings, calibration.width);
+    known = { rows, accuracy: shareRight(sparseLogits(rows, calibration.head), calibration.anchorLabels) };
+    sourceAnchors.set(calibration, known);
   }
-  return headAccuracy(anchorEmbeddings, anchorLabels, head, width) - sourceAccuracy;
+  return shareRight(sparseLogits(known.rows, head), calibration.anchorLabels) - known.accuracy;
 }

@@ -38,6 +38,7 @@ export function plainHeadGradient(head: Float32Array, batch: HeadBatch): HeadGra
   const { rows, width, classes, embeddings, votes, baseLog, klWeight } = batch;
   const logits = headLogits(embeddings, head, width);
   const sums = new Float64Array(head.length);
+  const slopes = new Float64Array(classes);
   let reward = 0;
   let kl = 0;
   for (let row = 0; row < rows; row++) {
@@ -50,27 +51,27 @@ export function plainHeadGradient(head: Float32Array, batch: HeadBatch): HeadGra
       const p = Math.exp(at(policyLog, c));
       const q = Math.exp(at(baseLog, own + c));
       kl += (q * (at(baseLog, own + c) - at(policyLog, c))) / rows;
-      const slope = (-chance * ((c === vote ? 1 : 0) - p) + klWeight * (p - q)) / rows;
-      addOuter(sums, embeddings, row, c, slope, width, classes);
+      slopes[c] = (-chance * ((c === vote ? 1 : 0) - p) + klWeight * (p - q)) / rows;
     }
+    addOuter(sums, embeddings, row, slopes, width);
   }
   return { gradient: Float32Array.from(sums), reward, penalty: klWeight * kl };
 }
 
-/** Adds `slope` times the row's embedding to column `c` of W, and to b. */
+/** Adds the row's embedding times `slopes` [classes] to W, and `slopes` to b. Accesses are inline: this is most of a gradient. */
 function addOuter(
   sums: Float64Array,
   embeddings: Float32Array,
   row: number,
-  c: number,
-  slope: number,
+  slopes: Float64Array,
   width: number,
-  classes: number,
 ): void {
-  for (let j = 0; j < width; j++) {
-    const cell = j * classes + c;
-    sums[cell] = at(sums, cell) + slope * at(embeddings, row * width + j);
+  const classes = slopes.length;
+  for (let j = 0; j <= width; j++) {
+    const x = j === width ? 1 : at(embeddings, row * width + j);
+    const start = j * classes;
+    for (let c = 0; c < classes; c++) {
+      sums[start + c] = (sums[start + c] ?? Number.NaN) + (slopes[c] ?? Number.NaN) * x;
+    }
   }
-  const cell = width * classes + c;
-  sums[cell] = at(sums, cell) + slope;
 }
