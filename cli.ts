@@ -28,7 +28,7 @@ import { oneMore, passwordOption, type Run, settable, verb } from "./operations/
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
 import { methodNames } from "./sim/evaluation/methods/names.js";
-import { variants } from "./sim/stream.js";
+import { unseenVariants, variants } from "./sim/stream.js";
 import { systemClock } from "./supervision/clock.js";
 
 const roles = ["serving", "learning", "operations"] as const;
@@ -153,8 +153,12 @@ function soakVerb(root: Command, run: Run): void {
 function evalVerb(root: Command, run: Run): void {
   verb(root, "eval", "compare methods of adaptation on the same drifting streams")
     .argument("[model]", "folder of the model (default: the digits)")
-    .option("--streams <names>", `which of ${variants.join(", ")} (default: all)`, someOf(variants))
-    .option("--methods <names>", `which of ${methodNames.join(", ")} (default: all)`, someOf([...methodNames, "all"]))
+    .option(
+      "--streams <names>",
+      `which of ${variants.join(", ")} (default: these), ${unseenVariants.join(", ")}`,
+      someOf([...variants, ...unseenVariants]),
+    )
+    .option("--methods <names>", `which of ${methodNames.join(", ")} (default: every one)`, someOf(methodNames))
     .option("--seeds <n>", "seeds 1 to n of each stream (default: 3)", wholeNumber(1, 100))
     .option("--requests <n>", "of each stream and seed (default: 4500)", wholeNumber(1, 100_000))
     .option("--micro-batch <n>", "requests that driftmend's stages answer at once", wholeNumber(1, 64), 1)

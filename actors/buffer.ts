@@ -1,6 +1,6 @@
 // The buffer: this node's memory, a fold over the experience log.
 //
-// Owns: the HNSW view (a worker thread), the moment rings, the answers by request id, the place in the log up to which all three agree.
+// Owns: the HNSW view (a worker thread), the adaptation to each domain, the answers by request id, the place in the log up to which all three agree.
 // Does not own: the log, the vote, the parameters of the head.
 //
 // B1. Records are folded in log order, each exactly once: a record at or below the last folded position is ignored. What the voter just
@@ -10,14 +10,14 @@
 //     folded up to its present end first: another node may have answered it.
 // B4. Of two records of one id the first counts, as in the policy's fold (models/policy.ts P5).
 
-import { ClassShifts } from "../models/class-shifts.js";
-import type { Embedded } from "../models/engine.js";
+import { type Adaptation, AdaptedView, emptyAdaptation, type Folded, foldRow, tallyOf } from "../models/adaptation.js";
 import { type ExperienceBatch, type Position, rowsOf } from "../models/experience.js";
 import { allFinite } from "../models/guardrails.js";
+import { adaptationRow } from "../models/logged-rows.js";
 import type { Model } from "../models/manifest.js";
 import { type Memory, type Neighbours, startMemory } from "../models/memory.js";
 import { memoryRows } from "../models/memory-rows.js";
-import { foldMoments, type Moments, normalisation, sourceMoments, sourceNormalisation } from "../models/moments.js";
+import type { Embedded } from "../models/pass.js";
 import { RecentIds } from "../models/recent-ids.js";
 import type { ThreadBounds } from "../models/thread-silence.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
@@ -29,8 +29,8 @@ import type { BufferMessage, InferenceMessage, LookedUp, PastAnswer, Remembered,
 
 /** The experience log as the buffer reads it. */
 export interface ExperienceSource {
-  /** The newest snapshot's moments and the position they contain, if there is a snapshot. */
-  moments(): Promise<{ readonly moments: Moments; readonly experienceSeq: number } | undefined>;
+  /** The newest snapshot's adaptation and the position it contains, if there is a snapshot. */
+  adaptation(): Promise<{ readonly adaptation: Adaptation; readonly experienceSeq: number } | undefined>;
   /** Position of the newest record, 0 when empty. */
   lastSeq(): Promise<number>;
   /** The same, asked once; undefined when the log does not answer. */
@@ -45,15 +45,17 @@ export interface BufferDeps {
   readonly inference: Ref<InferenceMessage>;
   readonly voter: Ref<VoterMessage>;
   readonly counters: Counters;
+  /** Told of what a row of a record that `node` wrote began or ended, once it is folded. */
+  readonly onAdapted?: (folded: Folded, node: string) => void;
   readonly threads?: ThreadBounds;
 }
 
 interface State {
   readonly memory: Memory;
-  readonly moments: Moments;
-  readonly shifts: ClassShifts;
-  /** Records up to here are already in `moments` (from the snapshot). */
-  readonly momentsFromSeq: number;
+  readonly adaptation: Adaptation;
+  readonly view: AdaptedView;
+  /** Records up to here are already in `adaptation` (from the snapshot). */
+  readonly adaptationFromSeq: number;
   readonly past: Map<string, PastAnswer>;
   readonly recentIds: RecentIds;
   lastSeq: number;
@@ -78,22 +80,23 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
       labels: state.labels,
       rewards: state.rewards,
       lastSeq: state.lastSeq,
+      adaptation: { ...tallyOf(state.adaptation) },
       memory: { ...state.memory.lastStats },
     }),
   };
 }
 
 async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State> {
-  const snapshot = await deps.source.moments();
+  const snapshot = await deps.source.adaptation();
   const { embeddingWidth: width, learning } = deps.model.manifest;
   const memory = await startMemory({ width, capacity: learning.capacity }, life.clock, deps.threads);
   void memory.died.then((error) => life.fail(error));
-  const moments = snapshot?.moments ?? sourceMoments(deps.model.calibration);
+  const adaptation = snapshot?.adaptation ?? emptyAdaptation(deps.model);
   const state: State = {
     memory,
-    moments,
-    shifts: new ClassShifts(deps.model.calibration, moments.perClass),
-    momentsFromSeq: snapshot?.experienceSeq ?? 0,
+    adaptation,
+    view: new AdaptedView(deps.model, adaptation),
+    adaptationFromSeq: snapshot?.experienceSeq ?? 0,
     past: new Map(),
     recentIds: new RecentIds(),
     lastSeq: 0,
@@ -155,7 +158,7 @@ async function receive(
       tellInference(deps, state, message.arrived, turn);
       return;
     case "introduce":
-      turn.onCommit(() => message.reply.answer(remembered(deps.model, state)));
+      turn.onCommit(() => message.reply.answer(remembered(state)));
       return;
     case "locate": {
       // Another node may have answered it a moment ago.
@@ -225,12 +228,13 @@ function takeRecord(
   const { logged } = message;
   const arrived = message.from === "voter" ? message.arrived : 0;
   const inOrder = message.from === "log" || logged.seq === state.lastSeq + 1;
-  const folded = inOrder && fold(deps.model, state, logged);
+  const folded = inOrder && fold(deps.model, state, logged, deps.onAdapted);
+  if (folded) setGauges(deps.counters, state.adaptation);
   if (folded || arrived > 0) tellInference(deps, state, arrived, turn);
 }
 
 function tellInference(deps: BufferDeps, state: State, arrived: number, turn: Turn<BufferMessage>): void {
-  turn.send(deps.inference, { kind: "remembered", arrived, ...remembered(deps.model, state) });
+  turn.send(deps.inference, { kind: "remembered", arrived, ...remembered(state) });
 }
 
 /** A memory that cannot answer costs its vote, not the request. */
@@ -267,18 +271,16 @@ function countSearches(counters: Counters, rows: number, failed: number): void {
   counters.set("knn_failure_rate", counters.get("recall_failures") / counters.get("recall_searches"));
 }
 
-function remembered(model: Model, state: State): Remembered {
-  const adapts = model.manifest.learning.stages.moments;
-  return {
-    experiences: state.experiences,
-    normalisation: adapts
-      ? normalisation(state.moments, model.calibration, state.shifts)
-      : sourceNormalisation(model.calibration),
-  };
+function setGauges(counters: Counters, adaptation: Adaptation): void {
+  for (const [name, value] of Object.entries(tallyOf(adaptation))) counters.set(`adaptation_${name}`, value);
+}
+
+function remembered(state: State): Remembered {
+  return { experiences: state.experiences, adapted: state.view.adapted };
 }
 
 /** True when the record was next in order and is now part of the memory. */
-function fold(model: Model, state: State, logged: LoggedExperience): boolean {
+function fold(model: Model, state: State, logged: LoggedExperience, onAdapted?: BufferDeps["onAdapted"]): boolean {
   const { seq } = logged;
   if (seq <= state.lastSeq) return false;
   state.lastSeq = seq;
@@ -296,7 +298,7 @@ function fold(model: Model, state: State, logged: LoggedExperience): boolean {
   }
   const repeats = repeatsIn(state.recentIds, record);
   const isRepeat = (index: number): boolean => repeats.has(index);
-  if (seq > state.momentsFromSeq) foldRows(state, record, isRepeat);
+  if (seq > state.adaptationFromSeq) foldRows(model, state, record, isRepeat, onAdapted);
   state.memory.add(memoryRows(seq, record, model.manifest.learning, isRepeat));
   state.experiences += rowsOf(record) - repeats.size;
   remember(model, state.past, seq, record, isRepeat);
@@ -316,17 +318,23 @@ function repeatsIn(recent: RecentIds, record: ExperienceBatch): ReadonlySet<numb
   return repeats ?? noRepeats;
 }
 
-/** Leaves out the rows that the policy's fold leaves out: one value that is not finite would stay in every mean. */
-function foldRows({ moments, shifts }: State, record: ExperienceBatch, isRepeat: (index: number) => boolean): void {
+/** Leaves out the rows that the policy's fold leaves out. */
+function foldRows(
+  model: Model,
+  { adaptation, view }: State,
+  record: ExperienceBatch,
+  isRepeat: (index: number) => boolean,
+  onAdapted: BufferDeps["onAdapted"],
+): void {
   const rows = rowsOf(record);
-  const row = (column: Float32Array, index: number): Float32Array =>
-    column.subarray((index * column.length) / rows, ((index + 1) * column.length) / rows);
-  for (const [index, slot] of record.slots.entries()) {
+  const width = record.embeddings.length / rows;
+  for (let index = 0; index < rows; index++) {
     if (isRepeat(index)) continue;
-    const moved = row(record.moments, index);
-    if (!(allFinite(moved) && allFinite(row(record.embeddings, index)))) continue;
-    foldMoments(moments, slot, moved);
-    shifts.moved(slot);
+    if (!allFinite(record.embeddings.subarray(index * width, (index + 1) * width))) continue;
+    const folded = foldRow(adaptation, model, adaptationRow(record, index));
+    if (folded === undefined) continue;
+    view.moved(folded.domain);
+    if (folded.begun || folded.floor !== undefined) onAdapted?.(folded, record.node);
   }
 }
 

@@ -4,8 +4,8 @@
 
 import { type Model, sizeOf } from "../models/manifest.js";
 import type { DeadLetter } from "../supervision/dead-letters.js";
+import type { DeadLetterRecord, DeadPayload, DeadState } from "../transport/dead-letter-records.js";
 import { payloadBytesMax } from "../transport/dead-letters.js";
-import type { DeadLetterRecord, DeadPayload, DeadState } from "../transport/records.js";
 import { encodeInferenceRequest } from "../transport/wire.js";
 import type { OpenRequest } from "./desk.js";
 import type { PoisonedUpdate } from "./updater.js";

@@ -9,10 +9,12 @@
 // F4. What was in the model when the process died is suspect to the next one: it runs alone. In flight at too many deaths, it is
 //     condemned, and reaches no model any more (supervision/flight-record.ts).
 
-import type { Engine, Parameters } from "../models/engine.js";
+import { sourceParameters } from "../models/adaptation.js";
+import type { Engine } from "../models/engine.js";
 import { startEngine } from "../models/engine.js";
 import type { Model } from "../models/manifest.js";
-import { sourceNormalisation } from "../models/moments.js";
+import type { Parameters } from "../models/pass.js";
+import { requestSeed } from "../models/request-chance.js";
 import type { ThreadBounds } from "../models/thread-silence.js";
 import { ask } from "../supervision/ask.js";
 import type { BatchBehaviour, Life, Turn } from "../supervision/behaviour.js";
@@ -80,7 +82,6 @@ export function inference(deps: InferenceDeps): BatchBehaviour<InferenceTold, St
 }
 
 async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<State> {
-  const { calibration } = deps.model;
   const remembered = await ask<BufferMessage, Remembered>(deps.buffer, (reply) => ({ kind: "introduce", reply }), {
     clock: life.clock,
     deadlineMs: deps.introductionMs ?? timeoutDefaults.introduce,
@@ -91,8 +92,8 @@ async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<Sta
   followHeads(deps, served.seq + 1, life);
   return {
     engine,
-    source: { ...sourceNormalisation(calibration), head: calibration.head },
-    adapted: { ...remembered.normalisation, head: served.head },
+    source: sourceParameters(deps.model),
+    adapted: { ...remembered.adapted, head: served.head },
     version: served.version,
     experiences: remembered.experiences,
     onTheWay: 0,
@@ -173,7 +174,7 @@ function takeRequests(desk: Desk, state: State, messages: readonly InferenceTold
         if (desk.isOpen(message.request)) alone.push(message.request);
         break;
       case "remembered":
-        state.adapted = { ...message.normalisation, head: state.adapted.head };
+        state.adapted = { ...message.adapted, head: state.adapted.head };
         state.experiences = Math.max(state.experiences, message.experiences);
         // A batch of an incarnation before this one arrives here too.
         state.onTheWay = Math.max(0, state.onTheWay - message.arrived);
@@ -203,7 +204,7 @@ async function embed(
   const ids = requests.map(({ id }) => id);
   flight.takeOff(ids);
   const embedded = await state.engine
-    .run(stack(requests), requests.length, cold ? state.source : state.adapted)
+    .run(stack(requests), requests.length, cold ? state.source : state.adapted, Uint32Array.from(ids, requestSeed))
     .finally(() => flight.land(ids));
   state.runs += 1;
   state.rows += requests.length;

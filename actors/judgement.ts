@@ -3,23 +3,24 @@
 // Owns: the judgement of each row, its columns in the log, the reply that follows from both.
 // Does not own: the formulas (models/vote.ts, gate.ts, reward.ts, priority.ts, moments.ts), the log, who is waiting (desk.ts).
 //
-// J1. Pure: a function of the batch, the time and one source of chance (for the moment slot alone, which the log records).
+// J1. Pure: a function of the batch and the time. Chance, for the moment slot alone, follows from the request's id.
 // J2. Rows that the log already answered are left out: they leave no second experience.
 
-import type { Random } from "../models/clock.js";
 import { nearestAnchors } from "../models/density.js";
-import { type ExperienceBatch, rowsOf, type UpdateTask } from "../models/experience.js";
+import { chooseSlot, momentDistance } from "../models/domains.js";
+import { type ExperienceBatch, type LooksSeen, rowsOf, type UpdateTask } from "../models/experience.js";
 import { gate } from "../models/gate.js";
 import { roundedToHalves } from "../models/half.js";
 import type { Model } from "../models/manifest.js";
-import { chooseSlot, momentDistance } from "../models/moments.js";
 import { priority } from "../models/priority.js";
+import { requestChance, requestSeed } from "../models/request-chance.js";
 import { type Reward, reward } from "../models/reward.js";
 import { softmax } from "../models/softmax.js";
 import { castVotes, neighboursOf, ownVerdict, type Verdict } from "../models/vote.js";
 import { type Explanation, encodeInferenceReply } from "../transport/wire.js";
 import type { OpenRequest } from "./desk.js";
 import type { EmbeddedBatch, PastAnswer, VoterMessage } from "./messages.js";
+import { type Sight, sightOf } from "./sight.js";
 
 export interface Author {
   readonly node: string;
@@ -31,15 +32,16 @@ export interface Judgement {
   readonly requests: readonly OpenRequest[];
   readonly verdicts: readonly Verdict[];
   readonly rewards: readonly Reward[];
+  readonly sights: readonly Sight[];
   readonly record: ExperienceBatch;
 }
 
 /** Undefined when no row of the batch is new. */
-export function judge(model: Model, message: VoterMessage, author: Author, random: Random): Judgement | undefined {
+export function judge(model: Model, message: VoterMessage, author: Author): Judgement | undefined {
   const { batch, past } = message;
   const rows = batch.requests.flatMap((_, row) => (past[row] === undefined ? [row] : []));
   if (rows.length === 0) return undefined;
-  const judged = rows.map((row) => judgeRow(model, message, row, author.nowMs, random));
+  const judged = rows.map((row) => judgeRow(model, message, row, author.nowMs));
   const { learning, name } = model.manifest;
   const requests = rows.flatMap((row) => batch.requests[row] ?? []);
   const { embedded, cold } = batch;
@@ -58,36 +60,54 @@ export function judge(model: Model, message: VoterMessage, author: Author, rando
     confidences: Float32Array.from(judged, ({ verdict }) => verdict.confidence),
     priorities: Float32Array.from(judged, (row) => priority(row.verdict.confidence, row.reward, cold, learning)),
     slots: Uint8Array.from(judged, ({ slot }) => slot),
+    // As the log will hold them: this node folds the record as it is, the others fold what they read.
+    densities: roundedToHalves(pick(embedded.density, embedded.rows, rows)),
+    looks: looksLogged(embedded.looks, rows),
     embeddings: pick(embedded.embeddings, embedded.rows, rows),
     logits: pick(embedded.logits, embedded.rows, rows),
-    // As the log will hold them: this node folds the record as it is, the others fold what they read.
     moments: roundedToHalves(pick(embedded.moments, embedded.rows, rows)),
   };
-  return { requests, record, verdicts: judged.map(({ verdict }) => verdict), rewards: judged.map((row) => row.reward) };
+  return {
+    requests,
+    record,
+    verdicts: judged.map(({ verdict }) => verdict),
+    rewards: judged.map((row) => row.reward),
+    sights: judged.map(({ sight }) => sight),
+  };
+}
+
+/** The looks at the rows that are logged, under the numbers these have in the record. */
+function looksLogged(looks: LooksSeen, rows: readonly number[]): LooksSeen {
+  const places = new Map(rows.map((row, place) => [row, place]));
+  const kept = [...looks.rows.keys()].filter((i) => places.has(looks.rows[i] ?? -1));
+  return {
+    rows: Uint16Array.from(kept, (i) => places.get(looks.rows[i] ?? -1) ?? 0),
+    kinds: Uint8Array.from(kept, (i) => looks.kinds[i] ?? 0),
+    densities: roundedToHalves(pick(looks.densities, looks.rows.length, kept)),
+    answers: roundedToHalves(pick(looks.answers, looks.rows.length, kept)),
+  };
 }
 
 interface JudgedRow {
   readonly verdict: Verdict;
   readonly reward: Reward;
   readonly slot: number;
+  readonly sight: Sight;
 }
 
-function judgeRow(
-  model: Model,
-  { batch, neighbours }: VoterMessage,
-  row: number,
-  nowMs: number,
-  random: Random,
-): JudgedRow {
+function judgeRow(model: Model, { batch, neighbours }: VoterMessage, row: number, nowMs: number): JudgedRow {
   const { calibration } = model;
   const logits = rowOf(batch.embedded.logits, batch, row);
   const moments = rowOf(batch.embedded.moments, batch, row);
   const density = batch.embedded.density[row] ?? 0;
-  const own = ownVerdict(logits);
+  const chance = requestChance(requestSeed(batch.requests[row]?.id ?? ""), "slot");
+  // The look as the request came is the judge of what the others add: never the vote that it takes part in.
+  const plain = rowOf(batch.embedded.plain, batch, row);
+  const own = ownVerdict(plain);
   const anchors = () => nearestAnchors(rowOf(batch.embedded.embeddings, batch, row), calibration);
   const verdict =
     batch.cold || neighbours === undefined
-      ? own
+      ? ownVerdict(logits)
       : castVotes({ logits, neighbours: neighboursOf(neighbours, row), anchors, nowMs }, model.manifest.learning);
   const evidence = {
     own: own.answer,
@@ -96,7 +116,8 @@ function judgeRow(
     momentDistance: momentDistance(calibration, moments),
     momentDistance99: calibration.momentDistance99,
   };
-  return { verdict, reward: reward(evidence), slot: chooseSlot(calibration, { logits, moments, density }, random) };
+  const { slot, trusted } = chooseSlot(calibration, { logits: plain, density }, chance);
+  return { verdict, reward: reward(evidence), slot, sight: sightOf(model, batch.embedded, row, trusted) };
 }
 
 /** One task per row that the gate let pass, in row order. */
@@ -111,10 +132,9 @@ export function tasksOf(record: ExperienceBatch, seq: number): UpdateTask[] {
 
 /** The reply to one row of a judgement that was appended at `seq`. */
 export function answerOf(model: Model, node: string, judgement: Judgement, index: number, seq: number): Uint8Array {
-  const { record, requests, verdicts } = judgement;
-  const request = requests[index];
-  const verdict = verdicts[index];
-  if (request === undefined || verdict === undefined)
+  const { record, requests, verdicts, sights } = judgement;
+  const [request, verdict, sight] = [requests[index], verdicts[index], sights[index]];
+  if (request === undefined || verdict === undefined || sight === undefined)
     throw new Error(`row ${index} of ${rowsOf(record)} has no request`);
   return encodeInferenceReply({
     id: request.id,
@@ -126,7 +146,7 @@ export function answerOf(model: Model, node: string, judgement: Judgement, index
     experience: { seq, index },
     traceId: request.traceId,
     node,
-    explain: request.explain ? explanationOf(model, record, index, verdict) : undefined,
+    explain: request.explain ? explanationOf(model, sight, verdict) : undefined,
   });
 }
 
@@ -144,10 +164,12 @@ export function pastAnswerOf(model: Model, node: string, request: OpenRequest, p
   });
 }
 
-function explanationOf(model: Model, record: ExperienceBatch, index: number, verdict: Verdict): Explanation {
-  const classes = model.manifest.labels.length;
+function explanationOf(model: Model, { plain, logits, domain, looks }: Sight, verdict: Verdict): Explanation {
   return {
-    own: [...softmax(record.logits.subarray(index * classes, (index + 1) * classes))],
+    own: [...softmax(plain)],
+    model: [...softmax(logits)],
+    domain,
+    looks,
     neighbours: verdict.votes.flatMap((vote) =>
       vote.from === "model"
         ? []

@@ -6,11 +6,11 @@
 //
 // Owns: the messages. A message that carries requests is the only holder of them: whoever takes it, answers for them.
 
-import type { Embedded } from "../models/engine.js";
+import type { Adapted } from "../models/adaptation.js";
 import type { Position, UpdateTask } from "../models/experience.js";
 import type { Neighbours } from "../models/memory.js";
 import type { FoundItem } from "../models/memory-contents.js";
-import type { Normalisation } from "../models/moments.js";
+import type { Embedded } from "../models/pass.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
 import type { ReplyTo } from "../supervision/ask.js";
 import type { OpenRequest } from "./desk.js";
@@ -25,7 +25,7 @@ export interface ServedHead {
 export interface Remembered {
   /** Answered requests in the log, up to coldStart and beyond. */
   readonly experiences: number;
-  readonly normalisation: Normalisation;
+  readonly adapted: Adapted;
 }
 
 export type InferenceMessage =

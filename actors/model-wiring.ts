@@ -2,6 +2,7 @@
 //
 // Owns: the one place where a model's actors meet transport. Does not own: what surrounds them all (wiring.ts), which actors run (node.ts).
 
+import type { Folded } from "../models/adaptation.js";
 import type { LateLabel, LateReward } from "../models/experience.js";
 import { openLearner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
@@ -92,6 +93,10 @@ function wireServing({
       inference,
       voter,
       counters: telemetry.counters,
+      onAdapted: (folded, by) => {
+        // Every node folds every record; the one that wrote it tells.
+        if (by === identity.node) tellAdapted(around, model.manifest.name, folded);
+      },
       source: experienceSource(log),
     }),
     voter: (buffer, relay) => ({
@@ -191,11 +196,23 @@ function restoreOrders({ bus, subjects }: Surroundings, model: string, log: Mode
   };
 }
 
+function tellAdapted(
+  { telemetry, identity: { incarnation } }: Surroundings,
+  model: string,
+  { domain, begun, floor }: Folded,
+): void {
+  const tell = (kind: string, cause: string): void =>
+    telemetry.event(kind, { actor: "buffer", incarnation }, () => [{ about: `${model}-${domain}`, cause }]);
+  if (begun) tell("domain_begun", `inputs unlike any domain that ${model} knows`);
+  if (floor === "source") tell("domain_to_source", "the source model does better on such inputs: it answers");
+  if (floor === "adapted") tell("domain_adapted", "the adapted model does as well again: it answers");
+}
+
 function experienceSource(log: ModelLog): BufferDeps["source"] {
   return {
-    moments: async () => {
-      const { moments, experienceSeq } = await log.newestPolicy();
-      return { moments, experienceSeq };
+    adaptation: async () => {
+      const { adaptation, experienceSeq } = await log.newestPolicy();
+      return { adaptation, experienceSeq };
     },
     // The last sequence outlives its message: in an emptied stream there is nothing to catch up with.
     lastSeq: async () => {

@@ -7,7 +7,7 @@ import type { StuckThreads } from "../models/thread-silence.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import type { FlightRecord } from "../supervision/flight-record.js";
 import type { Bus } from "../transport/bus.js";
-import type { DeadLetterRecord } from "../transport/records.js";
+import type { DeadLetterRecord } from "../transport/dead-letter-records.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { DeskSettings } from "./desk.js";
 

@@ -17,6 +17,7 @@ import type { AppendOutcome } from "../transport/log.js";
 import type { Desk, OpenRequest } from "./desk.js";
 import { answerOf, type Judgement, judge, pastAnswerOf, tasksOf } from "./judgement.js";
 import type { BufferMessage, RelayMessage, VoterMessage } from "./messages.js";
+import { countSights } from "./sight.js";
 
 export interface VoterDeps {
   readonly model: Model;
@@ -54,7 +55,7 @@ async function receive(deps: VoterDeps, state: State, message: VoterMessage, tur
   answerFromTheLog(deps, message, turn);
   const arrived = message.batch.requests.length;
   // At the batch's time, not at ours: a batch that is judged again, its record in the log already, gets the answers of that record.
-  const judgement = judge(deps.model, message, { ...deps, nowMs: message.batch.atMs }, turn.random);
+  const judgement = judge(deps.model, message, { ...deps, nowMs: message.batch.atMs });
   if (judgement === undefined) {
     turn.send(deps.buffer, { kind: "passed", arrived });
     return;
@@ -117,7 +118,8 @@ function reportFlow(deps: VoterDeps, state: State, outcome: AppendOutcome, turn:
 }
 
 function report(deps: VoterDeps, turn: Turn<VoterMessage>, judgement: Judgement, seq: number): void {
-  const { record, verdicts, rewards } = judgement;
+  const { record, verdicts, rewards, sights } = judgement;
+  countSights(deps.telemetry.counters, sights);
   deps.telemetry.event("vote", { actor: turn.path, incarnation: turn.incarnation }, () =>
     record.ids.map((id, index) => ({
       traceId: record.traceIds[index] ?? "",
@@ -129,6 +131,8 @@ function report(deps: VoterDeps, turn: Turn<VoterMessage>, judgement: Judgement,
       mode: record.cold[index] === 1 ? "cold" : "ensemble",
       voters: verdicts[index]?.voters ?? 1,
       reward: rewards[index]?.total ?? 0,
+      domain: sights[index]?.domain ?? -1,
+      looks: sights[index]?.looks.length ?? 0,
       learn: record.learn[index] === 1,
     })),
   );

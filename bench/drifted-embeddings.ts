@@ -1,8 +1,8 @@
 // What a memory is filled with here: embeddings of drifting digits, as the serving graph gives them.
+import { sourceParameters } from "../models/adaptation.js";
 import { pictureSize } from "../models/digits/idx.js";
 import type { Model } from "../models/manifest.js";
 import type { MemoryRows } from "../models/memory-rows.js";
-import { sourceNormalisation } from "../models/moments.js";
 import { loadDigitPool } from "../sim/digits.js";
 import { driftingStream } from "../sim/stream.js";
 import { openGraphs } from "./onnx-floor.js";
@@ -13,10 +13,9 @@ export const rowsPerRecord = 8;
 
 /** [count, width], at the source's normalisation; the same on every machine. */
 export async function driftedEmbeddings(model: Model, count: number): Promise<Float32Array> {
-  const { calibration } = model;
-  const { width } = calibration;
+  const { width } = model.calibration;
   const { adaptable, close } = await openGraphs(model);
-  const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
+  const parameters = sourceParameters(model);
   const stream = driftingStream({ pool: await loadDigitPool(), seed: 1, variant: "mixed" });
   const embeddings = new Float32Array(count * width);
   for (let row = 0; row < count; row += rowsPerRun) {

@@ -1,29 +1,55 @@
-// `node dist/bench/late-labels.js [--seeds 3]`: what late labels are worth, as a table (docs/learning.md).
+// `node dist/bench/late-labels.js [--seeds 5 --uses none,both --stretch 500 --all-uses]`: what late labels are worth, with views and without,
+// as a table (docs/learning.md).
 import { parseArgs } from "node:util";
-import { openLearner } from "../models/learner.js";
-import { loadModel } from "../models/manifest.js";
+import { loadModel, type Model } from "../models/manifest.js";
+import type { LearningSettings } from "../models/settings.js";
 import { loadDigitPool } from "../sim/digits.js";
 import { type Family, type LateLabelScore, measureLateLabels, type Use, uses } from "../sim/late-labels.js";
+import { systemClock } from "../supervision/clock.js";
 
-const { values } = parseArgs({ options: { seeds: { type: "string", default: "3" } } });
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "5" },
+    uses: { type: "string", default: "none,both" },
+    families: { type: "string", default: "geometry,any,clean" },
+    stretch: { type: "string", default: "500" },
+    off: { type: "string", default: "nothing,views" },
+  },
+});
 const seeds = Array.from({ length: Number(values.seeds) }, (_, i) => i + 1);
+const families = (["geometry", "any", "clean"] as const).filter((each) => values.families.split(",").includes(each));
+const asked = uses.filter((each) => values.uses.split(",").includes(each));
 const model = await loadModel(new URL("../../models/digits", import.meta.url).pathname);
 const pool = await loadDigitPool();
-const learner = await openLearner();
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-async function row(family: Family, share: number, use: Use): Promise<void> {
+function without(off: string): Model {
+  const { learning } = model.manifest;
+  const on: LearningSettings["stages"] = { ...learning.stages, ...(off === "nothing" ? {} : { [off]: false }) };
+  return { ...model, manifest: { ...model.manifest, learning: { ...learning, stages: on } } };
+}
+
+async function row(off: string, family: Family, share: number, use: Use): Promise<void> {
   const scores: LateLabelScore[] = [];
-  for (const seed of seeds) scores.push(await measureLateLabels({ model, pool, learner, family, seed, share, use }));
+  const options = {
+    model: without(off),
+    pool,
+    clock: systemClock,
+    family,
+    share,
+    use,
+    stretch: Number(values.stretch),
+  };
+  for (const seed of seeds) scores.push(await measureLateLabels({ ...options, seed }));
   const mean = (of: (score: LateLabelScore) => number): string =>
     (scores.reduce((sum, score) => sum + of(score), 0) / scores.length).toFixed(4);
   const each = scores.map(({ drifting }) => drifting.toFixed(3)).join(" ");
   const figures = [mean((s) => s.drifting), mean((s) => s.before), mean((s) => s.after), each];
-  print(`| ${[family, share, use, ...figures, scores[0]?.steps].join(" | ")} |`);
+  const inRounds = [0, 1, 2].map((round) => mean((s) => s.rounds[round] ?? Number.NaN)).join(" ");
+  print(`| ${[off, family, share, use, ...figures, inRounds, scores[0]?.steps].join(" | ")} |`);
 }
 
-print("| drifts | labels | use | drifting | clean before | clean after | each seed | steps of seed 1 |");
-print("| --- | --- | --- | --- | --- | --- | --- | --- |");
-for (const family of ["geometry", "any", "clean"] as const) for (const use of uses) await row(family, 0.05, use);
-for (const share of [0.01, 0.2]) await row("geometry", share, "both");
-learner.close();
+print("| off | drifts | labels | use | drifting | clean before | clean after | each seed | rounds | steps of seed 1 |");
+print(`|${" --- |".repeat(10)}`);
+for (const off of values.off.split(","))
+  for (const family of families) for (const use of asked) await row(off, family, 0.05, use);

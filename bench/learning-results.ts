@@ -28,7 +28,7 @@ function stageLines(stages: readonly StageCost[]): string[] {
   return [
     "## Stages of adaptation, us per request",
     "",
-    "In process, one thread, against the source graph. The aim for A is 1.2 at 64.",
+    "In process, one thread, against the source graph. The aim for A is 1.2 at 64; one look more is one run more.",
     "",
     ...table(
       ["batch", "", "us", "", "time / source graph", ""],

@@ -2,11 +2,12 @@
 //
 // Measures: the source graph (constants folded) and, beside it, the serving graph, whose normalisation and head are inputs and which
 // also gives embedding, moments and density.
+import { sourceParameters } from "../models/adaptation.js";
 import type { Clock } from "../models/clock.js";
 import { readDigits } from "../models/digits/idx.js";
 import type { Model } from "../models/manifest.js";
-import { sourceNormalisation } from "../models/moments.js";
-import { type AdaptableSession, openAdaptableSession, openSession, type Session } from "../models/onnx-session.js";
+import { openAdaptableSession, openSession, type Session } from "../models/onnx-session.js";
+import { type AdaptableSession, graphOf } from "../models/pass.js";
 import { interleave, timedOf } from "./interleave.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
 
@@ -24,9 +25,8 @@ const batches = [1, 16, 64] as const;
 const guessUs = { perRun: 60, perRow: 60 };
 
 export async function measureOnnx(model: Model, rounds: number, roundMs: number, clock: Clock): Promise<OnnxFloor[]> {
-  const { calibration } = model;
   const { source, adaptable, close } = await openGraphs(model);
-  const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
+  const parameters = sourceParameters(model);
   const { pixels } = await readDigits("test");
   const contenders = batches.flatMap((rows) => {
     const input = Float32Array.from(pixels.subarray(0, rows * 28 * 28), (ink) => ink / 255);
@@ -58,15 +58,8 @@ export interface Graphs {
 
 /** Both graphs of a model, in this thread. */
 export async function openGraphs(model: Model): Promise<Graphs> {
-  const { manifest, calibration } = model;
   const source = await openSession(model.sourceBytes);
-  const adaptable = await openAdaptableSession(model.modelBytes, {
-    inputName: manifest.input.name,
-    shape: manifest.input.shape,
-    channels: calibration.channels,
-    width: calibration.width,
-    classes: calibration.classes,
-  });
+  const adaptable = await openAdaptableSession(model.modelBytes, graphOf(model));
   return {
     source,
     adaptable,

@@ -13,8 +13,9 @@ import { join } from "node:path";
 import { type Calibrated, calibrate, type Embed, embedWith } from "./calibrate.js";
 import { type Calibration, writeCalibration } from "./calibration.js";
 import { type CleanRows, type Inspected, inspect, type Refused } from "./inspect.js";
-import { type FileRef, parseManifest, sha256, sizeOf } from "./manifest.js";
+import { type FileRef, type Model, parseManifest, sha256, sizeOf } from "./manifest.js";
 import { openAdaptableSession } from "./onnx-session.js";
+import { graphOf } from "./pass.js";
 import { differenceOf, type Proof, percent, prove } from "./proof.js";
 import { type Rehearsal, rehearse } from "./rehearsal.js";
 import { servingGraph, sourceGraph } from "./rewrite.js";
@@ -84,13 +85,17 @@ export async function adopt(
   const difference = differenceOf(proof);
   if (difference !== null) return difference;
   if (signal?.aborted) return { kind: "interrupted" };
-  const serving = servingGraph(graph, plan, calibrated.calibration.anchors);
-  const decided = await decide(serving, inspected, calibrated, rows, adoption.labels, step);
-  const files = filesOf(adoption, inspected, calibrated, decided.stages, {
-    "model.onnx": serving,
+  const graphs = {
+    "model.onnx": servingGraph(graph, plan, calibrated.calibration),
     "source.onnx": source,
     "calibration.bin": writeCalibration(calibrated.calibration),
-  });
+  };
+  const manifestFor = (stages: Inspected["stages"]) => manifestText(adoption, inspected, calibrated, stages, graphs);
+  const doubted = doubts(inspected, calibrated, adoption.labels);
+  if (doubted.stages.moments) step("rehearsing: rows one by one, adapting, clean and damaged");
+  const subject = { manifest: parseManifest(manifestFor(doubted.stages)), calibration: calibrated.calibration };
+  const decided = await decide(graphs["model.onnx"], subject, doubted, rows);
+  const files = { ...graphs, "manifest.json": new TextEncoder().encode(manifestFor(decided.stages)) };
   return { kind: "adopted", inspected, ...calibrated, proof, ...decided, files };
 }
 
@@ -142,18 +147,18 @@ function embedOf({ graph, plan, source }: Inspected, rows: CleanRows): Embed {
   return embedWith(
     source,
     { inputName: plan.inputName, shape: plan.shape, inputSize },
-    (anchors) => servingGraph(graph, plan, anchors),
+    (levels) => servingGraph(graph, plan, levels),
     (row, into) => into.set(rows.values.subarray(row * inputSize, (row + 1) * inputSize)),
   );
 }
 
 /** [rows, classes] at the source's parameters. */
-async function allLogits(embed: Embed, { classes, anchors }: Calibration, rows: number): Promise<Float32Array> {
-  const all = new Float32Array(rows * classes);
+async function allLogits(embed: Embed, calibration: Calibration, rows: number): Promise<Float32Array> {
+  const all = new Float32Array(rows * calibration.classes);
   let offset = 0;
   for await (const { logits } of embed(
     Uint32Array.from({ length: rows }, (_, row) => row),
-    anchors,
+    calibration,
   )) {
     all.set(logits, offset);
     offset += logits.length;
@@ -166,19 +171,14 @@ type Decided = Pick<Adopted, "stages" | "rehearsal" | "remarks">;
 /** What is to adapt in the end: what can, unless data or rehearsal speak against it. */
 async function decide(
   serving: Uint8Array,
-  inspected: Inspected,
-  calibrated: Calibrated,
+  subject: Pick<Model, "manifest" | "calibration">,
+  { stages, remarks }: Pick<Decided, "stages" | "remarks">,
   rows: CleanRows,
-  labels: readonly string[],
-  step: (text: string) => void,
 ): Promise<Decided> {
-  const { stages, remarks } = doubts(inspected, calibrated, labels);
   if (!stages.moments) return { stages, rehearsal: null, remarks };
-  step("rehearsing: rows one by one, adapting, clean and damaged");
-  const { inputName, shape } = inspected.plan;
-  const session = await openAdaptableSession(serving, { ...calibrated.calibration, inputName, shape });
+  const session = await openAdaptableSession(serving, graphOf(subject));
   try {
-    const rehearsal = await rehearse(session, calibrated.calibration, rows);
+    const rehearsal = await rehearse(session, subject, rows);
     const harm = harmOf(rehearsal);
     if (harm === null) return { stages, rehearsal, remarks };
     return { stages: { ...stages, moments: false }, rehearsal, remarks: [...remarks, harm] };
@@ -187,19 +187,26 @@ async function decide(
   }
 }
 
-/** Why moments are not followed: it costs accuracy where nothing drifts, or brings none where something does; null when it may be. */
+/**
+ * Why moments are not followed: it costs accuracy where nothing drifts, or brings none where something does; null when it may be. Bringing
+ * nothing is not enough: what stays at the source under every damage was not rehearsed at all.
+ */
 function harmOf({ lossOnClean, gainUnderDamage }: Rehearsal): string | null {
-  if (lossOnClean <= lossMax && gainUnderDamage >= 0) return null;
-  return `normalisation does not follow the input: rehearsed, that costs up to ${percent(lossOnClean)} of the answers on clean rows (at most ${percent(lossMax)}) and ${gainUnderDamage < 0 ? "loses" : "gains"} ${percent(Math.abs(gainUnderDamage))} on damaged ones`;
+  if (lossOnClean <= lossMax && gainUnderDamage > 0) return null;
+  const gain =
+    gainUnderDamage === 0
+      ? "brings nothing"
+      : `${gainUnderDamage < 0 ? "loses" : "gains"} ${percent(Math.abs(gainUnderDamage))}`;
+  return `normalisation does not follow the input: rehearsed, that costs up to ${percent(lossOnClean)} of the answers on clean rows (at most ${percent(lossMax)}) and ${gain} on damaged ones`;
 }
 
-function filesOf(
+function manifestText(
   { name, labels, accepts, range }: Adoption,
   { plan, source }: Inspected,
   { accuracy }: Calibrated,
   stages: Inspected["stages"],
   graphs: Readonly<Record<"model.onnx" | "source.onnx" | "calibration.bin", Uint8Array>>,
-): Adopted["files"] {
+): string {
   const layers = plan.layers.map(({ norm }) => ({ name: norm.name, channels: norm.gamma.length }));
   const ref = (file: keyof typeof graphs) => refOf(file, graphs[file]);
   const manifest = {
@@ -215,5 +222,5 @@ function filesOf(
   };
   const text = `${JSON.stringify(manifest, null, 2)}\n`;
   parseManifest(text);
-  return { ...graphs, "manifest.json": new TextEncoder().encode(text) };
+  return text;
 }

@@ -5,10 +5,14 @@
 //
 // C1. Equal rows in equal order give equal bits.
 // C2. Memory does not grow with the rows: the first pass keeps sums and anchors, the second one number or two of each row.
-import { type Calibration, unitRows } from "./calibration.js";
-import type { Embedded, Parameters } from "./engine.js";
-import { momentDistance, sourceNormalisation } from "./moments.js";
+
+import { sourceParameters } from "./adaptation.js";
+import { type Calibration, type SignatureBasis, unitRows } from "./calibration.js";
+import { domainsMax, momentDistance, sourceNormalisation } from "./domains.js";
 import { openAdaptableSession } from "./onnx-session.js";
+import type { Run } from "./pass.js";
+import type { GraphLevels } from "./rewrite.js";
+import { signatureBasis } from "./signature.js";
 import { argmax, at } from "./softmax.js";
 
 /** What is known of a classifier without any data. */
@@ -17,8 +21,8 @@ export type SourceModel = Pick<
   "channels" | "firstLayerChannels" | "classes" | "width" | "mean" | "variance" | "gamma" | "beta" | "eps" | "head"
 >;
 
-/** Results of `rows` in order, at the source's parameters; anchors [n >= 5, width] of unit length. */
-export type Embed = (rows: Uint32Array, anchors: Float32Array) => AsyncIterable<Embedded>;
+/** Results of `rows` in order, at the source's parameters. */
+export type Embed = (rows: Uint32Array, levels: GraphLevels) => AsyncIterable<Run>;
 
 export interface Calibrated {
   readonly calibration: Calibration;
@@ -33,6 +37,8 @@ export interface Calibrated {
 const anchorsPerClass = 50;
 const anchorsMin = 5;
 const rowsPerRun = 100;
+/** Rows that the signature is measured on at most: they are held in memory. */
+const signatureRows = 5000;
 /** What cannot be told apart from no spread at all; the file holds positive levels only. */
 const levelMin = 1e-6;
 
@@ -42,12 +48,13 @@ export async function calibrate(source: SourceModel, labels: Uint8Array, embed: 
   // The first pass knows no anchors yet; any five directions keep the graph whole.
   const blank = unitRows(new Float32Array(anchorsMin * width).fill(1), width);
   const first = new FirstPass(source, labels);
-  for await (const embedded of embed(allOf(labels.length), blank)) first.take(embedded);
+  for await (const run of embed(allOf(labels.length), { anchors: blank, signature: blankSignature(source) }))
+    first.take(run);
   const anchors = first.anchors();
   const anchorEmbeddings = Float32Array.from(anchors.flatMap(({ embedding }) => [...embedding]));
   const measured: Calibration = {
-    ...source,
-    ...first.classMoments(),
+    ...restated(source, first.classMoments()),
+    signature: first.signature(),
     anchors: unitRows(anchorEmbeddings, width),
     anchorEmbeddings,
     anchorCount: anchors.length,
@@ -58,7 +65,7 @@ export async function calibrate(source: SourceModel, labels: Uint8Array, embed: 
   // Anchors are their own nearest neighbours: normal is what the other rows show.
   const known = new Set(anchors.map(({ row }) => row));
   const others = allOf(labels.length).filter((row) => !known.has(row));
-  const calibration = { ...measured, ...(await levels(measured, embed(others, measured.anchors))) };
+  const calibration = { ...measured, ...(await levels(measured, embed(others, measured))) };
   const accuracy = first.right.reduce((sum, count) => sum + count, 0) / labels.length;
   return { calibration, accuracy, rowsOfClass: [...first.counts].slice(0, classes), rightOfClass: [...first.right] };
 }
@@ -70,12 +77,18 @@ export async function calibrate(source: SourceModel, labels: Uint8Array, embed: 
 export function embedWith(
   source: SourceModel,
   graph: { readonly inputName: string; readonly shape: readonly number[]; readonly inputSize: number },
-  graphFor: (anchors: Float32Array) => Uint8Array,
+  graphFor: (levels: GraphLevels) => Uint8Array,
   fill: (row: number, into: Float32Array) => void,
 ): Embed {
-  const parameters = sourceParameters(source);
-  return async function* (rows, anchors) {
-    const session = await openAdaptableSession(graphFor(anchors), { ...source, ...graph });
+  return async function* (rows, levels) {
+    const unmeasured = { ...source, ...blankMeasures, ...levels };
+    const parameters = sourceParameters({ calibration: unmeasured, manifest: { views: [] } });
+    const session = await openAdaptableSession(graphFor(levels), {
+      ...source,
+      ...graph,
+      signatureSize: levels.signature.size,
+      domains: domainsMax,
+    });
     try {
       for (let start = 0; start < rows.length; start += rowsPerRun) {
         const run = rows.subarray(start, start + rowsPerRun);
@@ -89,21 +102,48 @@ export function embedWith(
   };
 }
 
-/** The parameters at which the serving graph answers as the classifier does. */
-export function sourceParameters(source: SourceModel): Parameters {
-  return { ...sourceNormalisation({ ...source, ...unmeasured }), head: source.head };
-}
-
-const unmeasured = {
+const blankMeasures = {
   classMean: new Float32Array(),
   classSquare: new Float32Array(),
-  anchors: new Float32Array(),
   anchorLabels: new Uint8Array(),
   anchorCount: 0,
   anchorEmbeddings: new Float32Array(),
   density: { mean: 0, deviation: 1, low: 0, high: 0 },
   momentDistance99: 1,
 };
+
+/** Every input has the same signature: what the graph is given until it has been measured. */
+function blankSignature({ firstLayerChannels }: SourceModel): SignatureBasis {
+  const length = 2 * firstLayerChannels;
+  return { size: 1, mean: new Float32Array(length), whitener: new Float32Array(length), limit: 1 };
+}
+
+/**
+ * The same map y = gamma (z - mean) / sqrt(variance + eps) + beta, stated around the mean and variance of what the graph's moments measure:
+ * of a layer before a pool these are the pooled values, whose mean is higher than that of the values normalisation was trained on.
+ */
+function restated(
+  trained: SourceModel,
+  { classMean, classSquare }: Pick<Calibration, "classMean" | "classSquare">,
+): SourceModel & Pick<Calibration, "classMean" | "classSquare"> {
+  const { channels, classes, eps } = trained;
+  const average = (values: Float32Array, c: number): number => {
+    let sum = 0;
+    for (let label = 0; label < classes; label++) sum += at(values, label * channels + c);
+    return sum / classes;
+  };
+  const mean = trained.mean.map((_, c) => average(classMean, c));
+  const variance = mean.map((first, c) => Math.max(0, average(classSquare, c) - first * first));
+  const { scale, shift } = sourceNormalisation({
+    ...trained,
+    ...blankMeasures,
+    anchors: new Float32Array(),
+    signature: blankSignature(trained),
+  });
+  const gamma = scale.map((factor, c) => factor * Math.sqrt(at(variance, c) + eps));
+  const beta = shift.map((offset, c) => offset + at(mean, c) * at(scale, c));
+  return { ...trained, mean, variance, gamma, beta, classMean, classSquare };
+}
 
 interface Anchor {
   readonly row: number;
@@ -117,6 +157,7 @@ class FirstPass {
   readonly #sums: Float64Array;
   readonly #right: Anchor[][];
   readonly #wrong: Anchor[] = [];
+  readonly #firstMoments: Float32Array[] = [];
   readonly #anchorsMax: readonly number[];
   #row = 0;
 
@@ -133,7 +174,7 @@ class FirstPass {
     this.#anchorsMax = Array.from(this.counts, (count) => Math.min(anchorsPerClass, Math.floor(count / 2)));
   }
 
-  take({ rows, logits, embeddings, moments }: Embedded): void {
+  take({ rows, logits, embeddings, moments }: Run): void {
     const { classes, channels, width } = this.source;
     for (let i = 0; i < rows; i++) {
       const row = this.#row++;
@@ -141,6 +182,9 @@ class FirstPass {
       const start = label * 2 * channels;
       for (let c = 0; c < 2 * channels; c++)
         this.#sums[start + c] = at(this.#sums, start + c) + at(moments, i * 2 * channels + c);
+      // Spread over all rows: they may come class after class.
+      if (row % Math.ceil(this.labels.length / signatureRows) === 0)
+        this.#firstMoments.push(moments.slice(i * 2 * channels, (i + 1) * 2 * channels));
       const isRight = argmax(logits.subarray(i * classes, (i + 1) * classes)) === label;
       if (isRight) this.right[label] = at(this.right, label) + 1;
       const own = isRight ? this.#right[label] : this.#wrong;
@@ -154,6 +198,10 @@ class FirstPass {
   anchors(): readonly Anchor[] {
     const right = this.#right.flat();
     return [...right, ...this.#wrong.slice(0, Math.max(0, anchorsMin - right.length))];
+  }
+
+  signature(): SignatureBasis {
+    return signatureBasis(this.source, this.#firstMoments);
   }
 
   /** A class without rows gets the mean of those that have some. */
@@ -174,7 +222,7 @@ class FirstPass {
 
 async function levels(
   calibration: Calibration,
-  embedded: AsyncIterable<Embedded>,
+  embedded: AsyncIterable<Run>,
 ): Promise<Pick<Calibration, "density" | "momentDistance99">> {
   const densities: number[] = [];
   const distances: number[] = [];

@@ -7,6 +7,18 @@
 import { z } from "zod";
 import { BlocksError, float32Block, readBlocks, uint8Block, writeBlocks } from "./blocks.js";
 
+/** How requests are told apart by their first layer (models/signature.ts). */
+export interface SignatureBasis {
+  /** S, the length of a signature. */
+  readonly size: number;
+  /** [2 * firstLayerChannels] mean over clean inputs of the first layer's means and root mean squares. */
+  readonly mean: Float32Array;
+  /** [2 * firstLayerChannels, S] */
+  readonly whitener: Float32Array;
+  /** Squared distance from which an input is none of the drifts it is compared with. */
+  readonly limit: number;
+}
+
 export interface Calibration {
   /** C: the sum over the adaptable layers. */
   readonly channels: number;
@@ -14,13 +26,13 @@ export interface Calibration {
   readonly classes: number;
   /** Width of an embedding. */
   readonly width: number;
-  /** [C] the source's batch normalisation: y = gamma (z - mean) / sqrt(variance + eps) + beta. */
+  /** [C] the source's normalisation, stated around mean and variance of what is measured: y = gamma (z - mean) / sqrt(variance + eps) + beta. */
   readonly mean: Float32Array;
   readonly variance: Float32Array;
   readonly gamma: Float32Array;
   readonly beta: Float32Array;
   readonly eps: number;
-  /** [classes, C] mean of z, and of z squared, before normalisation, over clean examples of each class. */
+  /** [classes, C] mean of z, and of z squared, as the graph's moments measure them, over clean examples of each class. */
   readonly classMean: Float32Array;
   readonly classSquare: Float32Array;
   /** [anchorCount, width] embeddings of known clean examples, of unit length. */
@@ -34,6 +46,7 @@ export interface Calibration {
   readonly density: { readonly mean: number; readonly deviation: number; readonly low: number; readonly high: number };
   /** 99th percentile of the first layer's moment distance on clean examples (models/moments.ts, `momentDistance`). */
   readonly momentDistance99: number;
+  readonly signature: SignatureBasis;
   /** [width * classes + classes] the source head: W row-major [width, classes], then b. */
   readonly head: Float32Array;
 }
@@ -50,11 +63,13 @@ const headerSchema = z.strictObject({
   eps: z.number().positive(),
   density: z.strictObject({ mean: z.number(), deviation: z.number().positive(), low: z.number(), high: z.number() }),
   momentDistance99: z.number().positive(),
+  signature: z.strictObject({ size: positive.max(1024), limit: z.number().positive() }),
 });
 
 export function writeCalibration(calibration: Calibration): Uint8Array {
-  const { channels, firstLayerChannels, classes, width, anchorCount, eps, density, momentDistance99, ...arrays } =
+  const { channels, firstLayerChannels, classes, width, anchorCount, eps, density, momentDistance99, ...rest } =
     calibration;
+  const { signature, ...arrays } = rest;
   const header = {
     kind: "calibration",
     channels,
@@ -65,9 +80,14 @@ export function writeCalibration(calibration: Calibration): Uint8Array {
     eps,
     density: { ...density },
     momentDistance99,
+    signature: { size: signature.size, limit: signature.limit },
   };
   const { anchors: _derived, ...stored } = arrays;
-  return writeBlocks(header, stored);
+  return writeBlocks(header, {
+    ...stored,
+    signatureMean: signature.mean,
+    signatureWhitener: signature.whitener,
+  });
 }
 
 /** Throws BlocksError where bytes and header disagree. */
@@ -80,6 +100,12 @@ export function readCalibration(bytes: Uint8Array): Calibration {
   if (sizes.firstLayerChannels > channels) throw new BlocksError("the first layer has more channels than all layers");
   const variance = float32Block(blocks, "variance", channels);
   if (variance.some((value) => value < 0)) throw new BlocksError('block "variance" holds a negative value');
+  const firsts = 2 * sizes.firstLayerChannels;
+  const signature: SignatureBasis = {
+    ...sizes.signature,
+    mean: float32Block(blocks, "signatureMean", firsts),
+    whitener: float32Block(blocks, "signatureWhitener", firsts * sizes.signature.size),
+  };
   const anchorLabels = uint8Block(blocks, "anchorLabels", anchorCount);
   if (anchorLabels.some((label) => label >= classes)) throw new BlocksError("an anchor's label is not a class");
   const anchorEmbeddings = float32Block(blocks, "anchorEmbeddings", anchorCount * width);
@@ -94,6 +120,7 @@ export function readCalibration(bytes: Uint8Array): Calibration {
     anchors: unitRows(anchorEmbeddings, width),
     anchorLabels,
     anchorEmbeddings,
+    signature,
     head: float32Block(blocks, "head", width * classes + classes),
   };
 }

@@ -5,17 +5,21 @@
 // W1. A run that fails is answered with its message; only what makes every later run fail ends the thread.
 // W2. Told to close, the thread ends by itself after the runs it was given before (why: thread-end.ts).
 import { parentPort, workerData } from "node:worker_threads";
-import type { EngineReply, EngineRequest, EngineSetup, Parameters } from "./engine.js";
+import type { EngineReply, EngineRequest, EngineSetup } from "./engine.js";
+import { look } from "./looking.js";
 import { openAdaptableSession } from "./onnx-session.js";
+import type { Embedded, Parameters } from "./pass.js";
 
 if (parentPort === null) throw new Error("engine-worker runs in a worker thread only");
 await serve(parentPort, workerData);
 
 async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): Promise<void> {
-  const session = await openAdaptableSession(setup.model, setup);
+  const session = await openAdaptableSession(setup.model, setup.graph);
   // The first run allocates and plans; nobody's request should pay for it.
   await session.warmUp();
   let parameters: Parameters | null = null;
+  // A run may take several passes: the next one waits for the last of them, so that answers keep the order of their requests.
+  let last: Promise<unknown> = Promise.resolve();
   port.on("message", (request: EngineRequest) => {
     if (request.kind === "close") {
       // Nothing else keeps the thread.
@@ -24,14 +28,14 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
     }
     parameters = request.parameters ?? parameters;
     if (parameters === null) throw new Error("the first run brought no parameters");
-    session.run(request.input, request.rows, parameters).then(
+    const { input, rows, seeds } = request;
+    const current = parameters;
+    const looked = last.then(() => look(session, setup.looking, input, rows, current, seeds));
+    last = looked.catch(() => undefined);
+    looked.then(
       (embedded) => {
-        const { logits, embeddings, moments, density } = embedded;
         const reply: EngineReply = { kind: "embedded", embedded };
-        port.postMessage(
-          reply,
-          [...new Set([logits, embeddings, moments, density].map(({ buffer }) => buffer))].filter(isTransferable),
-        );
+        port.postMessage(reply, [...new Set(columnsOf(embedded).map(({ buffer }) => buffer))].filter(isTransferable));
       },
       (error: unknown) => {
         const reply: EngineReply = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
@@ -41,6 +45,10 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
   });
   const ready: EngineReply = { kind: "ready" };
   port.postMessage(ready);
+}
+
+function columnsOf({ logits, plain, embeddings, moments, density, domains, looks }: Embedded): ArrayBufferView[] {
+  return [logits, plain, embeddings, moments, density, domains, looks.densities, looks.answers];
 }
 
 function isTransferable(buffer: ArrayBufferLike): buffer is ArrayBuffer {

@@ -9,37 +9,19 @@
 // E4. A thread that owes an answer for too long is given up as dead, and left behind (thread-silence.ts).
 import { Worker } from "node:worker_threads";
 import type { Clock } from "./clock.js";
+import type { LookSetup } from "./looking.js";
+import { lookSetup } from "./looking.js";
 import { type Model, sizeOf } from "./manifest.js";
+import { type AdaptableGraph, type Embedded, graphOf, type Parameters, parameterSizes } from "./pass.js";
 import { ended, exitOf } from "./thread-end.js";
 import { Silence, type ThreadBounds, unhurried } from "./thread-silence.js";
 
-export interface Parameters {
-  /** [C] factor of every normalised channel. */
-  readonly scale: Float32Array;
-  /** [C] */
-  readonly shift: Float32Array;
-  /** [width * classes + classes]: W row-major [width, classes], then b. */
-  readonly head: Float32Array;
-}
-
-export interface Embedded {
-  readonly rows: number;
-  /** [n, classes] */
-  readonly logits: Float32Array;
-  /** [n, width] */
-  readonly embeddings: Float32Array;
-  /** [n, 2C] first moments, then second, before normalisation. */
-  readonly moments: Float32Array;
-  /** [n] mean cosine to the 5 nearest anchors. */
-  readonly density: Float32Array;
-}
-
 export interface Engine {
   /**
-   * input [rows, ...shape]; its buffer is handed over and must not be used again.
+   * input [rows, ...shape]; its buffer is handed over and must not be used again. `seeds` [rows] choose the looks (request-chance.ts).
    * Rejects with EngineError: `input` (the caller's fault), `run` (the graph's), `died`, `closed`.
    */
-  run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded>;
+  run(input: Float32Array, rows: number, parameters: Parameters, seeds: Uint32Array): Promise<Embedded>;
   /** Runs in flight reject with `closed` at once; resolves when the thread has ended, which is after the runs it was given, or was found hung. Does not resolve `died`. */
   close(): Promise<void>;
   /** Resolves when the thread ended without being told to. */
@@ -57,19 +39,11 @@ export class EngineError extends Error {
   }
 }
 
-/** What the serving graph takes and gives. */
-export interface AdaptableGraph {
-  readonly inputName: string;
-  /** Without batch. */
-  readonly shape: readonly number[];
-  readonly channels: number;
-  readonly width: number;
-  readonly classes: number;
-}
-
 /** What the thread is started with (engine-worker.ts). */
-export interface EngineSetup extends AdaptableGraph {
+export interface EngineSetup {
   readonly model: Uint8Array;
+  readonly graph: AdaptableGraph;
+  readonly looking: LookSetup;
 }
 
 /** To the thread. */
@@ -78,6 +52,7 @@ export type EngineRequest =
       readonly kind: "run";
       readonly input: Float32Array<ArrayBuffer>;
       readonly rows: number;
+      readonly seeds: Uint32Array;
       /** null: those of the run before. */
       readonly parameters: Parameters | null;
     }
@@ -98,15 +73,12 @@ interface Waiting {
  * Starts the thread, opens the session and runs it once at its source parameters. Rejects with EngineError `start`.
  */
 export async function startEngine(model: Model, clock: Clock, bounds: ThreadBounds = unhurried()): Promise<Engine> {
-  const { manifest, calibration } = model;
+  const { manifest } = model;
   const setup: EngineSetup = {
     // A copy, so that the model's bytes stay usable here; structured cloning of a Buffer would send its whole pool.
     model: Uint8Array.from(model.modelBytes),
-    inputName: manifest.input.name,
-    shape: manifest.input.shape,
-    channels: calibration.channels,
-    width: calibration.width,
-    classes: calibration.classes,
+    graph: graphOf(model),
+    looking: lookSetup(model),
   };
   const worker = new Worker(new URL("./engine-worker.js", import.meta.url), { workerData: setup });
   const engine = new ThreadEngine(worker, setup, clock, bounds);
@@ -175,14 +147,14 @@ class ThreadEngine implements Engine {
     });
   }
 
-  run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded> {
+  run(input: Float32Array, rows: number, parameters: Parameters, seeds: Uint32Array): Promise<Embedded> {
     if (this.#ended !== null) return Promise.reject(this.#ended);
-    const problem = problemOf(this.#setup, input, rows, parameters);
+    const problem = problemOf(this.#setup.graph, input, rows, parameters);
     if (problem !== null) return Promise.reject(new EngineError("input", problem));
     const changed = parameters !== this.#sent;
     this.#sent = parameters;
     const owned = ownBuffer(input);
-    const request: EngineRequest = { kind: "run", input: owned, rows, parameters: changed ? { ...parameters } : null };
+    const request: EngineRequest = { kind: "run", input: owned, rows, seeds, parameters: changed ? parameters : null };
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#silence.asked();
@@ -212,12 +184,11 @@ class ThreadEngine implements Engine {
   }
 }
 
-function problemOf(setup: EngineSetup, input: Float32Array, rows: number, parameters: Parameters): string | null {
+function problemOf(graph: AdaptableGraph, input: Float32Array, rows: number, parameters: Parameters): string | null {
   if (!Number.isInteger(rows) || rows < 1) return `${rows} rows`;
-  if (input.length !== rows * sizeOf(setup.shape)) return `${input.length} input values for ${rows} rows`;
-  const { channels, width, classes } = setup;
-  const sizes = { scale: channels, shift: channels, head: width * classes + classes };
-  for (const name of ["scale", "shift", "head"] as const) {
+  if (input.length !== rows * sizeOf(graph.shape)) return `${input.length} input values for ${rows} rows`;
+  const sizes = parameterSizes(graph);
+  for (const name of ["signatures", "limits", "table", "head"] as const) {
     if (parameters[name].length !== sizes[name])
       return `${name} has ${parameters[name].length} values, not ${sizes[name]}`;
   }

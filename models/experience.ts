@@ -32,15 +32,38 @@ export interface ExperienceBatch {
   readonly confidences: Float32Array;
   /** [n] 0..1, what eviction spares. */
   readonly priorities: Float32Array;
-  /** [n] class slot of the moment ring this row goes into (models/moments.ts). */
+  /** [n] class whose moments this row moves (models/domains.ts). */
   readonly slots: Uint8Array;
-  /** [n, width], as the head sees them. */
+  /** [n] of the plain look; numbers that a half holds. */
+  readonly densities: Float32Array;
+  /** What was seen of rows that got more than one look. */
+  readonly looks: LooksSeen;
+  /** [n, width] of the look that counts most, as the head sees them. */
   readonly embeddings: Float32Array;
-  /** [n, classes]. */
+  /** [n, classes] what the model answers, all looks together. */
   readonly logits: Float32Array;
-  /** [n, 2 * channels]: first moments, then second moments, before normalisation; numbers that a half holds (models/half.ts). */
+  /** [n, 2 * channels] of the plain look: first moments, then second moments, before normalisation; numbers that a half holds (models/half.ts). */
   readonly moments: Float32Array;
 }
+
+/** Columns over m looks, in the order of their rows. Numbers that a half holds. */
+export interface LooksSeen {
+  /** [m] */
+  readonly rows: Uint16Array;
+  /** [m] which look it was (models/standing.ts). */
+  readonly kinds: Uint8Array;
+  /** [m] */
+  readonly densities: Float32Array;
+  /** [m, classes] each sums to 1. */
+  readonly answers: Float32Array;
+}
+
+export const noLooks: LooksSeen = {
+  rows: new Uint16Array(),
+  kinds: new Uint8Array(),
+  densities: new Float32Array(),
+  answers: new Float32Array(),
+};
 
 /** A true label that arrived after the answer. */
 export interface LateLabel {

@@ -16,6 +16,9 @@ export interface Operands {
   readonly integers: (input: number) => readonly number[] | undefined;
 }
 
+/** In ONNX's list of types. */
+const floats = 1;
+
 type Operation = (operands: Operands) => readonly Tensor[];
 
 export const operations: Readonly<Record<string, Operation>> = {
@@ -23,7 +26,16 @@ export const operations: Readonly<Record<string, Operation>> = {
   Sub: elementwise((a, b) => a.sub(b)),
   Mul: elementwise((a, b) => a.mul(b)),
   Div: elementwise((a, b) => a.div(b)),
+  ArgMax: ({ node, inputs }) => {
+    if (numeric(node, "keepdims", 1) !== 0) throw refused(node, "kept dimensions");
+    const x = input({ inputs, node }, 0);
+    return [x.argMax(axisOf(node, x.rank, 0))];
+  },
   BatchNormalization: batchNormalization,
+  Cast: ({ node, inputs }) => {
+    if (numeric(node, "to", floats) !== floats) throw refused(node, "another type than float32");
+    return [input({ inputs, node }, 0).toFloat()];
+  },
   Concat: ({ tf, node, inputs }) => {
     const all = inputs.map((_, i) => input({ inputs, node }, i));
     return [tf.concat(all, axisOf(node, all[0]?.rank ?? 0, 1))];
@@ -31,6 +43,10 @@ export const operations: Readonly<Record<string, Operation>> = {
   Conv: convolution,
   Dropout: ({ node, inputs }) => [input({ inputs, node }, 0)],
   Flatten: flatten,
+  Gather: ({ tf, node, inputs }) => {
+    const [x, rows] = [input({ inputs, node }, 0), input({ inputs, node }, 1)];
+    return [tf.gather(x, rows.toInt(), axisOf(node, x.rank, 0))];
+  },
   Gemm: gemm,
   GlobalAveragePool: ({ node, inputs }) => [input({ inputs, node }, 0).mean([1, 2], true)],
   Identity: ({ node, inputs }) => [input({ inputs, node }, 0)],
@@ -50,6 +66,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     return [tf.softmax(x)];
   },
   Split: split,
+  Sqrt: ({ node, inputs }) => [input({ inputs, node }, 0).sqrt()],
   TopK: topK,
 };
 

@@ -16,6 +16,7 @@ import { z } from "zod";
 import { BlocksError } from "./blocks.js";
 import { type Calibration, readCalibration } from "./calibration.js";
 import { defaults, type LearningSettings } from "./settings.js";
+import type { View } from "./views.js";
 
 export interface FileRef {
   readonly file: string;
@@ -39,6 +40,8 @@ export interface Manifest {
   readonly embeddingWidth: number;
   /** Adaptable normalisation layers, in the order of their channels in `scale` and `shift`. */
   readonly layers: readonly { readonly name: string; readonly channels: number }[];
+  /** Other forms of an input that may answer better under drift; none for inputs that are not pictures. */
+  readonly views: readonly View[];
   readonly files: { readonly model: FileRef; readonly source: FileRef; readonly calibration: FileRef };
   /** Accuracy of the source model on clean data it was not trained on, 0..1. */
   readonly sourceAccuracy: number;
@@ -97,7 +100,9 @@ const learningSchema = z.strictObject({
   stages: z
     .strictObject({
       moments: z.boolean().default(defaults.stages.moments),
+      views: z.boolean().default(defaults.stages.views),
       head: z.boolean().default(defaults.stages.head),
+      floor: z.boolean().default(defaults.stages.floor),
     })
     .default(defaults.stages),
   stepBatch: count.min(1).max(4096).default(defaults.stepBatch),
@@ -121,6 +126,15 @@ const learningSchema = z.strictObject({
   snapshotEvery: count.min(1).default(defaults.snapshotEvery),
 });
 
+const viewsMax = 64;
+
+const viewSchema = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/),
+  matrix: z.tuple([z.number(), z.number(), z.number(), z.number()]),
+  centred: z.boolean().default(false),
+  inverted: z.boolean().default(false),
+});
+
 const manifestSchema = z.strictObject({
   v: z.literal(1),
   name: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "must be a lower-case name: letters, digits, dashes"),
@@ -133,6 +147,7 @@ const manifestSchema = z.strictObject({
   }),
   embeddingWidth: z.number().int().positive(),
   layers: z.array(z.strictObject({ name: z.string().min(1), channels: z.number().int().positive() })).min(1),
+  views: z.array(viewSchema).max(viewsMax).default([]),
   files: z.strictObject({ model: fileRef, source: fileRef, calibration: fileRef }),
   sourceAccuracy: fraction,
   learning: learningSchema.default(() => learningSchema.parse({})),

@@ -5,21 +5,13 @@
 //
 // O1. One intra-op thread: equal bits for equal inputs, and as many sessions side by side as there are cores.
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { AdaptableGraph, Embedded, Parameters } from "./engine.js";
 import { sizeOf } from "./manifest.js";
+import { type AdaptableGraph, type AdaptableSession, type Parameters, parameterSizes, type Run } from "./pass.js";
 
 /** The source model: input in, logits out. */
 export interface Session {
   /** input [rows, ...shape] -> logits [rows, classes]. */
   run(input: Float32Array, rows: number): Promise<Float32Array>;
-  close(): Promise<void>;
-}
-
-export interface AdaptableSession {
-  /** input [rows, ...shape]; the input is only read. */
-  run(input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded>;
-  /** One run on zeros. */
-  warmUp(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -50,14 +42,15 @@ export async function openSession(bytes: Uint8Array): Promise<Session> {
 /** Opens model.onnx. Rejects where ONNX Runtime refuses the bytes. */
 export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGraph): Promise<AdaptableSession> {
   const session = await InferenceSession.create(bytes, options);
-  const { inputName, shape, channels, width, classes } = graph;
-  const headLength = width * classes + classes;
-  const run = async (input: Float32Array, rows: number, parameters: Parameters): Promise<Embedded> => {
+  const { inputName, shape, signatureSize, domains, channels, width, classes } = graph;
+  const sizes = parameterSizes(graph);
+  const run = async (input: Float32Array, rows: number, parameters: Omit<Parameters, "plan">): Promise<Run> => {
     const outputs = await session.run({
       [inputName]: new Tensor("float32", input, [rows, ...shape]),
-      scale: new Tensor("float32", parameters.scale, [channels]),
-      shift: new Tensor("float32", parameters.shift, [channels]),
-      head: new Tensor("float32", parameters.head, [headLength]),
+      signatures: new Tensor("float32", parameters.signatures, [signatureSize, domains]),
+      limits: new Tensor("float32", parameters.limits, [domains]),
+      table: new Tensor("float32", parameters.table, [domains + 1, 2 * channels]),
+      head: new Tensor("float32", parameters.head, [sizes.head]),
     });
     return {
       rows,
@@ -65,13 +58,15 @@ export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGr
       embeddings: float32(outputs, "embedding", rows * width),
       moments: float32(outputs, "moments", rows * 2 * channels),
       density: float32(outputs, "density", rows),
+      domains: Uint8Array.from(float32(outputs, "domain", rows)),
     };
   };
   const warmUp = async (): Promise<void> => {
     const parameters = {
-      scale: new Float32Array(channels).fill(1),
-      shift: new Float32Array(channels),
-      head: new Float32Array(headLength),
+      signatures: new Float32Array(sizes.signatures),
+      limits: new Float32Array(sizes.limits),
+      table: new Float32Array(sizes.table).fill(1),
+      head: new Float32Array(sizes.head),
     };
     await run(new Float32Array(sizeOf(shape)), 1, parameters);
   };

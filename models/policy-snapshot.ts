@@ -16,7 +16,7 @@ const count = z.number().int().nonnegative();
 
 const headerSchema = z.strictObject({
   kind: z.literal("policy"),
-  v: z.literal(1),
+  v: z.literal(2),
   model: z.string(),
   source: z.string(),
   checksum: z.string(),
@@ -54,7 +54,7 @@ const headerSchema = z.strictObject({
 export function encodePolicy(policy: Policy): Uint8Array {
   const header = {
     kind: "policy",
-    v: 1,
+    v: 2,
     model: policy.model,
     source: policy.source,
     checksum: checksum(policy),

@@ -11,8 +11,9 @@
 // P4. Whatever fails in between, the state is that before the task or that after it.
 // P5. Of two records of one request id the first counts: the row of the second is passed by, and a task that names it is a duplicate.
 // P6. What the chain of commits says was skipped moves the position on and changes nothing else. A restore brings its parameters along;
-//     what was folded from experience (moments, replay) stays.
+//     what was folded from experience (domains, replay) stays.
 import { createHash } from "node:crypto";
+import { type Adaptation, adaptationArrays, emptyAdaptation, foldRow } from "./adaptation.js";
 import type { BlockArray } from "./blocks.js";
 import { seededRandom } from "./clock.js";
 import {
@@ -28,13 +29,14 @@ import {
 import { guardedStep, type HeadState, type StepReport, sourceHeadState } from "./guarded-step.js";
 import { allFinite, type Refusal } from "./guardrails.js";
 import type { Learner } from "./learner.js";
+import { adaptationRow } from "./logged-rows.js";
 import type { Model } from "./manifest.js";
 import { positionKey } from "./memory-contents.js";
-import { foldMoments, type Moments, sourceMoments } from "./moments.js";
 import { learningRate } from "./rate.js";
 import { RecentIds } from "./recent-ids.js";
 import { admit, classesHeld, correct, distrust, draw, emptyReplay, passBy, type Replay } from "./replay.js";
 import { at } from "./softmax.js";
+import { kindsOf } from "./standing.js";
 
 /** What of a model the fold needs. */
 export type Subject = Pick<Model, "manifest" | "calibration">;
@@ -54,7 +56,7 @@ export interface Policy extends Mutable<HeadState> {
   horizonSeq: number;
   /** Rows folded: the measure of cold. */
   experiences: number;
-  readonly moments: Moments;
+  readonly adaptation: Adaptation;
   readonly replay: Replay;
   readonly recentIds: RecentIds;
   /** [repeatWindow] position keys of the newest rows that were passed by as repeats, the newest last, -1 = none yet. */
@@ -114,7 +116,7 @@ export function sourcePolicy({ manifest, calibration }: Subject): Policy {
     horizonSeq: 0,
     experiences: 0,
     ...sourceHeadState(calibration),
-    moments: sourceMoments(calibration),
+    adaptation: emptyAdaptation({ manifest, calibration }),
     replay: emptyReplay(classes, manifest.learning.replayPerClass, width),
     recentIds: new RecentIds(),
     repeatedRows: new Float64Array(repeatWindow).fill(-1),
@@ -196,8 +198,14 @@ export function misfit(record: ExperienceRecord, { manifest, calibration }: Subj
   if (record.model !== manifest.name) return `a record of ${record.model} in the log of ${manifest.name}`;
   if (record.kind !== "answers") return null;
   const rows = rowsOf(record);
-  const { width, channels } = calibration;
-  const fits = record.embeddings.length === rows * width && record.moments.length === rows * 2 * channels;
+  const { width, channels, classes } = calibration;
+  const { looks } = record;
+  const kinds = kindsOf(manifest.views.length).count;
+  const fits =
+    record.embeddings.length === rows * width &&
+    record.moments.length === rows * 2 * channels &&
+    looks.answers.length === looks.rows.length * classes &&
+    looks.kinds.every((kind) => kind < kinds);
   return fits ? null : `it does not have the shape of ${manifest.name}`;
 }
 
@@ -219,14 +227,13 @@ export function decidingNumbers(policy: Policy): Readonly<Record<DecidingNumber,
 
 /** By name, in the order of the checksum. */
 export function decidingArrays(policy: Policy): Record<string, BlockArray> {
-  const { replay, moments } = policy;
+  const { replay } = policy;
   return {
     head: policy.head,
     served: policy.served,
     firstMoment: policy.firstMoment,
     secondMoment: policy.secondMoment,
-    momentRings: moments.rings,
-    momentCursors: moments.cursors,
+    ...adaptationArrays(policy.adaptation),
     replayEmbeddings: replay.embeddings,
     replayKeys: replay.keys,
     replayEntered: replay.entered,
@@ -263,13 +270,12 @@ function noCounts(): Counters {
   };
 }
 
-function foldAnswers(policy: Policy, seq: number, batch: ExperienceBatch, { manifest, calibration }: Subject): void {
+function foldAnswers(policy: Policy, seq: number, batch: ExperienceBatch, subject: Subject): void {
   const rows = rowsOf(batch);
-  const { width, channels } = calibration;
-  const { stages, trust } = manifest.learning;
+  const { width } = subject.calibration;
+  const { trust } = subject.manifest.learning;
   for (let row = 0; row < rows; row++) {
     const embedding = batch.embeddings.subarray(row * width, (row + 1) * width);
-    const moments = batch.moments.subarray(row * 2 * channels, (row + 1) * 2 * channels);
     const key = positionKey({ seq, index: row });
     if (!policy.recentIds.take(batch.ids[row] ?? "")) {
       policy.repeatedRows.copyWithin(0, 1);
@@ -278,12 +284,12 @@ function foldAnswers(policy: Policy, seq: number, batch: ExperienceBatch, { mani
       continue;
     }
     policy.experiences += 1;
-    // One value that is not finite in a ring would stay in every mean; the log keeps such rows, the fold leaves them out.
-    if (!allFinite(embedding) || !allFinite(moments)) {
+    // One value that is not finite would stay in every mean; the log keeps such rows, the fold leaves them out.
+    const folded = allFinite(embedding) && foldRow(policy.adaptation, subject, adaptationRow(batch, row));
+    if (!folded) {
       policy.counters.rowsSkipped += 1;
       continue;
     }
-    if (stages.moments) foldMoments(policy.moments, at(batch.slots, row), moments);
     passBy(policy.replay, key, embedding);
     if (at(batch.confidences, row) >= trust) admit(policy.replay, at(batch.answers, row), key, embedding, false);
   }

@@ -2,53 +2,58 @@
 // model may follow its input at all.
 //
 // Owns: the order of answering and learning, the streams that are rehearsed. Does not own: the adaptation itself
-// (models/moments.ts), where rows come from.
+// (models/adaptation.ts), where rows come from.
 //
-// R1. The functions are those of serving: chooseSlot, foldMoments, normalisation.
+// R1. The functions are those of serving: look, chooseSlot, foldRow.
 // R2. What a rehearsal decides follows from the clean rows alone, and from no drift that is to come. The damages are crude on
 //     purpose: they ask whether following any shift helps this model, and whether many requests of one label in a row, which
 //     wrong slots turn into a shift of their own, throw it off. Clean rows alone do not tell: a spam filter that lost nothing
 //     on them lost ten points on the mails of the next months.
 
-import type { Calibration } from "./calibration.js";
+import { AdaptedView, emptyAdaptation, foldRow, sourceParameters } from "./adaptation.js";
 import { type Random, seededRandom } from "./clock.js";
-import {
-  chooseSlot,
-  foldMoments,
-  type MomentRow,
-  normalisation,
-  sourceMoments,
-  sourceNormalisation,
-} from "./moments.js";
-import type { AdaptableSession } from "./onnx-session.js";
-import { argmax } from "./softmax.js";
+import { chooseSlot } from "./domains.js";
+import { look, lookSetup } from "./looking.js";
+import type { Model } from "./manifest.js";
+import type { AdaptableSession } from "./pass.js";
+import { requestChance } from "./request-chance.js";
+import { argmax, at } from "./softmax.js";
 
-/** The ring that the row at `index` goes into; in serving `chooseSlot`. */
-export type SlotChoice = (row: MomentRow, index: number, random: Random) => number;
-
-/**
- * The adapting model's answers, as class numbers. Each of `inputs` is one row, of the graph's shape. Deterministic for a
- * seed. Only an evaluation that asks what wrong slots cost gives a choice of its own.
- */
+/** The adapting model's answers, as class numbers. Each of `inputs` is one row, of the graph's shape. Deterministic for a seed. */
 export async function* answersInOrder(
   session: AdaptableSession,
-  calibration: Calibration,
+  subject: Subject,
   inputs: Iterable<Float32Array>,
   seed: number,
-  slotOf: SlotChoice = (row, _index, random) => chooseSlot(calibration, row, random),
 ): AsyncGenerator<number> {
-  const moments = sourceMoments(calibration);
-  const random = seededRandom(seed);
-  const { head } = calibration;
-  let index = 0;
+  const adaptation = emptyAdaptation(subject);
+  const view = new AdaptedView(subject, adaptation);
+  const setup = lookSetup(subject);
+  let seen = seed;
+  const { head, classes } = subject.calibration;
   for (const input of inputs) {
-    const own = await session.run(input, 1, { ...normalisation(moments, calibration), head });
-    yield argmax(own.logits);
-    const row = { logits: own.logits, moments: own.moments, density: own.density[0] ?? 0 };
-    foldMoments(moments, slotOf(row, index, random), own.moments);
-    index += 1;
+    const { logits, plain, moments, density, looks } = await look(
+      session,
+      setup,
+      input,
+      1,
+      { ...view.adapted, head },
+      Uint32Array.of(++seen),
+    );
+    yield argmax(logits);
+    const own = at(density, 0);
+    const { slot } = chooseSlot(subject.calibration, { logits: plain, density: own }, requestChance(seen, "slot"));
+    const looked = Array.from(looks.kinds, (kind, i) => ({
+      kind,
+      density: at(looks.densities, i),
+      answer: looks.answers.subarray(i * classes, (i + 1) * classes),
+    }));
+    const folded = foldRow(adaptation, subject, { cold: false, moments, slot, density: own, looks: looked });
+    if (folded !== undefined) view.moved(folded.domain);
   }
 }
+
+type Subject = Pick<Model, "manifest" | "calibration">;
 
 export interface Rehearsal {
   /** Of each stream. */
@@ -85,16 +90,12 @@ const damages: readonly Damage[] = [
 ];
 
 /** What following the input costs where nothing drifts, and what it brings where something does. */
-export async function rehearse(
-  session: AdaptableSession,
-  calibration: Calibration,
-  stock: CleanStock,
-): Promise<Rehearsal> {
-  const orders = ordersOf(stock.labels, calibration.classes);
+export async function rehearse(session: AdaptableSession, subject: Subject, stock: CleanStock): Promise<Rehearsal> {
+  const orders = ordersOf(stock.labels, subject.calibration.classes);
   const deviation = deviationOf(stock.values);
   const gains = async (damage: Damage): Promise<readonly number[]> => {
     const found: number[] = [];
-    for (const rows of orders) found.push(await gainOn(session, calibration, stock, rows, damage, deviation));
+    for (const rows of orders) found.push(await gainOn(session, subject, stock, rows, damage, deviation));
     return found;
   };
   const clean = await gains(untouched);
@@ -110,7 +111,7 @@ export async function rehearse(
 /** Accuracy of the adapting model less that of the source, on one stream. */
 async function gainOn(
   session: AdaptableSession,
-  calibration: Calibration,
+  subject: Subject,
   { labels, values }: CleanStock,
   rows: readonly number[],
   damage: Damage,
@@ -119,10 +120,10 @@ async function gainOn(
   const size = values.length / labels.length;
   const random = seededRandom(rows.length);
   const inputs = rows.map((row) => damage(values.slice(row * size, (row + 1) * size), random, deviation));
-  const source = await sourceAnswers(session, calibration, inputs);
+  const source = await sourceAnswers(session, subject, inputs);
   let gained = 0;
   let i = 0;
-  for await (const adapting of answersInOrder(session, calibration, inputs, rows.length)) {
+  for await (const adapting of answersInOrder(session, subject, inputs, rows.length)) {
     const label = labels[rows[i] ?? 0];
     gained += Number(adapting === label) - Number(source[i] === label);
     i += 1;
@@ -132,11 +133,11 @@ async function gainOn(
 
 async function sourceAnswers(
   session: AdaptableSession,
-  calibration: Calibration,
+  subject: Subject,
   inputs: readonly Float32Array[],
 ): Promise<readonly number[]> {
-  const { head, classes } = calibration;
-  const parameters = { ...sourceNormalisation(calibration), head };
+  const { classes } = subject.calibration;
+  const parameters = sourceParameters(subject);
   const answers: number[] = [];
   for (let start = 0; start < inputs.length; start += rowsPerRun) {
     const run = inputs.slice(start, start + rowsPerRun);

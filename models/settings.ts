@@ -25,7 +25,16 @@ export interface LearningSettings {
   /** Half-life-like scale of recency in votes: weight exp(-age / recencyMs). */
   readonly recencyMs: number;
   /** Switches of the stages of adaptation. */
-  readonly stages: { readonly moments: boolean; readonly head: boolean };
+  readonly stages: {
+    /** A: normalisation follows each domain's moments. */
+    readonly moments: boolean;
+    /** B: more looks where one is not enough; only for models with views. */
+    readonly views: boolean;
+    /** C: guarded steps of the head. */
+    readonly head: boolean;
+    /** D: the source model answers where it does better. */
+    readonly floor: boolean;
+  };
   /** Experiences drawn from the replay for one step. */
   readonly stepBatch: number;
   readonly replayPerClass: number;
@@ -64,7 +73,7 @@ export const defaults: LearningSettings = {
   strategy: "ensemble",
   labelled: { neighbours: 5, weight: 2, sharpness: 20 },
   recencyMs: 24 * 60 * 60 * 1000,
-  stages: { moments: true, head: true },
+  stages: { moments: true, views: true, head: true, floor: true },
   stepBatch: 32,
   replayPerClass: 12,
   learningRate: { min: 1e-4, max: 3e-3 },

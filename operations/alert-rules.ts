@@ -77,6 +77,14 @@ export const rules: readonly Rule[] = [
   },
   // Learning drifts away from the source: not one step, but for as long as the model's settings say (kl-watch.ts).
   { name: "kl_high", severity: "warning", firesOn: "kl_high", endsOn: ["kl_normal"], quietAfterMs: 5 * minuteMs },
+  // Adaptation did worse than the source on this kind of input: the source answers until it does not any more (models/standing.ts).
+  {
+    name: "source_answers",
+    severity: "warning",
+    firesOn: "domain_to_source",
+    endsOn: ["domain_adapted"],
+    quietAfterMs: 5 * minuteMs,
+  },
   {
     name: "unauthorised",
     severity: "warning",

@@ -8,9 +8,9 @@
 
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "../transport/bus.js";
+import { type DeadLetterMark, type DeadLetterRecord, decodeDeadLetter } from "../transport/dead-letter-records.js";
 import type { Unavailable } from "../transport/jetstream.js";
 import { openLog } from "../transport/log.js";
-import { type DeadLetterMark, type DeadLetterRecord, decodeDeadLetter } from "../transport/records.js";
 import type { Subjects } from "../transport/subjects.js";
 
 export interface BookEntry {

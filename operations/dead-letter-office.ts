@@ -7,8 +7,8 @@
 // F2. A letter that could not be stored in time, or found too many waiting, is reported as an event; what it spoke of was refused by name.
 
 import type { Clock } from "../models/clock.js";
+import type { DeadLetterRecord } from "../transport/dead-letter-records.js";
 import type { DeadLetters } from "../transport/dead-letters.js";
-import type { DeadLetterRecord } from "../transport/records.js";
 import type { Telemetry } from "./telemetry.js";
 
 export interface OfficeSettings {

@@ -7,6 +7,7 @@
 // R3. What the chain of commits says was skipped is skipped here too. The newest commit names it, so that the chain itself may be short.
 // R4. With `until`, the newest commit at or before it is compared, and the fold goes on from there to the position that was asked for.
 
+import { tallyOf } from "../models/adaptation.js";
 import type { Clock } from "../models/clock.js";
 import { type GuardrailValues, guarded } from "../models/guard-limits.js";
 import { type Learner, openLearner } from "../models/learner.js";
@@ -44,6 +45,8 @@ export interface Replayed {
   readonly equal: boolean;
   /** Where the fold began: 0 = the source, else the update sequence of the oldest kept snapshot. */
   readonly from: number;
+  /** Times that the source model took over a domain of inputs, up to there. */
+  readonly returnsToSource: number;
   /** Update sequence of the commit that was compared. */
   readonly comparedAt: number;
   /** The parameters at the position asked for; equal to what was compared when a commit stands there. */
@@ -102,6 +105,7 @@ async function compare(request: ReplayRequest, { log, model, learner, last, comm
     committedChecksum,
     equal: folded === committedChecksum,
     from,
+    returnsToSource: tallyOf(policy.adaptation).toSource,
     comparedAt,
     at: { updateSeq: policy.updateSeq, version: policy.version, checksum: checksum(policy) },
   };
@@ -137,6 +141,7 @@ function nothingCommitted(model: Model): Replayed {
     committedChecksum: source,
     equal: true,
     from: 0,
+    returnsToSource: 0,
     comparedAt: 0,
     at: { updateSeq: 0, version: 0, checksum: source },
   };

@@ -73,7 +73,7 @@ const recomputed = [
   "the vote with the memory, and the gate",
 ];
 const keptAsRecorded = [
-  "embeddings, those of the recorded normalisation: a change of stages.moments shows in no answer",
+  "embeddings and looks, as they were taken: a change of stages.moments, views or floor shows in no answer",
   "what neighbours answered, their confidence and priority",
   "which answers became updates: gate and coldStart are counted, not learned from anew",
 ];

@@ -18,7 +18,11 @@ export interface DigitPool {
 }
 
 export async function loadDigitPool(): Promise<DigitPool> {
-  const digits = await readDigits("test");
+  return poolOf(await readDigits("test"));
+}
+
+/** Any set of ten classes. */
+export function poolOf(digits: DigitSet): DigitPool {
   const byClass = Array.from({ length: 10 }, (_, label) =>
     Uint32Array.from([...digits.labels.keys()].filter((index) => digits.labels[index] === label)),
   );

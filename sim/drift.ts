@@ -1,7 +1,7 @@
 // Ten ways in which pictures drift away from what a model was trained on, each in five severities.
 //
-// Owns: the drifts; pure functions on one picture [28, 28] of ink 0..1, chance as an argument.
-// Does not own: which drift comes when (sim/stream.ts).
+// Owns: the drifts; pure functions on one picture [28, 28] of ink 0..1, chance as an argument; the sampling of pictures.
+// Does not own: which drift comes when (sim/stream.ts), the drifts held back from tuning (sim/unseen-drifts.ts).
 //
 // The levels are set by the source model alone, so that severities 1 to 5 leave it roughly 0.9, 0.75, 0.57, 0.4 and 0.25
 // of its answers, whatever adaptation makes of them. Geometric drifts sample the picture bilinearly from where each pixel
@@ -14,7 +14,7 @@ export type Severity = 1 | 2 | 3 | 4 | 5;
 type Levels = readonly [number, number, number, number, number];
 type Apply = (picture: Float32Array, level: number, random: Random) => Float32Array;
 
-interface Drift {
+export interface Drift {
   readonly levels: Levels;
   readonly apply: Apply;
 }
@@ -63,8 +63,17 @@ export const driftNames: readonly DriftName[] = [
 
 /** A new picture [784], ink 0..1; the one given is not changed. */
 export function drift(name: DriftName, severity: Severity, picture: Float32Array, random: Random): Float32Array {
+  return drifted(drifts[name], severity, picture, random);
+}
+
+/** What `drift` does, for any drift: a new picture [784], ink 0..1. Throws a RangeError for a picture of another size. */
+export function drifted(
+  { levels, apply }: Drift,
+  severity: Severity,
+  picture: Float32Array,
+  random: Random,
+): Float32Array {
   if (picture.length !== pictureSize) throw new RangeError(`a picture of ${picture.length} values`);
-  const { levels, apply }: Drift = drifts[name];
   const level = (levels[severity - 1] ?? 0) * (1 + jitter * (2 * random() - 1));
   return apply(picture, level, random).map((ink) => Math.min(1, Math.max(0, ink)));
 }
@@ -131,7 +140,10 @@ function stripe(picture: Float32Array, ink: number): Float32Array {
 }
 
 /** `origin` tells, relative to the centre, where the ink at (x, y) comes from. */
-function resample(picture: Float32Array, origin: (x: number, y: number) => readonly [number, number]): Float32Array {
+export function resample(
+  picture: Float32Array,
+  origin: (x: number, y: number) => readonly [number, number],
+): Float32Array {
   return perPixel((column, row) => {
     const [fromX, fromY] = origin(column - centre, row - centre);
     const [x, y] = [fromX + centre, fromY + centre];
@@ -143,11 +155,12 @@ function resample(picture: Float32Array, origin: (x: number, y: number) => reado
   });
 }
 
-function perPixel(inkOf: (x: number, y: number) => number): Float32Array {
+export function perPixel(inkOf: (x: number, y: number) => number): Float32Array {
   return Float32Array.from({ length: pictureSize }, (_, i) => inkOf(i % side, Math.floor(i / side)));
 }
 
-function inkAt(picture: Float32Array, x: number, y: number): number {
+/** No ink outside the picture. */
+export function inkAt(picture: Float32Array, x: number, y: number): number {
   if (x < 0 || x >= side || y < 0 || y >= side) return 0;
   return picture[y * side + x] ?? 0;
 }

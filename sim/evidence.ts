@@ -53,8 +53,8 @@ export async function gatherEvidence(
         enqueued: update.messages,
         applied: commit?.counters.applied ?? 0,
         refused: nonZero(commit?.counters.refused ?? {}),
-        // No way back exists yet, so none was taken (operations/terminal/report.ts).
-        rolledBack: 0,
+        // The way back is the source model, where it does better (models/standing.ts).
+        rolledBack: replay.returnsToSource,
       },
       modelVersion: commit?.version ?? 0,
       log: {

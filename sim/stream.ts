@@ -1,11 +1,13 @@
 // Endless streams of labelled digits that drift: what the demo, the evaluations and the stability test send.
 //
-// Owns: the order of drifts and of classes, all from one seed. Does not own: the drifts themselves (sim/drift.ts).
+// Owns: the order of drifts and of classes, all from one seed. Does not own: the drifts themselves (sim/drift.ts,
+// sim/unseen-drifts.ts).
 //
 // T1. Equal options give equal streams, picture for picture.
 import { type Random, seededRandom } from "../models/clock.js";
 import { type Digit, type DigitPool, drawDigit, drawDigitOf } from "./digits.js";
 import { type DriftName, drift, driftNames, type Severity, standardNormal } from "./drift.js";
+import { type UnseenDriftName, unseenDrift, unseenDriftNames } from "./unseen-drifts.js";
 
 /**
  * iid          ten drifts one after the other, classes mixed evenly
@@ -14,10 +16,18 @@ import { type DriftName, drift, driftNames, type Severity, standardNormal } from
  * recur        three drifts that keep coming back, a clean stretch of a third of a segment after each round of the three
  * clean        no drift, classes mixed evenly
  * cleanBursts  no drift, classes in bursts
+ * unseen       as iid, with ten drifts that no setting was chosen on
+ * unseenBursts as noniid, with the same
  */
-export type Variant = "iid" | "noniid" | "mixed" | "recur" | "clean" | "cleanBursts";
+export type Variant = "iid" | "noniid" | "mixed" | "recur" | "clean" | "cleanBursts" | "unseen" | "unseenBursts";
 
+/** Those that settings may be chosen on, and that are taken where nobody names any. */
 export const variants: readonly Variant[] = ["iid", "noniid", "mixed", "recur", "clean", "cleanBursts"];
+
+/** Those that only judge what was chosen elsewhere: taken by name. */
+export const unseenVariants: readonly Variant[] = ["unseen", "unseenBursts"];
+
+export type AnyDriftName = DriftName | UnseenDriftName;
 
 export interface StreamOptions {
   readonly pool: DigitPool;
@@ -32,7 +42,7 @@ export interface Sample {
   readonly picture: Float32Array;
   /** The truth, for whoever scores; it never enters the cluster. */
   readonly label: number;
-  readonly drift: DriftName | "none";
+  readonly drift: AnyDriftName | "none";
   /** 0 for no drift. */
   readonly severity: Severity | 0;
   /** 0 for the first. */
@@ -40,7 +50,7 @@ export interface Sample {
 }
 
 interface Segment {
-  readonly drift: DriftName | "none";
+  readonly drift: AnyDriftName | "none";
   readonly severity: Severity | 0;
   readonly requests: number;
 }
@@ -61,10 +71,20 @@ export function* driftingStream(options: StreamOptions): Generator<Sample, never
     const { drift: name, severity, requests } = segments.next().value;
     for (let i = 0; i < requests; i++, index++) {
       const { picture, label } = digits.next().value;
-      const drifted = name === "none" || severity === 0 ? picture : drift(name, severity, picture, random);
+      const drifted = name === "none" || severity === 0 ? picture : driftedBy(name, severity, picture, random);
       yield { picture: drifted, label, drift: name, severity, index };
     }
   }
+}
+
+const unseenNames: ReadonlySet<AnyDriftName> = new Set(unseenDriftNames);
+
+function isUnseen(name: AnyDriftName): name is UnseenDriftName {
+  return unseenNames.has(name);
+}
+
+function driftedBy(name: AnyDriftName, severity: Severity, picture: Float32Array, random: Random): Float32Array {
+  return isUnseen(name) ? unseenDrift(name, severity, picture, random) : drift(name, severity, picture, random);
 }
 
 function* segmentsOf(
@@ -97,6 +117,11 @@ function* segmentsOf(
         for (const name of shuffled(driftNames, random))
           yield { drift: name, severity: severity(), requests: requests() };
         break;
+      case "unseen":
+      case "unseenBursts":
+        for (const name of shuffled(unseenDriftNames, random))
+          yield { drift: name, severity: severity(), requests: requests() };
+        break;
       default:
         variant satisfies never;
     }
@@ -104,7 +129,7 @@ function* segmentsOf(
 }
 
 function* digitsOf(variant: Variant, pool: DigitPool, random: Random): Generator<Digit, never, undefined> {
-  const bursts = variant === "noniid" || variant === "cleanBursts";
+  const bursts = variant === "noniid" || variant === "cleanBursts" || variant === "unseenBursts";
   for (;;) {
     if (!bursts) {
       yield drawDigit(pool, random);

@@ -9,9 +9,9 @@
 
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "./bus.js";
+import { type DeadLetterMark, type DeadLetterRecord, encodeDeadLetter } from "./dead-letter-records.js";
 import { ensureStream, type StoredOutcome, storedMessage, type Unavailable } from "./jetstream.js";
 import { type AppendOutcome, openLog } from "./log.js";
-import { type DeadLetterMark, type DeadLetterRecord, encodeDeadLetter } from "./records.js";
 import { bookLimits, dayMs, nanosPerMs } from "./streams.js";
 import type { Subjects } from "./subjects.js";
 

@@ -4,15 +4,15 @@
 //
 // R1. Decoding checks that all columns have the same number of rows; a record that passes can be folded without further checks.
 // R2. Fields we do not know are ignored, so that an older node can follow a newer one.
-// R3. Moments are four fifths of a record and are held as halves. Whoever writes a record has rounded them before (models/half.ts), so
+// R3. Moments are four fifths of a record and are held as halves, and so are densities and looks. Whoever writes a record has rounded them before (models/half.ts), so
 //     that what it folds itself and what the others read are the same bits.
 
 import {
   type ExperienceBatch,
   type ExperienceRecord,
   type LateWord,
+  type LooksSeen,
   type Mark,
-  type Position,
   type Restore,
   rowsOf,
   type UpdateEntry,
@@ -100,6 +100,7 @@ export function decodeExperience(bytes: Uint8Array): Parsed<ExperienceRecord> {
 
 function encodeBatch(batch: ExperienceBatch): Uint8Array {
   const rows = rowsOf(batch);
+  const { looks } = batch;
   const wide = <D extends Dtype>(dt: D, data: ArrayOf[D]) => ({
     dt,
     sh: [rows, rows === 0 ? 0 : data.length / rows],
@@ -123,6 +124,15 @@ function encodeBatch(batch: ExperienceBatch): Uint8Array {
     confidences: { dt: "<f4", sh: [rows], data: batch.confidences },
     priorities: { dt: "<f4", sh: [rows], data: batch.priorities },
     slots: { dt: "|u1", sh: [rows], data: batch.slots },
+    densities: { dt: "<f2", sh: [rows], data: halvesOf(batch.densities) },
+    lookRows: { dt: "<u2", sh: [looks.rows.length], data: looks.rows },
+    lookKinds: { dt: "|u1", sh: [looks.rows.length], data: looks.kinds },
+    lookDensities: { dt: "<f2", sh: [looks.rows.length], data: halvesOf(looks.densities) },
+    lookAnswers: {
+      dt: "<f2",
+      sh: [looks.rows.length, looks.rows.length === 0 ? 0 : looks.answers.length / looks.rows.length],
+      data: halvesOf(looks.answers),
+    },
     embeddings: wide("<f4", batch.embeddings),
     logits: wide("<f4", batch.logits),
     moments: wide("<f2", halvesOf(batch.moments)),
@@ -149,9 +159,24 @@ function batchIn(fields: Fields): ExperienceBatch {
     confidences: column(fields, "confidences", "<f4", [rows]),
     priorities: column(fields, "priorities", "<f4", [rows]),
     slots: column(fields, "slots", "|u1", [rows]),
+    densities: numbersOf(column(fields, "densities", "<f2", [rows])),
+    looks: looksIn(fields, rows),
     embeddings: column(fields, "embeddings", "<f4", [rows, -1]),
     logits: column(fields, "logits", "<f4", [rows, -1]),
     moments: numbersOf(column(fields, "moments", "<f2", [rows, -1])),
+  };
+}
+
+/** Rows rise and are among the record's, so that a fold finds those of one row side by side. */
+function looksIn(fields: Fields, records: number): LooksSeen {
+  const rows = column(fields, "lookRows", "<u2", [-1]);
+  const sorted = rows.every((row, i) => row < records && row >= (rows[i - 1] ?? 0));
+  if (!sorted) throw wrong("lookRows", "must rise and name rows of the record");
+  return {
+    rows,
+    kinds: column(fields, "lookKinds", "|u1", [rows.length]),
+    densities: numbersOf(column(fields, "lookDensities", "<f2", [rows.length])),
+    answers: numbersOf(column(fields, "lookAnswers", "<f2", [rows.length, -1])),
   };
 }
 
@@ -291,105 +316,4 @@ function skippedIn(fields: Fields, field: string): Skipped {
 
 function countsIn(fields: Fields, prefix: string): Readonly<Record<string, number>> {
   return Object.fromEntries(Object.keys(fields).map((reason) => [reason, whole(0)(fields, `${prefix}${reason}`)]));
-}
-
-/** What a job was, so that it can be run again. */
-export type DeadPayload =
-  /** The request's own bytes. */
-  | { readonly kind: "request"; readonly bytes: Uint8Array }
-  /** A request too large to be kept. */
-  | { readonly kind: "omitted"; readonly byteLength: number }
-  /** The task at this sequence of the update stream. */
-  | { readonly kind: "update"; readonly seq: number; readonly of: Position };
-
-/**
- * A job that was given up. `exhausted`: every try crashed its actor. `condemned`: every try ended its process. `skipped`: an update that
- * the fold passes by.
- */
-export const deadStates = ["exhausted", "condemned", "skipped"] as const;
-export type DeadState = (typeof deadStates)[number];
-
-export interface DeadLetterRecord {
-  readonly kind: "letter";
-  readonly jobId: string;
-  readonly model: string;
-  /** Where it died: inference, buffer, voter, update. */
-  readonly phase: string;
-  readonly state: DeadState;
-  readonly cause: string;
-  readonly attempts: number;
-  readonly traceId: string;
-  readonly node: string;
-  readonly atMs: number;
-  readonly payload: DeadPayload;
-}
-
-/** What an operator did about the letter at sequence `of`. */
-export interface DeadLetterMark {
-  readonly kind: "mark";
-  readonly of: number;
-  readonly model: string;
-  readonly jobId: string;
-  readonly what: "requeued" | "resolved";
-  readonly note: string | undefined;
-  readonly atMs: number;
-}
-
-const causeMax = 4_096;
-
-export function encodeDeadLetter(record: DeadLetterRecord | DeadLetterMark): Uint8Array {
-  if (record.kind === "mark") return encodeMessage({ v: 1, ...record });
-  const { payload, cause, ...head } = record;
-  const said = cause === "" ? "unknown" : cause.slice(0, causeMax);
-  switch (payload.kind) {
-    case "request": {
-      const bytes = { dt: "|u1", sh: [payload.bytes.length], data: payload.bytes } as const;
-      return encodeMessage({ v: 1, ...head, cause: said, payload: { kind: payload.kind } }, { request: bytes });
-    }
-    case "omitted":
-      return encodeMessage({ v: 1, ...head, cause: said, payload: { ...payload } });
-    case "update":
-      return encodeMessage({ v: 1, ...head, cause: said, payload: { ...payload, of: plainPosition(payload.of) } });
-    default:
-      return payload satisfies never;
-  }
-}
-
-export function decodeDeadLetter(bytes: Uint8Array): Parsed<DeadLetterRecord | DeadLetterMark> {
-  return parse(bytes, (fields) =>
-    oneOf("letter", "mark")(fields, "kind") === "mark" ? deadMarkIn(fields) : letterIn(fields),
-  );
-}
-
-function deadMarkIn(fields: Fields): DeadLetterMark {
-  return {
-    kind: "mark",
-    of: whole(1)(fields, "of"),
-    model: name(fields, "model"),
-    jobId: text(128)(fields, "jobId"),
-    what: oneOf("requeued", "resolved")(fields, "what"),
-    note: optional(fields, "note", text(1_024)),
-    atMs: atMs(fields, "atMs"),
-  };
-}
-
-function letterIn(fields: Fields): DeadLetterRecord {
-  return {
-    kind: "letter",
-    jobId: text(128)(fields, "jobId"),
-    model: name(fields, "model"),
-    phase: name(fields, "phase"),
-    state: oneOf(...deadStates)(fields, "state"),
-    cause: text(causeMax)(fields, "cause"),
-    attempts: whole(0)(fields, "attempts"),
-    traceId: text(64)(fields, "traceId"),
-    node: name(fields, "node"),
-    atMs: atMs(fields, "atMs"),
-    payload: inside(fields, "payload", (inner, prefix): DeadPayload => {
-      const kind = oneOf("request", "omitted", "update")(inner, `${prefix}kind`);
-      if (kind === "request") return { kind, bytes: column(fields, "request", "|u1", [-1]) };
-      if (kind === "omitted") return { kind, byteLength: whole(0)(inner, `${prefix}byteLength`) };
-      return { kind, seq: whole(0)(inner, `${prefix}seq`), of: positionIn(inner, `${prefix}of`) };
-    }),
-  };
 }

@@ -86,8 +86,19 @@ export interface Neighbour {
 }
 
 export interface Explanation {
-  /** The model's own view: softmax per class. */
+  /** The model's own answer to the request as it came: softmax per class. */
   readonly own: readonly number[];
+  /** Its answer with all looks, before the neighbours vote; the same where one look was enough. */
+  readonly model: readonly number[];
+  /** The domain whose normalisation answered, null for an input of no known domain. */
+  readonly domain: number | null;
+  /** Every look at the request, where one was not enough; weights of those that voted sum to 1. */
+  readonly looks: readonly {
+    readonly view: string;
+    readonly density: number;
+    readonly label: string;
+    readonly weight: number;
+  }[];
   readonly neighbours: readonly Neighbour[];
   /** The vote's total per class; the answer is its largest. */
   readonly weights: readonly number[];
@@ -288,9 +299,22 @@ function explanationIn(fields: Fields, field: string): Explanation {
   const numbers = list(number(-Number.MAX_VALUE, Number.MAX_VALUE));
   return inside(fields, field, (inner, prefix) => ({
     own: numbers(inner, `${prefix}own`),
+    model: numbers(inner, `${prefix}model`),
+    domain: optional(inner, `${prefix}domain`, whole(0)) ?? null,
+    looks: list(lookIn)(inner, `${prefix}looks`),
     neighbours: list(neighbourIn)(inner, `${prefix}neighbours`),
     weights: numbers(inner, `${prefix}weights`),
   }));
+}
+
+function lookIn(fields: Fields, field: string): Explanation["looks"][number] {
+  const inner = map(fields, field);
+  return {
+    view: text(64)(inner, `${field}.view`),
+    density: number(-1.001, 1.001)(inner, `${field}.density`),
+    label: text(64)(inner, `${field}.label`),
+    weight: number(0, 1.001)(inner, `${field}.weight`),
+  };
 }
 
 function neighbourIn(fields: Fields, field: string): Neighbour {
@@ -306,6 +330,9 @@ function neighbourIn(fields: Fields, field: string): Neighbour {
 function plainExplanation(explain: Explanation): PlainMap {
   return {
     own: explain.own,
+    model: explain.model,
+    domain: explain.domain,
+    looks: explain.looks.map((look) => ({ ...look })),
     neighbours: explain.neighbours.map(({ id: of, similarity, label, weight }) => ({
       id: of,
       similarity,

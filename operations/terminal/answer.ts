@@ -33,7 +33,8 @@ export function renderAnswer(reply: InferenceReply, width: number, colours: Colo
 
 function explanation(explain: Explanation, width: number, colours: Colours): string[] {
   const right = (title: string) => ({ title, align: "right" as const });
-  if (explain.neighbours.length === 0) return ["", colours.quiet("  no neighbours in memory yet")];
+  const looks = lookTable(explain, width, colours);
+  if (explain.neighbours.length === 0) return [...looks, "", colours.quiet("  no neighbours in memory yet")];
   const rows = explain.neighbours.map((neighbour) => [
     { text: `  ${printable(neighbour.label)}` },
     { text: neighbour.similarity.toFixed(3) },
@@ -41,6 +42,7 @@ function explanation(explain: Explanation, width: number, colours: Colours): str
     { text: printable(neighbour.id), paint: colours.quiet },
   ]);
   return [
+    ...looks,
     "",
     ...renderTable(
       [{ title: "  neighbour" }, right("similarity"), right("weight"), { title: "id" }],
@@ -128,4 +130,19 @@ function whereabouts({ from, comparedAt, at }: Replayed, colours: Colours): stri
           ["there", `version ${at.version}, ${printable(at.checksum)}`],
         ] as const);
   return fields([...began, ...between], colours);
+}
+
+/** Nothing where one look was enough. */
+function lookTable({ looks, domain }: Explanation, width: number, colours: Colours): string[] {
+  const right = (title: string) => ({ title, align: "right" as const });
+  const where = `  domain ${domain === null ? "none that is known" : domain === 0 ? "0, that of clean inputs" : domain}`;
+  if (looks.length === 0) return ["", colours.quiet(`${where}; one look`)];
+  const rows = looks.map((look) => [
+    { text: `  ${printable(look.view)}` },
+    { text: printable(look.label) },
+    { text: look.density.toFixed(3) },
+    { text: look.weight === 0 ? "no vote" : look.weight.toFixed(3) },
+  ]);
+  const columns = [{ title: "  look" }, { title: "answer" }, right("density"), right("weight")];
+  return ["", colours.quiet(where), ...renderTable(columns, rows, width, colours.quiet)];
 }

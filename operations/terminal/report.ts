@@ -18,7 +18,7 @@ export interface DemoReport {
     readonly enqueued: number;
     readonly applied: number;
     readonly refused: Readonly<Record<string, number>>;
-    /** Always 0 in this version: steps are refused before they count, and nothing takes an accepted one back. */
+    /** Times that the source model took over a domain of inputs because it did better there. */
     readonly rolledBack: number;
   };
   readonly modelVersion: number;

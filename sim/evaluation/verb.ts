@@ -97,7 +97,7 @@ function planOf(options: EvalOptions): Plan {
   const base = options.quick === true ? quick : full;
   const wanted = options.methods;
   const kinds = methods(options.microBatch).filter(
-    (kind) => wanted === undefined || wanted.includes("all") || kind === source || wanted.includes(kind.name),
+    (kind) => wanted === undefined || kind === source || wanted.includes(kind.name),
   );
   return {
     streams: options.streams ?? variants,

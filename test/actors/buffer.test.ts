@@ -3,10 +3,12 @@
 import type { Worker } from "node:worker_threads";
 import test from "ava";
 import type { BufferMessage } from "../../actors/messages.js";
+import { type Adaptation, AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
-import { foldMoments, normalisation, sourceMoments } from "../../models/moments.js";
-import { answersOf, channels, labelFor } from "../models/small-world.js";
+import { adaptationRow } from "../../models/logged-rows.js";
+import { foldExperience, sourcePolicy } from "../../models/policy.js";
+import { answersOf, besideSource, labelFor } from "../models/small-world.js";
 import { MemoryLog } from "./memory-log.js";
 import { type AnyRecord, rememberingNode } from "./remembering-node.js";
 import { Askers, batchOf, openAt, quietDesk, settle, smallModel } from "./small-node.js";
@@ -35,6 +37,14 @@ function recall(label: number, ids: readonly string[], cold = false, isRetry = f
   return { kind: "recall", batch: batchOf(answersOf(model, [label, label, label], random), requests, { cold }) };
 }
 
+/** What the rows of these records leave of an adaptation. */
+function adaptationOf(...records: readonly ExperienceBatch[]): Adaptation {
+  const adaptation = emptyAdaptation(model);
+  for (const record of records)
+    for (const index of record.ids.keys()) foldRow(adaptation, model, adaptationRow(record, index));
+  return adaptation;
+}
+
 /** Records of a log up to `lastSeq`, as if what comes later were still under way. */
 async function* following(log: MemoryLog<AnyRecord>, lastSeq: number, signal: AbortSignal, fromSeq = 1) {
   for await (const { seq, entry } of log.follow(fromSeq, signal)) if (seq <= lastSeq) yield { seq, record: entry };
@@ -59,7 +69,7 @@ test("(S0-6) ready means caught up: everything before is remembered, also when t
   await tree.stop();
 });
 
-test("(S0-6) a killed buffer comes back with the same memory and the same moments", async (t) => {
+test("(S0-6) a killed buffer comes back with the same memory and the same adaptation", async (t) => {
   const { tree, introduce } = await rememberingNode({ log: pastLog() });
   const before = await introduce();
   await tree.kill("buffer", "kill");
@@ -69,15 +79,12 @@ test("(S0-6) a killed buffer comes back with the same memory and the same moment
 
 test("a record is folded once, whether the log or the voter brings it first", async (t) => {
   const { tree, tell, introduce, inference } = await rememberingNode();
-  const [one, two] = [recordOf("a"), recordOf("b")];
+  const [one, two] = [recordOf("a"), besideSource(recordOf("b"))];
   for (const message of [fromVoter(1, one), fromLog(1, one), fromLog(2, two), fromVoter(2, two)]) tell(message);
-  const { experiences, normalisation: found } = await introduce();
+  const { experiences, adapted } = await introduce();
   t.is(experiences, 6);
-  const moments = sourceMoments(model.calibration);
-  for (const record of [one, two])
-    for (const [row, slot] of record.slots.entries())
-      foldMoments(moments, slot, record.moments.subarray(row * 2 * channels, (row + 1) * 2 * channels));
-  t.deepEqual(found, normalisation(moments, model.calibration));
+  t.deepEqual(adapted, new AdaptedView(model, adaptationOf(one, two)).adapted);
+  t.notDeepEqual(adapted, new AdaptedView(model, adaptationOf(one)).adapted);
   await inference.until(2);
   await settle();
   t.deepEqual(
@@ -109,29 +116,35 @@ test("a record that nobody can read is passed by, and what the voter appends beh
   await tree.stop();
 });
 
-test("a row that is not finite is left out of the moments, as the policy's fold leaves it out", async (t) => {
-  const { tree, tell, introduce } = await rememberingNode();
-  const broken = recordOf("a");
-  broken.moments[0] = Number.NaN;
-  tell(fromLog(1, broken));
-  const { normalisation: found } = await introduce();
-  t.true([...found.scale, ...found.shift].every(Number.isFinite));
-  await tree.stop();
+test("a row that is not finite is left out of the adaptation, as the policy's fold leaves it out", async (t) => {
+  for (const column of ["moments", "densities", "embeddings"] as const) {
+    const { tree, tell, introduce } = await rememberingNode();
+    const [broken, whole] = [recordOf("a"), recordOf("b")];
+    broken[column][0] = Number.NaN;
+    tell(fromLog(1, broken));
+    tell(fromLog(2, whole));
+    const { adapted, experiences } = await introduce();
+    t.is(experiences, 6, column);
+    t.true([...adapted.table, ...adapted.signatures, ...adapted.limits].every(Number.isFinite), column);
+    const policy = sourcePolicy(model);
+    foldExperience(policy, 1, broken, model);
+    foldExperience(policy, 2, whole, model);
+    t.deepEqual(adapted, new AdaptedView(model, policy.adaptation).adapted, column);
+    t.is(policy.counters.rowsSkipped, 1);
+    await tree.stop();
+  }
 });
 
-test("moments begin at the newest snapshot and take in only what it does not contain", async (t) => {
+test("adaptation begins at the newest snapshot and takes in only what it does not contain", async (t) => {
   const log = pastLog();
   const whole = await rememberingNode({ log });
   const expected = await whole.introduce();
   await whole.tree.stop();
-  const moments = sourceMoments(model.calibration);
   const [first] = log.entries;
   if (first?.kind !== "answers") return t.fail("the log begins with answers");
-  for (const [row, slot] of first.slots.entries())
-    foldMoments(moments, slot, first.moments.subarray(row * 2 * channels, (row + 1) * 2 * channels));
   const { tree, introduce } = await rememberingNode({
     log,
-    source: { moments: async () => ({ moments, experienceSeq: 1 }) },
+    source: { adaptation: async () => ({ adaptation: adaptationOf(first), experienceSeq: 1 }) },
   });
   t.deepEqual(await introduce(), expected);
   await tree.stop();
@@ -312,7 +325,7 @@ test("a log that does not answer does not keep a retry from being judged", async
   await tree.stop();
 });
 
-test("the row of a request that an earlier record answered enters neither memory nor moments", async (t) => {
+test("the row of a request that an earlier record answered enters neither memory nor adaptation", async (t) => {
   const record = recordOf("a");
   const { tree, tell, introduce, locate } = await rememberingNode();
   tell(fromLog(1, record));

@@ -4,9 +4,9 @@ import type { Worker } from "node:worker_threads";
 import test from "ava";
 import { type HeadSource, type InferenceDeps, inference } from "../../actors/inference.js";
 import type { BufferMessage, InferenceMessage, ServedHead } from "../../actors/messages.js";
+import { type Adapted, sourceAdapted } from "../../models/adaptation.js";
 import { pictureSize } from "../../models/digits/idx.js";
 import { loadModel, type Model } from "../../models/manifest.js";
-import { normalisation, sourceMoments } from "../../models/moments.js";
 import { openSession } from "../../models/onnx-session.js";
 import type { ActorTree } from "../../supervision/system.js";
 import { digitsFolder, firstDigits } from "../models/digits-model.js";
@@ -16,7 +16,7 @@ import { Askers, type Inbox, inbox, openAt, quietDesk, settle } from "./small-no
 const digits = await loadModel(digitsFolder);
 const { input } = await firstDigits(12);
 const pictures = Array.from({ length: 12 }, (_, row) => input.slice(row * pictureSize, (row + 1) * pictureSize));
-const sourceMean = normalisation(sourceMoments(digits.calibration), digits.calibration);
+const unadapted = sourceAdapted(digits);
 
 interface Scene {
   readonly tree: ActorTree;
@@ -32,15 +32,16 @@ interface Scene {
 interface Given {
   readonly coldStart?: number;
   readonly remembered?: number;
+  readonly adapted?: Adapted;
   readonly latest?: () => ServedHead & { readonly seq: number };
 }
 
-async function scene({ coldStart = 0, remembered = 0, latest }: Given = {}): Promise<Scene> {
+async function scene({ coldStart = 0, remembered = 0, adapted = unadapted, latest }: Given = {}): Promise<Scene> {
   const { manifest } = digits;
   const model: Model = { ...digits, manifest: { ...manifest, learning: { ...manifest.learning, coldStart } } };
   const [desk, askers] = [quietDesk(), new Askers()];
   const buffer = inbox<BufferMessage>((message) => {
-    if (message.kind === "introduce") message.reply.answer({ experiences: remembered, normalisation: sourceMean });
+    if (message.kind === "introduce") message.reply.answer({ experiences: remembered, adapted });
   });
   const following = new Set<(served: ServedHead) => void>();
   const heads: HeadSource = {
@@ -95,6 +96,13 @@ async function runs(buffer: Inbox<BufferMessage>, rows: number): Promise<Run[]> 
 }
 
 const idsOf = (run: Run | undefined): string[] => run?.requests.map(({ id }) => id) ?? [];
+/** Every input is of the first domain, and its channels all vanish. */
+const anythingElse: Adapted = {
+  ...unadapted,
+  limits: unadapted.limits.map((limit, domain) => (domain === 0 ? 1e9 : limit)),
+  table: new Float32Array(unadapted.table.length),
+};
+
 /** A head that answers `label` whatever it sees. */
 function headFor(label: number): Float32Array {
   const { classes, width } = digits.calibration;
@@ -143,9 +151,10 @@ test("(S0-6) with N experiences in the log the first request after a restart is 
   await tree.stop();
 });
 
-test("(S0-3) a cold run gives the same bits whatever head is served, and they are the source model's answer", async (t) => {
+test("(S0-3) a cold run gives the same bits whatever was adapted and whatever head is served, and they are the source model's answer", async (t) => {
   const { tree, buffer, ask } = await scene({
     coldStart: 12,
+    adapted: anythingElse,
     latest: () => ({ seq: 4, version: 9, head: headFor(1) }),
   });
   ask("a");
@@ -155,9 +164,9 @@ test("(S0-3) a cold run gives the same bits whatever head is served, and they ar
   t.is(run?.version, 0);
   const plain = await scene();
   plain.ask("a");
-  const [unadapted] = await runs(plain.buffer, 1);
+  const [unlearned] = await runs(plain.buffer, 1);
   await plain.tree.stop();
-  t.deepEqual(run?.embedded.logits, unadapted?.embedded.logits);
+  t.deepEqual(run?.embedded.logits, unlearned?.embedded.logits);
   const [ours, theirs] = [run?.embedded.logits ?? [], expected];
   t.is([...ours].indexOf(Math.max(...ours)), [...theirs].indexOf(Math.max(...theirs)));
   for (const [label, logit] of theirs.entries()) t.true(Math.abs(logit - (ours[label] ?? 0)) < 1e-4);
@@ -178,6 +187,46 @@ test("a committed head is used from the next run on, and the run says its versio
     [...Array.from({ length: 10 }, (_, label) => (label === 7 ? 10 : 0))],
   );
   t.like(tree.summary("inference"), { modelVersion: 5 });
+  await tree.stop();
+});
+
+test("what the memory adapted is used from the next run on", async (t) => {
+  const { tree, buffer, ask, tell } = await scene();
+  ask("a");
+  await runs(buffer, 1);
+  tell({ kind: "remembered", arrived: 1, experiences: 1, adapted: anythingElse });
+  ask("b");
+  const [before, after] = await runs(buffer, 2);
+  t.deepEqual([before?.embedded.domains[0], after?.embedded.domains[0]], [0, 1]);
+  t.true(before?.embedded.embeddings.some((value) => value !== 0));
+  t.true(after?.embedded.embeddings.every((value) => value === after.embedded.embeddings[0]));
+  await tree.stop();
+});
+
+test("which looks a request gets follows from its id: the same ones in another run, beside others", async (t) => {
+  // Every input is of a domain that is not home: the source is asked about some of them.
+  const away = { ...unadapted, limits: unadapted.limits.map((limit, domain) => (domain === 1 ? 1e9 : limit)) };
+  const { tree, buffer, tell, desk, askers } = await scene({ adapted: away });
+  const looked = (run: Run | undefined): string[] => {
+    const rows = new Set(run?.embedded.looks.rows);
+    return idsOf(run).filter((_, row) => rows.has(row));
+  };
+  const names = Array.from({ length: 60 }, (_, i) => `look-${i}`);
+  const tellAll = (ids: readonly string[], around: string): void => {
+    for (const id of ids)
+      tell({ kind: "request", request: openAt(desk, askers, id, { input: pictures[0] ?? new Float32Array(0) }) });
+    tell({ kind: "request", request: openAt(desk, askers, around, { input: pictures[1] ?? new Float32Array(0) }) });
+  };
+  tellAll(names, "first");
+  const once = (await runs(buffer, 61)).flatMap(looked);
+  for (const message of buffer.messages)
+    if (message.kind === "recall")
+      for (const request of message.batch.requests) desk.refuse(request, "deadline", "again");
+  tellAll([...names].reverse(), "second");
+  const all = (await runs(buffer, 122)).flatMap(looked);
+  const again = all.slice(once.length).filter((id) => id !== "second");
+  t.true(once.length > 0 && once.length < 60, `${once.length} of 60 were looked at by the source too`);
+  t.deepEqual(again.sort(), once.filter((id) => id !== "first").sort());
   await tree.stop();
 });
 

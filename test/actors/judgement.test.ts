@@ -2,10 +2,12 @@
 
 import test from "ava";
 import { answerOf, type Judgement, judge, pastAnswerOf, tasksOf } from "../../actors/judgement.js";
-import type { PastAnswer, VoterMessage } from "../../actors/messages.js";
+import type { EmbeddedBatch, PastAnswer, VoterMessage } from "../../actors/messages.js";
 import { seededRandom } from "../../models/clock.js";
+import { roundedToHalves } from "../../models/half.js";
 import type { Model } from "../../models/manifest.js";
 import type { Neighbours } from "../../models/memory.js";
+import { kindsOf } from "../../models/standing.js";
 import { ownVerdict } from "../../models/vote.js";
 import { type InferenceReply, parseInferenceReply } from "../../transport/wire.js";
 import { answersOf, classes } from "../models/small-world.js";
@@ -20,18 +22,43 @@ interface Given {
   readonly neighbours?: Neighbours;
   readonly past?: readonly (PastAnswer | undefined)[];
   readonly explain?: boolean;
+  readonly looks?: EmbeddedBatch["embedded"]["looks"];
 }
 
-function messageOf({ model = smallModel(), cold = false, neighbours, past, explain = false }: Given): VoterMessage {
+/** One look for each of these rows; its kind is its place, and its density and answer tell of it. */
+function lookedAt(rows: readonly number[]): EmbeddedBatch["embedded"]["looks"] {
+  return {
+    rows: Uint16Array.from(rows),
+    kinds: Uint8Array.from(rows.keys()),
+    densities: Float32Array.from(rows.keys(), (kind) => kind / 4),
+    answers: Float32Array.from([...rows.keys()].flatMap(answerOfKind)),
+    weights: new Float32Array(rows.length),
+  };
+}
+
+/** [classes] that a half holds. */
+function answerOfKind(kind: number): number[] {
+  return [kind / 8, 1 - kind / 8, 0];
+}
+
+function messageOf({
+  model = smallModel(),
+  cold = false,
+  neighbours,
+  past,
+  explain = false,
+  looks,
+}: Given): VoterMessage {
   const [desk, askers] = [quietDesk(), new Askers()];
   const requests = labels.map((label) => openAt(desk, askers, `id${label}`, { explain, deadlineMs: 600_000 }));
   const record = answersOf(model, labels, seededRandom(3), 0.8);
-  const batch = batchOf(record, requests, { cold, version: cold ? 0 : 3 });
+  const plain = batchOf(record, requests, { cold, version: cold ? 0 : 3 });
+  const batch = looks === undefined ? plain : { ...plain, embedded: { ...plain.embedded, looks } };
   return { kind: "judge", batch, neighbours, past: past ?? labels.map(() => undefined) };
 }
 
 function judged(given: Given = {}): Judgement {
-  const judgement = judge(given.model ?? smallModel(), messageOf(given), author, seededRandom(1));
+  const judgement = judge(given.model ?? smallModel(), messageOf(given), author);
   if (judgement === undefined) throw new Error("every row was repeated");
   return judgement;
 }
@@ -98,8 +125,7 @@ test("(S2-4) a verified neighbour moves the vote as computed by hand", (t) => {
 test("(S2-5) a confidence at the gate asks for no task, the next one below does", (t) => {
   const message = messageOf({});
   const confidence = judged().verdicts[0]?.confidence ?? 0;
-  const learnAt = (gate: number): number | undefined =>
-    judge(smallModel({ gate }), message, author, seededRandom(1))?.record.learn[0];
+  const learnAt = (gate: number): number | undefined => judge(smallModel({ gate }), message, author)?.record.learn[0];
   t.is(learnAt(confidence), 0);
   t.is(learnAt(confidence + Number.EPSILON), 1);
 });
@@ -151,7 +177,90 @@ test("rows that the log already answered are left out, in every column", (t) => 
     t.deepEqual([...record[column]], expected, column);
   }
   const nothing = messageOf({ past: [past, past, past] });
-  t.is(judge(smallModel(), nothing, author, seededRandom(1)), undefined);
+  t.is(judge(smallModel(), nothing, author), undefined);
+});
+
+test("looks at rows that the log already answered are left out, and the others keep theirs under their new numbers", (t) => {
+  const past = {
+    at: { seq: 2, index: 0 },
+    answer: 1,
+    confidence: 0.5,
+    cold: true,
+    version: 0,
+    traceId: "f".repeat(32),
+  };
+  // Two looks at the first row, one at the second, three at the last.
+  const looks = lookedAt([0, 0, 1, 2, 2, 2]);
+  t.deepEqual([...judged({ looks }).record.looks.rows], [0, 0, 1, 2, 2, 2]);
+  const keptOf = (answered: readonly (PastAnswer | undefined)[]) => judged({ looks, past: answered }).record.looks;
+  const withoutSecond = keptOf([undefined, past, undefined]);
+  t.deepEqual([...withoutSecond.rows], [0, 0, 1, 1, 1]);
+  t.deepEqual([...withoutSecond.kinds], [0, 1, 3, 4, 5]);
+  t.deepEqual([...withoutSecond.densities], [0, 0.25, 0.75, 1, 1.25]);
+  t.deepEqual(
+    [...withoutSecond.answers],
+    [0, 1, 3, 4, 5].flatMap((kind) => answerOfKind(kind)),
+  );
+  const onlyFirst = keptOf([undefined, past, past]);
+  t.deepEqual([...onlyFirst.rows], [0, 0]);
+  t.deepEqual([...onlyFirst.kinds], [0, 1]);
+  t.deepEqual(keptOf([past, undefined, past]).rows, Uint16Array.of(0));
+});
+
+test("what the log keeps of a look is what a half holds, so that this node folds what the others read", (t) => {
+  const third = 1 / 3;
+  const looks = { ...lookedAt([0]), densities: Float32Array.of(third), answers: Float32Array.of(third, third, third) };
+  const { record } = judged({ looks });
+  t.deepEqual(record.looks.densities, roundedToHalves(Float32Array.of(third)));
+  t.not(record.looks.densities[0], Math.fround(third));
+  t.deepEqual(record.looks.answers, roundedToHalves(Float32Array.of(third, third, third)));
+  const dense = messageOf({});
+  const { embedded } = dense.batch;
+  const odd = { ...embedded, density: new Float32Array(3).fill(third) };
+  const again = judge(smallModel(), { ...dense, batch: { ...dense.batch, embedded: odd } }, author);
+  t.deepEqual(again?.record.densities, roundedToHalves(odd.density));
+});
+
+test("a vote is judged by the plain look: what the other looks made of the answer changes neither slot nor reward's own answer", (t) => {
+  const message = messageOf({});
+  const { embedded } = message.batch;
+  // All looks together answer the first class, whatever the plain one said.
+  const logits = new Float32Array(embedded.logits.length).map((_, i) => (i % classes === 0 ? 9 : 0));
+  const sure = { ...embedded, density: new Float32Array(3).fill(1) };
+  const slotsOf = (given: typeof embedded) =>
+    judge(smallModel(), { ...message, batch: { ...message.batch, embedded: given } }, author)?.record;
+  const mixed = slotsOf({ ...sure, logits });
+  t.deepEqual([...(mixed?.answers ?? [])], [0, 0, 0]);
+  t.deepEqual(mixed?.logits, logits);
+  t.deepEqual(mixed?.slots, slotsOf(sure)?.slots);
+  t.deepEqual([...(mixed?.slots ?? [])], labels);
+});
+
+test("the slot's chance follows from the request's id: judged twice the record is the same, bit for bit, and a row's slot is its own in any company", (t) => {
+  const ids = Array.from({ length: 30 }, (_, i) => `request-${i}`);
+  // No row is dense enough to be trusted: every slot is chance.
+  const judgedAs = (order: readonly string[]) => {
+    const [desk, askers] = [quietDesk(), new Askers()];
+    const requests = order.map((id) => openAt(desk, askers, id));
+    const record = answersOf(
+      smallModel(),
+      order.map(() => 0),
+      seededRandom(3),
+    );
+    const batch = batchOf({ ...record, densities: new Float32Array(order.length).fill(0.5) }, requests);
+    const message: VoterMessage = { kind: "judge", batch, neighbours: undefined, past: order.map(() => undefined) };
+    const judgement = judge(smallModel(), message, author);
+    return new Map(judgement?.record.ids.map((id, row) => [id, judgement.record.slots[row]]));
+  };
+  const slots = judgedAs(ids);
+  t.deepEqual([...new Set(slots.values())].sort(), [0, 1, 2], "chance");
+  const turned = judgedAs([...ids].reverse());
+  for (const id of ids) t.is(turned.get(id), slots.get(id), id);
+  for (const id of ids) t.is(judgedAs([id]).get(id), slots.get(id), `${id} alone`);
+  const message = messageOf({ looks: lookedAt([0, 2]) });
+  const twice = [0, 1].map(() => judge(smallModel(), message, author)?.record);
+  t.truthy(twice[0]);
+  t.deepEqual(twice[0], twice[1]);
 });
 
 test("the reply says what the contract says, and nothing is explained that was not asked for", (t) => {
@@ -188,6 +297,35 @@ test("(S2-4) explained, the reply holds the model's softmax, the neighbours with
   t.deepEqual(explain?.weights, [...(judgement.verdicts[0]?.shares ?? [])]);
   t.true(Math.abs((explain?.own.reduce((sum, share) => sum + share, 0) ?? 0) - 1) < 1e-6);
   t.is(explain?.own.length, classes);
+});
+
+test("explained, the reply names the domain and every look with its weight, and says nothing of the plain look beside the source's", (t) => {
+  const model = smallModel();
+  const { source, beside } = kindsOf(0);
+  const message = messageOf({ explain: true });
+  const looks = {
+    rows: Uint16Array.of(1, 1, 2),
+    kinds: Uint8Array.of(source, beside, source),
+    densities: Float32Array.of(0.75, 0.5, 0.25),
+    answers: Float32Array.of(0, 0, 1, 0, 1, 0, 1, 0, 0),
+    weights: Float32Array.of(1, 0, 0),
+  };
+  const embedded = { ...message.batch.embedded, domains: Uint8Array.of(0, 1, 5), looks };
+  const judgement = judge(model, { ...message, batch: { ...message.batch, embedded } }, author);
+  if (judgement === undefined) return t.fail("every row was repeated");
+  const explained = labels.map((row) => replyTo(model, judgement, row).explain);
+  t.deepEqual(
+    explained.map((each) => each?.domain),
+    [null, 0, 4],
+  );
+  t.deepEqual(
+    explained.map((each) => each?.looks),
+    [
+      [],
+      [{ view: "source", density: 0.75, label: "c", weight: 1 }],
+      [{ view: "source", density: 0.25, label: "a", weight: 0 }],
+    ],
+  );
 });
 
 test("a repeated request gets the answer that the log holds, with the trace of the first", (t) => {

@@ -4,9 +4,9 @@ import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import type { Answerer, NewRequest } from "../../actors/desk.js";
 import { Desk, type OpenRequest } from "../../actors/desk.js";
 import type { EmbeddedBatch } from "../../actors/messages.js";
-import type { Embedded } from "../../models/engine.js";
-import type { ExperienceBatch } from "../../models/experience.js";
+import { type ExperienceBatch, noLooks } from "../../models/experience.js";
 import type { Model } from "../../models/manifest.js";
+import type { Embedded } from "../../models/pass.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { Counters, Telemetry } from "../../operations/telemetry.js";
 import type { ChildSpec } from "../../supervision/child-spec.js";
@@ -165,9 +165,11 @@ export function batchOf(
   requests: readonly OpenRequest[],
   given: Partial<EmbeddedBatch> = {},
 ): EmbeddedBatch {
-  const { embeddings, logits, moments } = record;
-  const density = new Float32Array(requests.length).fill(0.95);
-  const embedded: Embedded = { rows: requests.length, embeddings, logits, moments, density };
+  const { embeddings, logits, moments, densities: density } = record;
+  const rows = requests.length;
+  const looks = { ...noLooks, weights: new Float32Array() };
+  const plain = { embeddings, logits, moments, density, plain: logits };
+  const embedded: Embedded = { rows, ...plain, domains: new Uint8Array(rows), looks };
   return { batchId: "batch-1", requests, cold: false, version: 3, atMs: 1_000, embedded, ...given };
 }
 

@@ -4,7 +4,6 @@ import { seededRandom } from "../../models/clock.js";
 import { openSession } from "../../models/onnx-session.js";
 import { softmax } from "../../models/softmax.js";
 import { drawDigit, loadDigitPool } from "../../sim/digits.js";
-import { drift } from "../../sim/drift.js";
 import { driftingStream } from "../../sim/stream.js";
 import type { Tensor } from "../../transport/codec.js";
 import { model } from "./running.js";
@@ -49,13 +48,16 @@ export async function easyDigits(count: number): Promise<Picture[]> {
   );
 }
 
-/** Digits under heavy noise of which the source model makes nothing: far below the gate. */
+/** Two digits on top of each other, of which the source model makes nothing: far below the gate, and adaptation makes no more of them. */
 export async function hardDigits(count: number): Promise<Picture[]> {
   const random = seededRandom(99);
   return chosen(
     count,
-    (ink) => drift("noise", 5, ink, random),
-    ({ source }) => source.confidence < 0.35,
+    (ink) => {
+      const other = drawDigit(pool, random).picture;
+      return ink.map((value, i) => Math.max(value, other[i] ?? 0));
+    },
+    ({ source }) => source.confidence < 0.4,
   );
 }
 

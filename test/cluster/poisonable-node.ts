@@ -21,11 +21,11 @@ async function openPoisonable(...given: Parameters<typeof startEngine>): Promise
   return {
     died: engine.died,
     close: () => engine.close(),
-    run: async (input, rows, parameters) => {
+    run: async (input, rows, parameters, seeds) => {
       const poison = existsSync(cured) ? undefined : poisonOf(input, rows);
       if (poison === "abort") process.abort();
       if (poison === "throw") throw new Error("this picture is poison");
-      return engine.run(input, rows, parameters);
+      return engine.run(input, rows, parameters, seeds);
     },
   };
 }

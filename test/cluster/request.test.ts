@@ -227,7 +227,7 @@ test.serial(
     // The label comes to the memory by the log: one or two answers may precede it.
     for (let tries = 0; tries < 50 && !reply.explain?.neighbours.some(({ weight }) => weight > 0); tries += 1)
       reply = await ask(picture, { explain: true });
-    const { own, neighbours: asked, weights } = reply.explain ?? t.fail();
+    const { model: seen, neighbours: asked, weights } = reply.explain ?? t.fail();
     const voters = asked.filter(({ weight }) => weight > 0);
     t.deepEqual(
       voters.filter(({ id }) => !id.startsWith("anchor.")).map(({ label }) => label),
@@ -235,7 +235,7 @@ test.serial(
     );
     // Nearly: the normalisation has moved on since, and the embedding with it.
     t.true((voters[0]?.similarity ?? 0) > 0.9, `${voters[0]?.similarity}`);
-    const sums = own.map(
+    const sums = seen.map(
       (share, label) => share + voters.reduce((sum, voter) => sum + (voter.label === `${label}` ? voter.weight : 0), 0),
     );
     const total = 1 + voters.reduce((sum, { weight }) => sum + weight, 0);

@@ -205,7 +205,7 @@ test.serial(
     for (const line of [
       /gate +0.7 +0.9/,
       /steps applied/,
-      new RegExp(`answers that change +0 of ${rows}`),
+      new RegExp(`answers that change +0 of ${rows.toLocaleString("en")}`),
       /heads apart +0/,
       /as recorded: embeddings/,
     ])

@@ -1,10 +1,10 @@
 // Estimator, slot, vote, reward, gate, rate and priority on cases worked out on paper; the paper is in the comments.
 //
-// The plainer cases stand beside each function (moments.test.ts, vote.test.ts, reward.test.ts, gate.test.ts, rate.test.ts).
+// The plainer cases stand beside each function (domains.test.ts, vote.test.ts, reward.test.ts, gate.test.ts, rate.test.ts).
 import test, { type ExecutionContext } from "ava";
 import type { Calibration } from "../../models/calibration.js";
+import { chooseSlot, emptyDomains, foldMoments, momentDistance, normalisation } from "../../models/domains.js";
 import { gate, isCold } from "../../models/gate.js";
-import { chooseSlot, foldMoments, momentDistance, normalisation, sourceMoments } from "../../models/moments.js";
 import { priority } from "../../models/priority.js";
 import { learningRate } from "../../models/rate.js";
 import { reward } from "../../models/reward.js";
@@ -35,50 +35,44 @@ const calibration: Calibration = {
   anchorEmbeddings: new Float32Array(5),
   density: { mean: 0.9, deviation: 0.05, low: 0.8, high: 0.85 },
   momentDistance99: 0.5,
+  signature: { size: 2, mean: new Float32Array(2), whitener: Float32Array.of(1, 0, 0, 1), limit: 1 },
   head: new Float32Array(4),
 };
 
-test("moments: three rows in a ring of six, in one class of two, move mean and variance as on paper", (t) => {
-  // Class 0 gets three rows with first moments (2, 4) and second moments (5, 20); clean are (-1, 2) and (1, 8).
-  // Ring means shift by half of that: (1.5, 1) and (2, 6). Mean over the two classes, the other still: D1 = (0.75, 0.5), D2 = (1, 3).
-  // d = (0.75^2 / 1 + 0.5^2 / 4) / 2 = (0.5625 + 0.0625) / 2 = 0.3125;  w = 0.3125 / 0.3225 = 0.9689922.
-  const moments = sourceMoments(calibration);
-  for (let i = 0; i < 3; i++) foldMoments(moments, 0, Float32Array.of(2, 4, 5, 20));
-  const { scale, shift } = normalisation(moments, calibration);
-  // Channel 0: mu = 0.7267442; var = 1 + 0.9689922 - 0.7267442^2 = 1.4408351; scale = 1 / 1.2003479 = 0.8330918.
-  near(t, scale[0], 0.8330918, "scale 0");
-  near(t, shift[0], 0.5 - 0.7267442 * 0.8330918, "shift 0");
-  // Channel 1: mu = 2.4844961; var = 4 + 2.9069767 - (2 * 2 * 0.4844961 + 0.4844961^2) = 4.7342558; scale = 3 / 2.1758345 = 1.3787813.
-  near(t, scale[1], 1.3787813, "scale 1");
-  near(t, shift[1], -1 - 2.4844961 * 1.3787813, "shift 1");
+test("moments: three rows of one class and one of the other move mean and variance of their domain as on paper", (t) => {
+  // Class 0 gets three rows with first moments (2, 4) and second moments (5, 20); clean are (-1, 2) and (1, 8): a shift of (3, 2 | 4, 12).
+  // Class 1 gets one, (0, 4) and (1, 12); clean are (1, 2) and (1, 8): a shift of (-1, 2 | 0, 4). Pooled, over four: (2, 2 | 3, 10).
+  // D_0 = (3 (3, 2 | 4, 12) + (2, 2 | 3, 10)) / 4 = (2.75, 2 | 3.75, 11.5);  D_1 = ((-1, 2 | 0, 4) + (2, 2 | 3, 10)) / 2 = (0.5, 2 | 1.5, 7).
+  // D = (1.625, 2 | 2.625, 9.25).  d = (1.625^2 / 1 + 2^2 / 4) / 2 = (2.640625 + 1) / 2 = 1.8203125.
+  // w = 1.8203125 / 1.8303125 * 4 / (4 + 12) = 0.9945365 / 4 = 0.2486341.
+  const domains = emptyDomains(calibration);
+  for (let i = 0; i < 3; i++) foldMoments(domains, calibration, 5, 0, Float32Array.of(2, 4, 5, 20));
+  foldMoments(domains, calibration, 5, 1, Float32Array.of(0, 4, 1, 12));
+  const { scale, shift } = normalisation(domains, calibration, 5);
+  // Channel 0: mu = w 1.625 = 0.4040304; var = 1 + w 2.625 - 0.4040304^2 = 1.4894240; scale = 1 / 1.2204196 = 0.8193903.
+  near(t, scale[0], 0.8193903, "scale 0");
+  near(t, shift[0], 0.5 - 0.4040304 * 0.8193903, "shift 0");
+  // Channel 1: w 2 = 0.4972682; mu = 2.4972682; var = 4 + w 9.25 - (2 * 2 * 0.4972682 + 0.4972682^2) = 4.0635170; scale = 3 / 2.0158167.
+  near(t, scale[1], 1.4882306, "scale 1");
+  near(t, shift[1], -1 - 2.4972682 * 1.4882306, "shift 1");
 });
 
-test("moments: the distance is that of the first layer alone, and at its limit the density begins to be asked", (t) => {
+test("moments: the distance is that of the first layer alone, in its source variances", (t) => {
   near(t, momentDistance(calibration, Float32Array.of(0.5, 100, 0, 0)), 0.25, "only channel 0 counts");
-  const logits = Float32Array.of(1, 0);
-  const distance = Math.fround(Math.sqrt(0.5));
-  const asked = (first: number): number => {
-    let chances = 0;
-    chooseSlot(calibration, { logits, moments: Float32Array.of(first, 0, 0, 0), density: 0.8 }, () => {
-      chances += 1;
-      return 0;
-    });
-    return chances;
-  };
-  t.is(asked(distance * 0.999), 0, "under md99");
-  t.is(asked(distance * 1.001), 1, "over it: one chance is asked, and it was granted");
+  near(
+    t,
+    momentDistance({ ...calibration, variance: Float32Array.of(4, 1) }, Float32Array.of(3, 0, 0, 0)),
+    2.25,
+    "9 / 4",
+  );
 });
 
 test("slot: the predicted class with chance sigmoid((k - te) / 0.01), else any class alike", (t) => {
   // At k = te the chance is 1/2, a hundredth above it 1 / (1 + 1/e) = 0.7310586, two below 1 / (1 + e^2) = 0.1192029.
   const logits = Float32Array.of(0, 1);
-  const slot = (density: number, ...chances: readonly number[]): number => {
+  const slot = (density: number, ...chances: readonly number[]) => {
     const left = [...chances];
-    const chosen = chooseSlot(
-      calibration,
-      { logits, moments: Float32Array.of(9, 0, 0, 0), density },
-      () => left.shift() ?? t.fail(),
-    );
+    const chosen = chooseSlot(calibration, { logits, density }, () => left.shift() ?? t.fail());
     t.is(left.length, 0);
     return chosen;
   };
@@ -87,9 +81,9 @@ test("slot: the predicted class with chance sigmoid((k - te) / 0.01), else any c
     [0.81, 0.7310586],
     [0.78, 0.1192029],
   ] as const) {
-    t.is(slot(density, trust - 1e-6), 1, `trusted at ${density}`);
-    t.is(slot(density, trust + 1e-6, 0.49), 0, "any class: the lower half is class 0");
-    t.is(slot(density, trust + 1e-6, 0.51), 1, "and the upper half class 1");
+    t.deepEqual(slot(density, trust - 1e-6), { slot: 1, trusted: true }, `trusted at ${density}`);
+    t.deepEqual(slot(density, trust + 1e-6, 0.49), { slot: 0, trusted: false }, "any class: the lower half is class 0");
+    t.deepEqual(slot(density, trust + 1e-6, 0.51), { slot: 1, trusted: false }, "and the upper half class 1");
   }
 });
 

@@ -1,11 +1,11 @@
 // A process that starts threads and closes them while they are in native code, over and over. Told on the command line: memory, engine
 // or deaf, and how often. It says `closed N` at the end; a mistake aborts it.
 import { Worker } from "node:worker_threads";
+import { sourceParameters } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import { startEngine } from "../../models/engine.js";
 import { loadModel } from "../../models/manifest.js";
 import { startMemory } from "../../models/memory.js";
-import { sourceNormalisation } from "../../models/moments.js";
 import { ended, exitOf } from "../../models/thread-end.js";
 import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder } from "./digits-model.js";
@@ -34,11 +34,13 @@ async function closeMemory(): Promise<void> {
 }
 
 const model = await loadModel(digitsFolder);
-const parameters = { ...sourceNormalisation(model.calibration), head: model.calibration.head };
+const parameters = sourceParameters(model);
 
 async function closeEngine(): Promise<void> {
   const engine = await startEngine(model, systemClock);
-  const runs = Array.from({ length: 12 }, () => engine.run(new Float32Array(4 * 784), 4, parameters));
+  const runs = Array.from({ length: 12 }, () =>
+    engine.run(new Float32Array(4 * 784), 4, parameters, new Uint32Array(4)),
+  );
   const settled = Promise.allSettled(runs);
   await runs[Math.floor(random() * 4)];
   await engine.close();

@@ -1,23 +1,22 @@
 // The anchors next to an embedding, against the serving graph's own figure.
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { sourceParameters } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import { densityOf, nearestAnchors } from "../../models/density.js";
 import { loadModel } from "../../models/manifest.js";
-import { sourceNormalisation } from "../../models/moments.js";
 import { openAdaptableSession } from "../../models/onnx-session.js";
+import { graphOf } from "../../models/pass.js";
 import { embeddingOf, smallCalibration } from "./small-world.js";
 
 test("the density of a logged embedding is what the serving graph gave", async (t) => {
   const model = await loadModel(fileURLToPath(new URL("../../../models/digits", import.meta.url)));
-  const { calibration, manifest } = model;
-  const { channels, width, classes } = calibration;
-  const graph = { inputName: manifest.input.name, shape: manifest.input.shape, channels, width, classes };
-  const session = await openAdaptableSession(model.modelBytes, graph);
+  const { calibration } = model;
+  const { width } = calibration;
+  const session = await openAdaptableSession(model.modelBytes, graphOf(model));
   const random = seededRandom(4);
   const input = Float32Array.from({ length: 5 * 784 }, () => (random() < 0.2 ? random() : 0));
-  const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
-  const { embeddings, density } = await session.run(input, 5, parameters);
+  const { embeddings, density } = await session.run(input, 5, sourceParameters(model));
   for (const [row, expected] of density.entries()) {
     const found = densityOf(nearestAnchors(embeddings.subarray(row * width, (row + 1) * width), calibration));
     t.true(Math.abs(found - expected) < 1e-5, `${found} instead of ${expected}`);

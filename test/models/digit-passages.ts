@@ -1,9 +1,11 @@
-// Real digits as passages: streams of sim/stream.ts through the shipped graph with class-balanced moments, as the cluster embeds them.
+// Real digits as passages: streams of sim/stream.ts through the shipped graph with the moments of their domains, as the cluster embeds them.
 // The embeddings do not depend on the head, so one run serves every setting of it.
+import { AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
-import { loadModel, type Model } from "../../models/manifest.js";
-import { chooseSlot, foldMoments, normalisation, sourceMoments, sourceNormalisation } from "../../models/moments.js";
-import { type AdaptableSession, openAdaptableSession } from "../../models/onnx-session.js";
+import { chooseSlot } from "../../models/domains.js";
+import { loadModel } from "../../models/manifest.js";
+import { openAdaptableSession } from "../../models/onnx-session.js";
+import { graphOf } from "../../models/pass.js";
 import type { Subject } from "../../models/policy.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { drawDigit, loadDigitPool } from "../../sim/digits.js";
@@ -17,7 +19,8 @@ export const pool = await loadDigitPool();
 
 /** The digits model under other settings; the moments are in the embeddings already. */
 export function digitsSubject(overrides: Partial<LearningSettings> = {}): Subject {
-  const learning = { ...digits.manifest.learning, ...overrides, stages: { moments: false, head: true } };
+  const stages = { moments: false, views: false, head: true, floor: false };
+  const learning = { ...digits.manifest.learning, ...overrides, stages };
   return { calibration: digits.calibration, manifest: { ...digits.manifest, learning } };
 }
 
@@ -35,41 +38,29 @@ export function driftedDigits(
   });
 }
 
-/** The samples, one request at a time, under the moments as they follow (stage A) or under the source's. */
+/** The samples, one request at a time, under the domains' moments as they follow (stage A) or under the source's. */
 export async function passagesOf(
   samples: Iterable<Pick<Sample, "picture" | "label">>,
   seed: number,
   normalisedBy: "moments" | "source",
 ): Promise<Passage[]> {
-  const { calibration } = digits;
-  const { channels } = calibration;
-  const session = await openDigits(digits);
-  const moments = sourceMoments(calibration);
+  const { calibration, manifest } = digits;
+  const { head } = calibration;
+  const stages = { ...manifest.learning.stages, moments: normalisedBy === "moments" };
+  const subject = { calibration, manifest: { ...manifest, learning: { ...manifest.learning, stages } } };
+  const session = await openAdaptableSession(digits.modelBytes, graphOf(digits));
+  const adaptation = emptyAdaptation(subject);
+  const view = new AdaptedView(subject, adaptation);
   const random = seededRandom(seed);
   const passages: Passage[] = [];
   for (const { picture, label } of samples) {
-    const affine = normalisedBy === "moments" ? normalisation(moments, calibration) : sourceNormalisation(calibration);
-    const found = await session.run(picture, 1, { ...affine, head: calibration.head });
+    const found = await session.run(picture, 1, { ...view.adapted, head });
     passages.push({ embedding: found.embeddings.slice(), truth: label });
-    const own = found.moments.slice(0, 2 * channels);
-    const slot = chooseSlot(
-      calibration,
-      { logits: found.logits, moments: own, density: found.density[0] ?? 0 },
-      random,
-    );
-    foldMoments(moments, slot, own);
+    const density = found.density[0] ?? Number.NaN;
+    const { slot } = chooseSlot(calibration, { logits: found.logits, density }, random);
+    const folded = foldRow(adaptation, subject, { cold: false, moments: found.moments, slot, density, looks: [] });
+    if (folded !== undefined) view.moved(folded.domain);
   }
   await session.close();
   return passages;
-}
-
-function openDigits({ manifest, calibration, modelBytes }: Model): Promise<AdaptableSession> {
-  const { channels, width, classes } = calibration;
-  return openAdaptableSession(modelBytes, {
-    inputName: manifest.input.name,
-    shape: manifest.input.shape,
-    channels,
-    width,
-    classes,
-  });
 }

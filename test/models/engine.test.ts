@@ -1,21 +1,22 @@
 // The engine's real thread with the shipped digits model, against the same graph in process.
 import test from "ava";
-import { type Embedded, EngineError, startEngine } from "../../models/engine.js";
+import { sourceParameters } from "../../models/adaptation.js";
+import { EngineError, startEngine } from "../../models/engine.js";
+import { look, lookSetup } from "../../models/looking.js";
 import { loadModel } from "../../models/manifest.js";
-import { sourceNormalisation } from "../../models/moments.js";
 import { openAdaptableSession } from "../../models/onnx-session.js";
+import { type Embedded, graphOf } from "../../models/pass.js";
 import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
 
 const model = await loadModel(digitsFolder);
-const { calibration, manifest } = model;
-const { channels, width, classes } = calibration;
-const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
+const parameters = sourceParameters(model);
+
+const seedsOf = (rows: number): Uint32Array => Uint32Array.from({ length: rows }, (_, row) => row);
 
 async function inProcess(input: Float32Array, rows: number, given = parameters): Promise<Embedded> {
-  const graph = { inputName: manifest.input.name, shape: manifest.input.shape, channels, width, classes };
-  const session = await openAdaptableSession(model.modelBytes, graph);
-  const embedded = await session.run(input, rows, given);
+  const session = await openAdaptableSession(model.modelBytes, graphOf(model));
+  const embedded = await look(session, lookSetup(model), input, rows, given, seedsOf(rows));
   await session.close();
   return embedded;
 }
@@ -25,7 +26,7 @@ test("the thread gives the bits that the graph gives in process, at every batch 
   for (const rows of [1, 3, 16]) {
     const { input } = await firstDigits(rows);
     const expected = await inProcess(input.slice(), rows);
-    t.deepEqual(await engine.run(input, rows, parameters), expected);
+    t.deepEqual(await engine.run(input, rows, parameters, seedsOf(rows)), expected);
   }
   await engine.close();
 });
@@ -35,9 +36,9 @@ test("new parameters act from the next run on, old ones can come back", async (t
   const { input } = await firstDigits(2);
   const other = { ...parameters, head: parameters.head.map((value) => -value) };
   const [first, second, third] = await Promise.all([
-    engine.run(input.slice(), 2, parameters),
-    engine.run(input.slice(), 2, other),
-    engine.run(input.slice(), 2, parameters),
+    engine.run(input.slice(), 2, parameters, seedsOf(2)),
+    engine.run(input.slice(), 2, other, seedsOf(2)),
+    engine.run(input.slice(), 2, parameters, seedsOf(2)),
   ]);
   t.deepEqual(second, await inProcess(input, 2, other));
   t.deepEqual(third, first);
@@ -48,7 +49,7 @@ test("new parameters act from the next run on, old ones can come back", async (t
 test("a slice of a larger buffer is sent without its neighbours, which stay usable", async (t) => {
   const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(2);
-  const embedded = await engine.run(input.subarray(784), 1, parameters);
+  const embedded = await engine.run(input.subarray(784), 1, parameters, seedsOf(1));
   t.is(input.length, 1568);
   t.deepEqual(embedded, await inProcess(input.slice(784), 1));
   await engine.close();
@@ -57,7 +58,7 @@ test("a slice of a larger buffer is sent without its neighbours, which stay usab
 test("a whole buffer is handed over, not copied", async (t) => {
   const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(1);
-  const run = engine.run(input, 1, parameters);
+  const run = engine.run(input, 1, parameters, seedsOf(1));
   t.is(input.length, 0);
   await run;
   await engine.close();
@@ -67,24 +68,26 @@ test("inputs and parameters of the wrong size are the caller's fault, and harm n
   const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(1);
   const faults = [
-    engine.run(new Float32Array(783), 1, parameters),
-    engine.run(new Float32Array(0), 0, parameters),
-    engine.run(input.slice(), 1, { ...parameters, scale: new Float32Array(175) }),
-    engine.run(input.slice(), 1, { ...parameters, head: new Float32Array(1) }),
+    engine.run(new Float32Array(783), 1, parameters, seedsOf(1)),
+    engine.run(new Float32Array(0), 0, parameters, seedsOf(0)),
+    engine.run(input.slice(), 1, { ...parameters, table: new Float32Array(175) }, seedsOf(1)),
+    engine.run(input.slice(), 1, { ...parameters, signatures: new Float32Array(1) }, seedsOf(1)),
+    engine.run(input.slice(), 1, { ...parameters, limits: new Float32Array(1) }, seedsOf(1)),
+    engine.run(input.slice(), 1, { ...parameters, head: new Float32Array(1) }, seedsOf(1)),
   ];
   for (const fault of faults) t.is((await t.throwsAsync(fault, { instanceOf: EngineError })).code, "input");
-  t.is((await engine.run(input, 1, parameters)).rows, 1);
+  t.is((await engine.run(input, 1, parameters, seedsOf(1))).rows, 1);
   await engine.close();
 });
 
 test("closing rejects what is in flight and what comes later, and is not a death", async (t) => {
   const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(1);
-  const flying = engine.run(input.slice(), 1, parameters);
+  const flying = engine.run(input.slice(), 1, parameters, seedsOf(1));
   const closing = engine.close();
   t.is((await t.throwsAsync(flying, { instanceOf: EngineError })).code, "closed");
   await closing;
-  t.is((await t.throwsAsync(engine.run(input, 1, parameters), { instanceOf: EngineError })).code, "closed");
+  t.is((await t.throwsAsync(engine.run(input, 1, parameters, seedsOf(1)), { instanceOf: EngineError })).code, "closed");
   t.is(await Promise.race([engine.died, Promise.resolve("alive")]), "alive");
   await t.notThrowsAsync(engine.close());
 });

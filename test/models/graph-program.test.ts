@@ -2,12 +2,13 @@
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import onnxProto from "onnx-proto";
+import { sourceParameters } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import { GraphProgram } from "../../models/graph-program.js";
 import { GraphError, readGraph } from "../../models/graph-reading.js";
 import { loadModel } from "../../models/manifest.js";
-import { sourceNormalisation } from "../../models/moments.js";
 import { openAdaptableSession, openSession } from "../../models/onnx-session.js";
+import { graphOf as servedAs } from "../../models/pass.js";
 import { openArithmetic, type Tensor } from "../../models/tensorflow.js";
 import { loadDigitPool } from "../../sim/digits.js";
 import { driftingStream } from "../../sim/stream.js";
@@ -26,27 +27,26 @@ function farthest(a: Float32Array, b: Float32Array): number {
 }
 
 test("the serving graph gives what ONNX Runtime gives, every output within 1e-4", async (t) => {
-  const { channels, width, classes } = calibration;
-  const session = await openAdaptableSession(model.modelBytes, {
-    inputName: "input",
-    shape: [1, 28, 28],
-    channels,
-    width,
-    classes,
-  });
-  const { scale, shift } = sourceNormalisation(calibration);
-  // Not the source's: what is bound must count.
-  const moved = { scale: scale.map((value) => 1.1 * value), shift: shift.map((value) => value - 0.05) };
-  const expected = await session.run(pictures, rows, { ...moved, head: calibration.head });
+  const session = await openAdaptableSession(model.modelBytes, servedAs(model));
+  const source = sourceParameters(model);
+  const { size } = calibration.signature;
+  const domains = source.limits.length;
+  // The first domain is home, so that some rows are of no domain and some of one; each has other numbers than the source.
+  const limits = source.limits.map((limit, domain) => (domain === 0 ? 0 : limit));
+  const table = source.table.map((value, i) => (1.1 + 0.1 * Math.floor(i / (2 * calibration.channels))) * value - 0.05);
+  const moved = { ...source, limits, table };
+  const expected = await session.run(pictures, rows, moved);
+  t.is(new Set(expected.domains).size, 2);
   const found = await arithmetic.compute((tf) => {
     const program = new GraphProgram(tf, readGraph(model.modelBytes));
     const outputs = tf.tidy(() => {
       const values = program.evaluate(
         new Map<string, Tensor>([
           ["input", tf.tensor(pictures, [rows, 1, 28, 28])],
-          ["scale", tf.tensor1d(moved.scale)],
-          ["shift", tf.tensor1d(moved.shift)],
-          ["head", tf.tensor1d(calibration.head)],
+          ["signatures", tf.tensor2d(moved.signatures, [size, domains])],
+          ["limits", tf.tensor1d(moved.limits)],
+          ["table", tf.tensor2d(moved.table, [domains + 1, 2 * calibration.channels])],
+          ["head", tf.tensor1d(moved.head)],
         ]),
       );
       return {
@@ -54,11 +54,13 @@ test("the serving graph gives what ONNX Runtime gives, every output within 1e-4"
         embeddings: values("embedding").dataSync<"float32">(),
         moments: values("moments").dataSync<"float32">(),
         density: values("density").dataSync<"float32">(),
+        domains: values("domain").dataSync<"float32">(),
       };
     });
     program.close();
     return outputs;
   });
+  t.deepEqual([...found.domains], [...expected.domains]);
   t.true(farthest(found.logits, expected.logits) < 1e-4);
   t.true(farthest(found.embeddings, expected.embeddings) < 1e-4);
   t.true(farthest(found.density, expected.density) < 1e-4);

@@ -16,7 +16,7 @@ import {
   sourcePolicy,
 } from "../../models/policy.js";
 import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
-import type { LearningSettings } from "../../models/settings.js";
+import { defaults, type LearningSettings } from "../../models/settings.js";
 import { plainLearner } from "./live-through.js";
 import { answersOf, classes, smallSubject, taskFor, width } from "./small-world.js";
 
@@ -69,7 +69,7 @@ const refusals: Readonly<
     ),
   cold: () => refusedBy(misled({ coldStart: 1_000 })),
   no_material: () => refusedBy(misled({}, [1, 1, 1, 1, 1, 1], 0.2)),
-  disabled: () => refusedBy(misled({ stages: { moments: true, head: false } })),
+  disabled: () => refusedBy(misled({ stages: { ...defaults.stages, head: false } })),
   poison: async () => {
     const { policy } = misled();
     const before = structuredClone(policy);

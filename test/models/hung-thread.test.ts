@@ -2,9 +2,9 @@
 
 import { rm } from "node:fs/promises";
 import test from "ava";
+import { sourceParameters } from "../../models/adaptation.js";
 import { EngineError, startEngine } from "../../models/engine.js";
 import { loadModel } from "../../models/manifest.js";
-import { sourceNormalisation } from "../../models/moments.js";
 import { StuckThreads } from "../../models/thread-silence.js";
 import { systemClock } from "../../supervision/clock.js";
 import { modelTaking } from "./slow-model.js";
@@ -23,9 +23,11 @@ test("(S2-54) a run over its time fails as died, nobody waits for its thread, an
   const engine = await startEngine(model, systemClock, { startMs: 60_000, answerMs: 300, stuck });
   // The process of this test must outlive the thread, which no longer keeps it.
   const stay = systemClock.after(110_000, () => undefined);
-  const parameters = { ...sourceNormalisation(model.calibration), head: model.calibration.head };
+  const parameters = sourceParameters(model);
   const beganAtMs = systemClock.monotonicMs();
-  const error = await t.throwsAsync(engine.run(new Float32Array(784), 1, parameters), { instanceOf: EngineError });
+  const error = await t.throwsAsync(engine.run(new Float32Array(784), 1, parameters, new Uint32Array(1)), {
+    instanceOf: EngineError,
+  });
   const failedAfterMs = systemClock.monotonicMs() - beganAtMs;
   t.is(error.code, "died");
   t.is((await engine.died).message, error.message);

@@ -1,6 +1,7 @@
 // One life of a model on a stream: each passage is answered by the served head, gated, folded, learned from, as a cluster of one node
 // does it. Every decision is production's (vote.ts, gate.ts, policy.ts); the gradient is the plain one, which learner.test.ts holds every
 // backend to: here accuracies matter, not bits.
+import { noLooks } from "../../models/experience.js";
 import { gate, isCold } from "../../models/gate.js";
 import { plainHeadGradient } from "../../models/head-gradient.js";
 import type { Learner } from "../../models/learner.js";
@@ -113,6 +114,8 @@ function recordOf(
     confidences: Float32Array.of(confidence),
     priorities: Float32Array.of(0.5),
     slots: new Uint8Array(1),
+    densities: new Float32Array(1),
+    looks: noLooks,
     embeddings: embedding,
     logits: Float32Array.from(shares, Math.log),
     moments: new Float32Array(2 * calibration.channels),

@@ -4,6 +4,7 @@
 // The learner is the plain one: what is tried is the fold, and its promises hold for any gradient.
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
+import { adaptationArrays } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch } from "../../models/experience.js";
 import { allFinite, headLogProbabilities, meanKl } from "../../models/guardrails.js";
@@ -176,7 +177,10 @@ function keeps(t: ExecutionContext, subject: Subject, kl: number): (policy: Poli
     version = policy.version;
     for (const name of ["head", "served", "firstMoment", "secondMoment"] as const)
       t.true(allFinite(policy[name]), name);
-    t.true(allFinite(policy.replay.embeddings) && allFinite(policy.moments.rings));
+    t.true(
+      allFinite(policy.replay.embeddings) &&
+        Object.values(adaptationArrays(policy.adaptation)).every((array) => array.every(Number.isFinite)),
+    );
     const far = farness(policy, subject);
     t.true(far <= kl, `the served head is ${far} nats from the base`);
   };

@@ -16,7 +16,8 @@ import {
   sourcePolicy,
 } from "../../models/policy.js";
 import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
-import { answersOf, labelFor, smallSubject, taskFor, width } from "./small-world.js";
+import { defaults } from "../../models/settings.js";
+import { answersOf, besideSource, labelFor, smallSubject, taskFor, width } from "./small-world.js";
 
 const learner = await openLearner("wasm");
 
@@ -31,7 +32,8 @@ function logOf(subject: Subject, tasks: number): Entry[] {
   let seq = 0;
   const answer = (): void => {
     seq += 1;
-    entries.push({ kind: "experience", seq, record: answersOf(subject, [0, 1, 2, 0, 1, 2], random, 0.6) });
+    const record = answersOf(subject, [0, 1, 2, 0, 1, 2], random, 0.6);
+    entries.push({ kind: "experience", seq, record: seq % 2 === 0 ? besideSource(record) : record });
   };
   answer();
   answer();
@@ -195,7 +197,7 @@ test("(S0-4) while cold, without material, or switched off, a task is refused by
   const scenes = [
     [smallSubject({ coldStart: 1_000 }), [0, 1, 2], "cold"],
     [smallSubject({ coldStart: 1 }), [0, 0, 0], "no_material"],
-    [smallSubject({ coldStart: 1, stages: { moments: true, head: false } }), [0, 1, 2], "disabled"],
+    [smallSubject({ coldStart: 1, stages: { ...defaults.stages, head: false } }), [0, 1, 2], "disabled"],
   ] as const;
   for (const [subject, labels, guard] of scenes) {
     const policy = sourcePolicy(subject);
@@ -311,7 +313,7 @@ test("of two records of one request the first counts, and a task that names the 
   foldExperience(twice, 5, again, subject);
   foldExperience(twice, 6, other, subject);
   t.is(twice.counters.rowsRepeated, 6);
-  t.deepEqual(twice.moments, once.moments);
+  t.deepEqual(twice.adaptation, once.adaptation);
   t.deepEqual(twice.replay, once.replay);
   t.is(twice.experiences, once.experiences);
   const outcome = await applyTask(twice, 1, taskFor({ seq: 6, index: 0 }), learner, subject);

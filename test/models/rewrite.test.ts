@@ -1,21 +1,24 @@
 // Substrate: the published digits model. Its trained network is put together again from its own files, written as an
 // exporter would write it, and rewritten by the same code that takes in other people's models.
 import test from "ava";
-import { embedWith, sourceParameters } from "../../models/calibrate.js";
+import { sourceParameters } from "../../models/adaptation.js";
+import { embedWith } from "../../models/calibrate.js";
 import type { Calibration } from "../../models/calibration.js";
 import { adaptableDigits } from "../../models/digits/calibrate.js";
 import { readDigits } from "../../models/digits/idx.js";
+import { sourceNormalisation } from "../../models/domains.js";
 import { type Network, sourceGraph, trainedGraph } from "../../models/graph.js";
 import { inspect } from "../../models/inspect.js";
 import { loadModel } from "../../models/manifest.js";
-import { sourceNormalisation } from "../../models/moments.js";
 import { floatsOf, readOnnx } from "../../models/onnx-file.js";
 import { openAdaptableSession, openSession } from "../../models/onnx-session.js";
+import { graphOf } from "../../models/pass.js";
 import { servingGraph } from "../../models/rewrite.js";
+import { signatureOf, squaredDistance } from "../../models/signature.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
 
 const model = await loadModel(digitsFolder);
-const { calibration, manifest } = model;
+const { calibration } = model;
 const { channels, width, classes } = calibration;
 const network = networkOf();
 const rows = 64;
@@ -26,23 +29,22 @@ const inspected = await inspect(
   classes,
 );
 
-/** The weights stand in the published graph as constants, the statistics in its calibration. */
+/** Weights and statistics stand in the published graph as they were trained: its calibration states them around other means. */
 function networkOf(): Network {
   const read = readOnnx(model.modelBytes);
   if (read.kind === "refused") throw new Error(read.message);
-  const weight = (name: string) => {
-    const tensor = read.graph.constants.get(name);
+  const trained = (name: string) => {
+    const tensor = read.graph.constants.get(`source/driftmend/${name}`);
     const floats = tensor === undefined ? undefined : floatsOf(tensor);
     if (floats === undefined) throw new Error(`${name} is missing`);
     return floats.values;
   };
-  let from = 0;
-  const norm = (count: number) => {
-    const part = (name: "gamma" | "beta" | "mean" | "variance") => calibration[name].slice(from, from + count);
-    const own = { gamma: part("gamma"), beta: part("beta"), mean: part("mean"), variance: part("variance") };
-    from += count;
-    return own;
-  };
+  const norm = (layer: string) => ({
+    gamma: trained(`gamma/${layer}`),
+    beta: trained(`beta/${layer}`),
+    mean: trained(`mean/${layer}`),
+    variance: trained(`variance/${layer}`),
+  });
   const sizes = [
     [1, 16],
     [16, 32],
@@ -51,10 +53,10 @@ function networkOf(): Network {
   const convolutions = sizes.map(([inputs, outputs], i) => ({
     inputs,
     channels: outputs,
-    weight: weight(`kernel${i}`),
-    norm: norm(outputs),
+    weight: trained(`convolution${i + 1}`),
+    norm: norm(`convolution${i + 1}`),
   }));
-  const linear = { features: 576, weight: weight("linear"), norm: norm(width) };
+  const linear = { features: 576, weight: trained("embedding"), norm: norm("embedding") };
   const { eps, head } = calibration;
   return { inputName: "input", shape: [1, 28, 28], eps, convolutions, linear, width, classes, head };
 }
@@ -72,26 +74,34 @@ test.serial("the digits network is seen whole: four layers in order, head, stati
   );
   t.deepEqual(inspected.remarks, []);
   t.deepEqual(inspected.stages, { moments: true, head: true });
-  for (const part of ["mean", "variance", "gamma", "beta", "head", "channels", "firstLayerChannels"] as const)
+  const norms = [...network.convolutions, network.linear].map(({ norm }) => norm);
+  for (const part of ["mean", "variance", "gamma", "beta"] as const)
+    t.deepEqual(
+      [...inspected.source[part]],
+      norms.flatMap((norm) => [...norm[part]]),
+      part,
+    );
+  for (const part of ["head", "channels", "firstLayerChannels"] as const)
     t.deepEqual(inspected.source[part], calibration[part], part);
   t.is(inspected.source.eps, Math.fround(calibration.eps));
 });
 
 test.serial("rewriting the digits network gives the published serving graph's results, bit for bit", async (t) => {
   if (inspected.kind === "refused") return t.fail(inspected.message);
-  const graph = { inputName: "input", shape: network.shape, channels, width, classes };
-  const rewritten = servingGraph(inspected.graph, inspected.plan, calibration.anchors);
+  const graph = graphOf(model);
+  const rewritten = servingGraph(inspected.graph, inspected.plan, calibration);
   const [own, published] = [
     await openAdaptableSession(rewritten, graph),
-    await openAdaptableSession(model.modelBytes, { ...graph, inputName: manifest.input.name }),
+    await openAdaptableSession(model.modelBytes, graph),
   ];
-  const source = { ...sourceNormalisation(calibration), head: calibration.head };
-  const shifted = {
+  const source = sourceParameters(model);
+  // Home is known, the rest is not: rows take one of two rows of the table, which are unlike.
+  const moved = {
     ...source,
-    scale: source.scale.map((value) => 1.3 * value),
-    shift: source.shift.map((v) => v - 0.1),
+    limits: source.limits.map((limit, domain) => (domain === 0 ? 0 : limit)),
+    table: source.table.map((value, i) => (i < 2 * channels ? 1.3 * value : value - 0.1)),
   };
-  for (const parameters of [source, shifted])
+  for (const parameters of [source, moved])
     for (const count of [1, rows])
       t.deepEqual(
         await own.run(input.slice(0, count * 784), count, parameters),
@@ -104,6 +114,20 @@ test.serial("folding the digits network gives the published source graph's logit
   const [own, published] = [await openSession(sourceGraph(network)), await openSession(model.sourceBytes)];
   t.deepEqual(await own.run(input, rows), await published.run(input, rows));
   await Promise.all([own.close(), published.close()]);
+});
+
+test.serial("the published calibration states the trained scale and shift of every channel around other means", (t) => {
+  const { scale, shift } = sourceNormalisation(calibration);
+  let c = 0;
+  for (const { norm } of [...network.convolutions, network.linear])
+    for (const [i, gamma] of norm.gamma.entries()) {
+      const trained = gamma / Math.sqrt((norm.variance[i] ?? Number.NaN) + network.eps);
+      const offset = (norm.beta[i] ?? Number.NaN) - (norm.mean[i] ?? Number.NaN) * trained;
+      t.true(Math.abs((scale[c] ?? Number.NaN) - trained) <= 1e-5 * Math.abs(trained), `scale ${c}`);
+      t.true(Math.abs((shift[c] ?? Number.NaN) - offset) <= 1e-4, `shift ${c}`);
+      c += 1;
+    }
+  t.is(c, channels);
 });
 
 test.serial("calibrating the digits network measures what its published calibration holds", async (t) => {
@@ -122,6 +146,23 @@ test.serial("calibrating the digits network measures what its published calibrat
       measured[part].every((value, i) => Math.abs(value - (calibration[part][i] ?? Number.NaN)) < 1e-3),
       part,
     );
+  t.true(Math.abs(measured.signature.limit / calibration.signature.limit - 1) < 1e-2);
+  t.is(measured.signature.size, calibration.signature.size);
+  // Which way an axis of a whitener points is nobody's matter: what counts are the distances.
+  const session = await openAdaptableSession(model.modelBytes, graphOf(model));
+  const { moments } = await session.run(input, rows, sourceParameters(model));
+  await session.close();
+  const signatures = (of: Calibration) =>
+    Array.from({ length: rows }, (_, row) =>
+      signatureOf(of, moments.subarray(row * 2 * channels, (row + 1) * 2 * channels)),
+    );
+  const [found, expected] = [signatures(measured), signatures(calibration)];
+  for (let row = 1; row < rows; row++) {
+    const [a, b] = [found, expected].map((all) =>
+      squaredDistance(all[0] ?? new Float64Array(), all[row] ?? new Float64Array()),
+    );
+    t.true(Math.abs((a ?? 0) / (b ?? 0) - 1) < 0.02, `${row}: ${a} and ${b}`);
+  }
   t.true(serving.length > 0);
 });
 
@@ -132,14 +173,13 @@ test.serial("rows through the rewritten graph come in order, whatever the size o
   const embed = embedWith(
     source,
     shape,
-    (anchors) => servingGraph(graph, plan, anchors),
+    (levels) => servingGraph(graph, plan, levels),
     (row, into) => into.set(input.subarray((row % rows) * 784, ((row % rows) + 1) * 784)),
   );
-  t.deepEqual(sourceParameters(source), { ...sourceNormalisation(calibration), head: calibration.head });
   const seen: number[] = [];
   for await (const { logits, rows: count } of embed(
     Uint32Array.from({ length: 130 }, (_, i) => 129 - i),
-    calibration.anchors,
+    calibration,
   ))
     for (let i = 0; i < count; i++) seen.push(logits[i * classes] ?? 0);
   t.is(seen.length, 130);

@@ -5,9 +5,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import onnxProto from "onnx-proto";
+import { sourceParameters } from "../../models/adaptation.js";
 import { loadModel, type Model, sha256 } from "../../models/manifest.js";
-import { sourceNormalisation } from "../../models/moments.js";
 import { openAdaptableSession } from "../../models/onnx-session.js";
+import { graphOf } from "../../models/pass.js";
 import { digitsFolder } from "./digits-model.js";
 
 const { onnx } = onnxProto;
@@ -37,13 +38,11 @@ export async function modelTaking(ms: number): Promise<string> {
   return slowModelFolder(Math.max(1, Math.round(ms / perLink)));
 }
 
-async function coreMs({ manifest, calibration, modelBytes }: Model): Promise<number> {
-  const { channels, width, classes } = calibration;
-  const shape = { inputName: manifest.input.name, shape: manifest.input.shape, channels, width, classes };
-  const session = await openAdaptableSession(modelBytes, shape);
+async function coreMs(model: Model): Promise<number> {
+  const session = await openAdaptableSession(model.modelBytes, graphOf(model));
   await session.warmUp();
   const before = process.cpuUsage();
-  await session.run(new Float32Array(784), 1, { ...sourceNormalisation(calibration), head: calibration.head });
+  await session.run(new Float32Array(784), 1, sourceParameters(model));
   await session.close();
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1_000;

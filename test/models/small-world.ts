@@ -2,13 +2,21 @@
 //
 // Class c lies around the axes 2c and 2c + 1; the source head reads those axes. Nothing here is a mock: calibration and
 // records have the shapes of the real ones and go through the production code.
-import type { Calibration } from "../../models/calibration.js";
+import type { Calibration, SignatureBasis } from "../../models/calibration.js";
 import { unitRows } from "../../models/calibration.js";
 import { type Random, seededRandom } from "../../models/clock.js";
-import type { ExperienceBatch, LateLabel, Position, UpdateTask } from "../../models/experience.js";
+import {
+  type ExperienceBatch,
+  type LateLabel,
+  noLooks,
+  type Position,
+  type UpdateTask,
+} from "../../models/experience.js";
+import { roundedToHalves } from "../../models/half.js";
 import type { Subject } from "../../models/policy.js";
 import { defaults, type LearningSettings } from "../../models/settings.js";
 import { argmax, headLogits, softmax } from "../../models/softmax.js";
+import { kindsOf } from "../../models/standing.js";
 
 export const classes = 3;
 export const width = 8;
@@ -45,8 +53,16 @@ export function smallCalibration(): Calibration {
     anchorEmbeddings,
     density: { mean: 0.95, deviation: 0.02, low: 0.9, high: 0.94 },
     momentDistance99: 0.5,
+    signature: smallSignature(),
     head: sourceHead(),
   };
+}
+
+/** Signatures are the first layer's means and root mean squares themselves; of moments drawn from 0..1 about half are near home. */
+function smallSignature(): SignatureBasis {
+  const whitener = new Float32Array(16);
+  for (let i = 0; i < 4; i++) whitener[i * 4 + i] = 1;
+  return { size: 4, mean: Float32Array.of(0.5, 0.5, 0.667, 0.667), whitener, limit: 0.25 };
 }
 
 function sourceHead(): Float32Array {
@@ -69,6 +85,7 @@ export function smallSubject(overrides: Partial<LearningSettings> = {}, name = "
       input: { name: "input", shape: [2], accepts: [{ dt: "<f4", scale: 1 }], range: [0, 1] },
       embeddingWidth: width,
       layers: [{ name: "only", channels }],
+      views: [],
       files: { model: file, source: file, calibration: file },
       sourceAccuracy: 1,
       learning: { ...defaults, coldStart: 10, ...overrides },
@@ -100,10 +117,32 @@ export function answersOf(subject: Subject, labels: readonly number[], random: R
     confidences: Float32Array.from(shares, (share) => Math.max(...share)),
     priorities: new Float32Array(rows).fill(0.5),
     slots: Uint8Array.from(labels),
+    // On both sides of the level from which more looks are worth it.
+    densities: roundedToHalves(Float32Array.from(labels, (_, row) => 0.9 + 0.08 * (moments[row * 2 * channels] ?? 0))),
+    looks: noLooks,
     embeddings,
     logits,
     moments,
   };
+}
+
+/** The same rows, each also seen by the source model, which is as dense and answers by turns. */
+export function besideSource(batch: ExperienceBatch): ExperienceBatch {
+  const { source, beside } = kindsOf(0);
+  const rows = batch.ids.flatMap((_, row) => [row, row]);
+  return {
+    ...batch,
+    looks: {
+      rows: Uint16Array.from(rows),
+      kinds: Uint8Array.from(rows, (_, i) => (i % 2 === 0 ? source : beside)),
+      densities: Float32Array.from(rows, (row) => batch.densities[row] ?? Number.NaN),
+      answers: Float32Array.from(rows.flatMap((row, i) => classRow(i % 2 === 0 ? row % classes : 0))),
+    },
+  };
+}
+
+function classRow(label: number): number[] {
+  return Array.from({ length: classes }, (_, c) => (c === label ? 1 : 0));
 }
 
 export function taskFor(experience: Position, confidence = 0.4, model = "small"): UpdateTask {

@@ -4,13 +4,13 @@ import test from "ava";
 import { deadLetterOfUpdate } from "../../actors/giving-up.js";
 import { type Book, enter, pageOf } from "../../operations/dead-letter-book.js";
 import { systemClock } from "../../supervision/clock.js";
-import { ensureDeadLetterStream, openDeadLetters } from "../../transport/dead-letters.js";
 import {
   type DeadLetterMark,
   type DeadLetterRecord,
   decodeDeadLetter,
   encodeDeadLetter,
-} from "../../transport/records.js";
+} from "../../transport/dead-letter-records.js";
+import { ensureDeadLetterStream, openDeadLetters } from "../../transport/dead-letters.js";
 import { startCluster } from "../transport/fixture.js";
 
 function letter(jobId: string, model = "digits"): DeadLetterRecord {

@@ -119,7 +119,7 @@ test("a receipt for a whole process does not make up what was not measured", (t)
 });
 
 test("a replay says equal or NOT equal, with both checksums", (t) => {
-  const end = { from: 0, comparedAt: 70, at: { updateSeq: 70, version: 68, checksum: "aa" } };
+  const end = { from: 0, returnsToSource: 0, comparedAt: 70, at: { updateSeq: 70, version: 68, checksum: "aa" } };
   const result = {
     model: "digits",
     updates: 70,

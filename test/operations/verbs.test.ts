@@ -152,7 +152,7 @@ function answer(message: Incoming): void {
       experience: { seq: 5, index: 2 },
       traceId: "4bf92f3577b34da6a3ce929d0e0e4736",
       node: "serving-1",
-      explain: explain ? { own: [1], neighbours, weights: [1] } : undefined,
+      explain: explain ? { own: [1], model: [1], domain: 0, looks: [], neighbours, weights: [1] } : undefined,
     }),
   );
 }

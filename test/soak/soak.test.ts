@@ -17,7 +17,7 @@ import { driftingDigits } from "../cluster/pictures.js";
 import { entry, folder, model, temporaryStore } from "../cluster/running.js";
 
 const seed = 3;
-const counts = { actorKills: 100, nodeKills: 8, stops: 2, brokerKills: 2 };
+const counts = { actorKills: 60, nodeKills: 5, stops: 2, brokerKills: 2 };
 const searchPath = process.env.PATH ?? "";
 
 test.serial(

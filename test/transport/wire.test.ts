@@ -1,9 +1,6 @@
-// Requests, replies and records: there and back, and what is said about wrong ones.
+// Requests, replies, orders and events: there and back, and what is said about wrong ones.
 
 import test from "ava";
-import fc from "fast-check";
-import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
-import { roundedToHalves } from "../../models/half.js";
 import { encodeChaosReceipt, parseChaosOrder, parseChaosReceipt } from "../../transport/chaos-orders.js";
 import { encodeMessage, type PlainMap, type Tensor } from "../../transport/codec.js";
 import {
@@ -15,15 +12,6 @@ import {
   parseMetrics,
 } from "../../transport/events.js";
 import { encodeTree, parseTree, type TreeNode } from "../../transport/look-orders.js";
-import {
-  type Commit,
-  decodeCommit,
-  decodeExperience,
-  decodeUpdate,
-  encodeCommit,
-  encodeExperience,
-  encodeUpdate,
-} from "../../transport/records.js";
 import { header, NameError, subjectsOf } from "../../transport/subjects.js";
 import {
   encodeFeedbackReply,
@@ -87,11 +75,25 @@ test("a reply with and without an explanation comes back as it was", (t) => {
     node: "n1",
     explain: {
       own: [0.1, 0.9],
+      model: [0.1, 0.9],
+      domain: 3,
+      looks: [
+        { view: "plain", density: 0.9, label: "1", weight: 0.25 },
+        { view: "source", density: 0.95, label: "7", weight: 0 },
+      ],
       neighbours: [{ id: "r0", similarity: 0.99, label: "7", weight: 0.4 }],
       weights: [0.1, 1.3],
     },
   };
   t.deepEqual(parseInferenceReply(encodeInferenceReply(reply)), { kind: "ok", value: { kind: "reply", reply } });
+  const nowhere = {
+    ...reply,
+    explain: { own: [1], model: [1], domain: null, looks: [], neighbours: [], weights: [1] },
+  };
+  t.deepEqual(parseInferenceReply(encodeInferenceReply(nowhere)), {
+    kind: "ok",
+    value: { kind: "reply", reply: nowhere },
+  });
   const { explain: _, ...short } = { ...reply, experience: null, mode: "cold" as const };
   t.like(parseInferenceReply(encodeInferenceReply(short)), { kind: "ok", value: { kind: "reply", reply: short } });
 });
@@ -207,150 +209,6 @@ test("events, samples and alerts come back as they were", (t) => {
     threshold: 2,
   } as const;
   t.deepEqual(parseAlert(encodeAlert(alert)), { kind: "ok", value: alert });
-});
-
-function batch(rows: number): ExperienceBatch {
-  const column = (width: number): Float32Array => Float32Array.from({ length: rows * width }, (_, index) => index / 7);
-  return {
-    kind: "answers",
-    model: "digits",
-    node: "n1",
-    incarnation: 3,
-    atMs: 1_700_000_000_000.25,
-    version: 9,
-    ids: Array.from({ length: rows }, (_, index) => `r${index}`),
-    traceIds: Array.from({ length: rows }, () => "a".repeat(32)),
-    cold: new Uint8Array(rows),
-    learn: new Uint8Array(rows).fill(1),
-    answers: new Uint16Array(rows).fill(9),
-    confidences: column(1),
-    priorities: column(1),
-    slots: new Uint8Array(rows).fill(4),
-    embeddings: column(64),
-    logits: column(10),
-    moments: roundedToHalves(column(352)),
-  };
-}
-
-test("experience records come back as they were, for any number of rows", (t) => {
-  for (const rows of [0, 1, 2, 17, 64]) {
-    const record = batch(rows);
-    t.deepEqual(decodeExperience(encodeExperience(record)), { kind: "ok", value: record });
-  }
-  const label: ExperienceRecord = {
-    kind: "label",
-    model: "digits",
-    node: "n1",
-    atMs: 1,
-    id: "r1",
-    label: 3,
-    of: { seq: 8, index: 1 },
-  };
-  t.deepEqual(decodeExperience(encodeExperience(label)), { kind: "ok", value: label });
-});
-
-test("moments rounded to halves come back bit for bit, wherever the record lies in memory", (t) => {
-  const any = fc.float32Array({ minLength: 12, maxLength: 12 });
-  fc.assert(
-    fc.property(any, fc.integer({ min: 0, max: 9 }), (values, shift) => {
-      const record = { ...batch(3), moments: roundedToHalves(values) };
-      const encoded = encodeExperience(record);
-      const moved = new Uint8Array(encoded.byteLength + shift);
-      moved.set(encoded, shift);
-      const back = decodeExperience(moved.subarray(shift));
-      t.deepEqual(back, { kind: "ok", value: record });
-      if (back.kind !== "ok" || back.value.kind !== "answers") return;
-      t.deepEqual(new Uint32Array(back.value.moments.buffer), new Uint32Array(record.moments.buffer));
-    }),
-    { numRuns: 300 },
-  );
-});
-
-test("a row of a record of digits takes about a kilobyte in the log", (t) => {
-  t.true(encodeExperience(batch(64)).byteLength / 64 < 1_100);
-});
-
-test("a record whose columns disagree is refused and names the column", (t) => {
-  const record = batch(3);
-  t.like(decodeExperience(encodeExperience({ ...record, answers: new Uint16Array(3), traceIds: ["a"] })), {
-    kind: "refused",
-    field: "traceIds",
-  });
-  const foreign = encodeMessage(
-    { v: 1, kind: "answers", model: "m", node: "n", incarnation: 1, atMs: 1, version: 1, ids: ["a"], traceIds: ["b"] },
-    { cold: { dt: "|u1", sh: [2], data: new Uint8Array(2) } },
-  );
-  t.like(decodeExperience(foreign), { kind: "refused", field: "cold" });
-});
-
-test("update entries and commits come back as they were", (t) => {
-  const task = {
-    model: "digits",
-    traceId: "t",
-    experience: { seq: 1, index: 2 },
-    confidence: 0.4,
-    atMs: 5,
-    node: "n1",
-  };
-  t.deepEqual(decodeUpdate(encodeUpdate({ kind: "task", task })), { kind: "ok", value: { kind: "task", task } });
-  const mark = { model: "digits", node: "n1", atMs: 5, experienceSeq: 90 };
-  t.deepEqual(decodeUpdate(encodeUpdate({ kind: "mark", mark })), { kind: "ok", value: { kind: "mark", mark } });
-  const commit: Commit = {
-    model: "digits",
-    version: 3,
-    updateSeq: 5,
-    experienceSeq: 7,
-    node: "n1",
-    incarnation: 2,
-    backend: "wasm",
-    checksum: "c".repeat(64),
-    previousChecksum: "d".repeat(64),
-    served: Float32Array.of(1, 2, 3),
-    counters: { applied: 3, refused: { kl: 1 }, duplicates: 0 },
-    atMs: 5,
-  };
-  const careful: Commit = {
-    ...commit,
-    trying: { times: 2, alone: 30, cause: "it threw" },
-    skipped: { seqs: [2, 4], wholeFrom: 0 },
-  };
-  t.deepEqual(decodeCommit(encodeCommit(careful)), { kind: "ok", value: careful });
-  t.like(decodeCommit(encodeCommit(commit)), {
-    kind: "ok",
-    value: { ...commit, trying: undefined, skipped: undefined },
-  });
-  const four = Float32Array.of(1, 2, 3, 4);
-  const restore = {
-    ...{ model: "digits", node: "n1", atMs: 5, steps: 9, from: { updateSeq: 3, version: 2, snapshot: 1 } },
-    ...{ head: four, served: four, firstMoment: four, secondMoment: four },
-  };
-  t.deepEqual(decodeUpdate(encodeUpdate({ kind: "restore", restore })), {
-    kind: "ok",
-    value: { kind: "restore", restore },
-  });
-});
-
-test("mutated records are refused or read, and never throw", (t) => {
-  const whole = encodeExperience(batch(2));
-  const edit = fc.record({ at: fc.nat(Math.min(600, whole.byteLength - 1)), to: fc.integer({ min: 0, max: 255 }) });
-  fc.assert(
-    fc.property(fc.array(edit, { minLength: 1, maxLength: 3 }), (edits) => {
-      const mutated = Uint8Array.from(whole);
-      for (const { at, to } of edits) mutated[at] = to;
-      for (const decode of [
-        decodeExperience,
-        decodeUpdate,
-        decodeCommit,
-        parseInferenceRequest,
-        parseInferenceReply,
-        parseEvent,
-        parseTree,
-      ])
-        decode(mutated);
-    }),
-    { numRuns: 1_000 },
-  );
-  t.pass();
 });
 
 test("names that would change a subject are refused", (t) => {

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { type Random, seededRandom } from "../../models/clock.js";
-import type { ExperienceBatch, UpdateTask } from "../../models/experience.js";
+import { type ExperienceBatch, noLooks, type UpdateTask } from "../../models/experience.js";
 import { halvesOf, numbersOf } from "../../models/half.js";
 import { loadModel, type Model } from "../../models/manifest.js";
 import { argmax, headLogits, softmax } from "../../models/softmax.js";
@@ -137,6 +137,8 @@ export function digitsAnswered(rows: number, random: Random): ExperienceBatch {
     confidences: Float32Array.from(shares, (share) => Math.max(...share)),
     priorities: new Float32Array(rows).fill(0.5),
     slots,
+    densities: new Float32Array(rows).fill(0.875),
+    looks: noLooks,
     embeddings,
     logits,
     moments: numbersOf(halvesOf(moments)),

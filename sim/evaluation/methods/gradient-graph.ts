@@ -32,6 +32,7 @@ export interface EntropyGradient {
 
 /** Names in the serving graph that belong to one normalisation layer. */
 interface Layer {
+  /** [n, channels]; [1, channels] does as well. */
   readonly scale: string;
   readonly shift: string;
   /** [n, channels] first and second moments before it. */
@@ -40,20 +41,36 @@ interface Layer {
 }
 
 type Pair = readonly [Float32Array, Float32Array];
-type Parameters = (tf: Tensorflow, first: Tensor, second: Tensor) => ReadonlyMap<string, Bound>;
+/** `layers` are those of the graph with the places of their channels. */
+type Parameters = (
+  tf: Tensorflow,
+  layers: readonly (Layer & Place)[],
+  first: Tensor,
+  second: Tensor,
+) => ReadonlyMap<string, Bound>;
+
+interface Place {
+  readonly start: number;
+  readonly channels: number;
+}
 
 export class GradientGraph {
   passes = 0;
   readonly #model: Model;
   readonly #arithmetic: Arithmetic;
   readonly #program: GraphProgram;
-  readonly #layers: readonly Layer[];
+  readonly #layers: readonly (Layer & Place)[];
 
   private constructor(model: Model, arithmetic: Arithmetic, program: GraphProgram) {
     this.#model = model;
     this.#arithmetic = arithmetic;
     this.#program = program;
-    this.#layers = layersOf(program.graph);
+    let start = 0;
+    this.#layers = layersOf(program.graph).map((layer, index) => {
+      const channels = model.manifest.layers[index]?.channels ?? 0;
+      start += channels;
+      return { ...layer, start: start - channels, channels };
+    });
   }
 
   /** Throws GraphError where the model's graph is not understood. */
@@ -83,7 +100,7 @@ export class GradientGraph {
     this.passes += inputs.length;
     return this.#arithmetic.compute((tf) =>
       tf.tidy(() => {
-        const bound = this.#normalised(share)(tf, tf.tensor1d(gamma), tf.tensor1d(beta));
+        const bound = this.#normalised(share)(tf, this.#layers, tf.tensor1d(gamma), tf.tensor1d(beta));
         return this.#values(tf, inputs, bound)("logits").dataSync<"float32">();
       }),
     );
@@ -99,7 +116,7 @@ export class GradientGraph {
       tf.tidy(() => {
         const kept: Tensor[] = [];
         const loss = (first: Tensor, second: Tensor): Tensor => {
-          const values = this.#values(tf, inputs, parameters(tf, first, second));
+          const values = this.#values(tf, inputs, parameters(tf, this.#layers, first, second));
           kept.push(tf.keep(values("logits")), tf.keep(values("moments")));
           return meanEntropy(tf, values("logits"));
         };
@@ -129,24 +146,19 @@ export class GradientGraph {
 
   /** scale = gamma / sqrt(var + eps), shift = beta - mean scale of each layer, with the statistics of what reaches it. */
   #normalised(share: number): Parameters {
-    const { calibration, manifest } = this.#model;
-    const layers = this.#layers;
-    return (tf, gamma, beta) => {
+    const { calibration } = this.#model;
+    return (tf, layers, gamma, beta) => {
       const bound = new Map<string, Bound>();
-      let from = 0;
-      for (const [index, layer] of layers.entries()) {
-        const start = from;
-        const statistics = (values: Values) => layerStatistics(tf, values, layer, calibration, start, share);
+      for (const layer of layers) {
+        const statistics = (values: Values) => layerStatistics(tf, values, layer, calibration, share);
         bound.set(layer.scale, (values) => {
           const { variance } = statistics(values);
-          const own = gamma.slice([start], [variance.size]);
-          return own.div(tf.sqrt(variance.add(calibration.eps)));
+          return partOf(gamma, layer).div(tf.sqrt(variance.add(calibration.eps)));
         });
         bound.set(layer.shift, (values) => {
           const { mean } = statistics(values);
-          return beta.slice([start], [mean.size]).sub(mean.mul(values(layer.scale)));
+          return partOf(beta, layer).sub(mean.mul(values(layer.scale)));
         });
-        from += manifest.layers[index]?.channels ?? 0;
       }
       return bound;
     };
@@ -156,26 +168,31 @@ export class GradientGraph {
 function layerStatistics(
   tf: Tensorflow,
   values: Values,
-  { first, second }: Layer,
+  { first, second, start, channels }: Layer & Place,
   { mean, variance }: Calibration,
-  start: number,
   share: number,
 ): { readonly mean: Tensor; readonly variance: Tensor } {
   const own = values(first).mean(0);
   // Rounding may take a channel that does not vary below zero.
   const spread = values(second).mean(0).sub(own.square()).relu();
   if (share === 1) return { mean: own, variance: spread };
-  const end = start + own.size;
   const mixed = (batch: Tensor, source: Float32Array): Tensor =>
-    batch.mul(share).add(tf.tensor1d(source.slice(start, end)).mul(1 - share));
+    batch.mul(share).add(tf.tensor1d(source.slice(start, start + channels)).mul(1 - share));
   return { mean: mixed(own, mean), variance: mixed(spread, variance) };
 }
 
-const affineParameters: Parameters = (_tf, scale, shift) =>
-  new Map<string, Bound>([
-    ["scale", scale],
-    ["shift", shift],
-  ]);
+const affineParameters: Parameters = (_tf, layers, scale, shift) =>
+  new Map<string, Bound>(
+    layers.flatMap((layer) => [
+      [layer.scale, partOf(scale, layer)] as const,
+      [layer.shift, partOf(shift, layer)] as const,
+    ]),
+  );
+
+/** [1, channels] of [C] */
+function partOf(values: Tensor, { start, channels }: Place): Tensor {
+  return values.slice([start], [channels]).reshape([1, channels]);
+}
 
 function meanEntropy(tf: Tensorflow, logits: Tensor): Tensor {
   const logs = tf.logSoftmax(logits);
@@ -183,17 +200,16 @@ function meanEntropy(tf: Tensorflow, logits: Tensor): Tensor {
 }
 
 /**
- * The serving graph splits "scale" and "shift" by layer (or has one layer, which takes them whole), and "moments" holds the first moments of
- * every layer, then the second.
+ * The serving graph takes each row's scale and shift from "table" and splits them by layer: all scales, then all shifts. "moments" holds the
+ * first moments of every layer, then the second.
  */
 function layersOf(graph: OnnxGraph): readonly Layer[] {
-  const fed = (input: string): readonly string[] =>
-    graph.nodes.find(({ op, inputs }) => op === "Split" && inputs[0] === input)?.outputs ?? [input];
+  const parameters = parametersOf(graph);
   const moments = momentsOf(graph);
-  const [scales, shifts] = [fed("scale"), fed("shift")];
+  const scales = parameters.slice(0, parameters.length / 2);
   const layers = scales.map((scale, layer) => ({
     scale,
-    shift: shifts[layer],
+    shift: parameters[layer + scales.length],
     first: moments[layer],
     second: moments[layer + scales.length],
   }));
@@ -202,6 +218,14 @@ function layersOf(graph: OnnxGraph): readonly Layer[] {
       throw new GraphError("the serving graph has not as many moments as layers");
     return { scale, shift, first, second };
   });
+}
+
+function parametersOf({ nodes }: OnnxGraph): readonly string[] {
+  const gathered = nodes.find(({ op, inputs }) => op === "Gather" && inputs[0] === "table")?.outputs[0];
+  const split = nodes.find(({ op, inputs }) => op === "Split" && inputs[0] === gathered);
+  if (gathered === undefined || split === undefined)
+    throw new GraphError('the serving graph has no Split of what it gathers from "table"');
+  return split.outputs;
 }
 
 function momentsOf({ nodes }: OnnxGraph): readonly string[] {

@@ -13,7 +13,10 @@ export const methodNames = [
   "lame",
   "knn",
   "A",
+  "A+B",
   "A+C",
+  "A+B+C",
+  "all",
 ] as const;
 
 export type MethodName = (typeof methodNames)[number];

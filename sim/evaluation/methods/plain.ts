@@ -4,6 +4,7 @@
 //          model's own answer (with the vote's instead, the memory locks: .20 instead of .58 on an iid stream whose source is .59)
 //   gate   below .7 an answer is learned from (models/gate.ts), after 100 requests
 //   step   cross-entropy against the vote, Adam 1e-4 on the head; served is the running average, .999
+import { sourceParameters } from "../../../models/adaptation.js";
 import { gate, isCold } from "../../../models/gate.js";
 import { plainHeadGradient } from "../../../models/head-gradient.js";
 import { defaults } from "../../../models/settings.js";
@@ -11,7 +12,7 @@ import { castVotes, type Neighbour, ownVerdict, type Verdict } from "../../../mo
 import { Adam } from "./adam.js";
 import type { Method, MethodKind, World } from "./method.js";
 import { NearestRows } from "./nearest.js";
-import { rowsOf, ServingGraph, sourceParameters } from "./serving-graph.js";
+import { rowsOf, ServingGraph } from "./serving-graph.js";
 
 const settings = {
   strategy: "weighted",
@@ -24,6 +25,8 @@ const neighbours = 5;
 const rate = 1e-4;
 const keep = 0.999;
 const noBase = 0;
+/** Anchors have no voice in this loop. */
+const none = () => [];
 
 export const plain: MethodKind = {
   name: "plain",
@@ -84,7 +87,7 @@ function verdictOf(logits: Float32Array, embedding: Float32Array, memory: Neares
       verified: false,
     }),
   );
-  return castVotes({ logits, neighbours: found, anchors: () => [], nowMs: seen }, settings);
+  return castVotes({ logits, neighbours: found, anchors: none, nowMs: seen }, settings);
 }
 
 /** Of -log pi(label): the gradient of -pi(label) over pi(label). */

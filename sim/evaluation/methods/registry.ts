@@ -26,13 +26,27 @@ export function methods(microBatch: number): readonly MethodKind[] {
     t3a,
     lame,
     knn,
-    A: stages("A", "class-balanced moments: driftmend's stage A", { moments: true, head: false }, microBatch),
-    "A+C": stages(
-      "A+C",
-      "moments and the guarded head step: stages A and C",
-      { moments: true, head: true },
-      microBatch,
-    ),
+    ...ownStages(microBatch),
   };
   return methodNames.map((name) => kinds[name]);
+}
+
+type OwnName = "A" | "A+B" | "A+C" | "A+B+C" | "all";
+
+function ownStages(microBatch: number): Readonly<Record<OwnName, MethodKind>> {
+  const a = { moments: true, views: false, head: false, floor: false };
+  const own = (name: OwnName, about: string, on: Partial<typeof a>) => stages(name, about, { ...a, ...on }, microBatch);
+  return {
+    A: own("A", "class-balanced moments of each domain: driftmend's stage A", {}),
+    "A+B": own("A+B", "and more looks where one is not enough, weighted by how well they served: stages A and B", {
+      views: true,
+    }),
+    "A+C": own("A+C", "moments and the guarded head step: stages A and C", { head: true }),
+    "A+B+C": own("A+B+C", "moments, looks and the guarded head step: stages A, B and C", { views: true, head: true }),
+    all: own("all", "and the source answers where it does better: driftmend as it is shipped, stages A to D", {
+      views: true,
+      head: true,
+      floor: true,
+    }),
+  };
 }

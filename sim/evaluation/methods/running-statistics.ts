@@ -2,7 +2,7 @@
 //
 // Owns: the averages, and the scale and shift that follow from them. Does not own: gamma and beta.
 import type { Calibration } from "../../../models/calibration.js";
-import type { Normalisation } from "../../../models/moments.js";
+import type { Normalisation } from "../../../models/domains.js";
 
 export class RunningStatistics {
   readonly #eps: number;

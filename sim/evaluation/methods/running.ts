@@ -2,7 +2,7 @@
 
 import type { MethodKind } from "./method.js";
 import { RunningStatistics } from "./running-statistics.js";
-import { classesOf, rowsOf, ServingGraph } from "./serving-graph.js";
+import { classesOf, rowsOf, ServingGraph, uniform } from "./serving-graph.js";
 
 export const momentum = 0.02;
 
@@ -16,10 +16,7 @@ export const running: MethodKind = {
     const { calibration } = model;
     const statistics = new RunningStatistics(calibration);
     const run = (inputs: readonly Float32Array[]) =>
-      graph.run(inputs, {
-        ...statistics.normalisation(calibration.gamma, calibration.beta),
-        head: calibration.head,
-      });
+      graph.run(inputs, uniform(model, statistics.normalisation(calibration.gamma, calibration.beta)));
     return {
       async answer(inputs) {
         const { logits, moments } = await run(inputs);

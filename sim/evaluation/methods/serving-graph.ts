@@ -1,29 +1,49 @@
 // The serving graph in the calling thread, for methods that need no gradient through it.
 //
-// Owns: stacking inputs, counting passes, rows of what comes out. Does not own: the session (models/onnx-session.ts).
-import type { Embedded, Parameters } from "../../../models/engine.js";
+// Owns: stacking inputs, counting passes, one normalisation for all inputs, rows of what comes out. Does not own: the session
+// (models/onnx-session.ts), looks (models/looking.ts).
+//
+// S1. Every input that goes through the network is counted, the looks beside the plain one too.
+import { sourceParameters } from "../../../models/adaptation.js";
+import type { Normalisation } from "../../../models/domains.js";
+import { type LookSetup, look, lookSetup } from "../../../models/looking.js";
 import type { Model } from "../../../models/manifest.js";
-import { sourceNormalisation } from "../../../models/moments.js";
-import { type AdaptableSession, openAdaptableSession } from "../../../models/onnx-session.js";
+import { openAdaptableSession } from "../../../models/onnx-session.js";
+import { type AdaptableSession, type Embedded, graphOf, type Parameters, type Run } from "../../../models/pass.js";
 import { argmax } from "../../../models/softmax.js";
 
 export class ServingGraph {
-  passes = 0;
+  #passes = 0;
   readonly #session: AdaptableSession;
+  readonly #setup: LookSetup;
 
-  private constructor(session: AdaptableSession) {
-    this.#session = session;
+  private constructor(session: AdaptableSession, setup: LookSetup) {
+    this.#setup = setup;
+    this.#session = {
+      ...session,
+      run: (input, rows, parameters) => {
+        this.#passes += rows;
+        return session.run(input, rows, parameters);
+      },
+    };
   }
 
-  static async open({ manifest, calibration, modelBytes }: Model): Promise<ServingGraph> {
-    const { channels, width, classes } = calibration;
-    const graph = { inputName: manifest.input.name, shape: manifest.input.shape, channels, width, classes };
-    return new ServingGraph(await openAdaptableSession(modelBytes, graph));
+  static async open(model: Model): Promise<ServingGraph> {
+    return new ServingGraph(await openAdaptableSession(model.modelBytes, graphOf(model)), lookSetup(model));
   }
 
-  async run(inputs: readonly Float32Array[], parameters: Parameters): Promise<Embedded> {
-    this.passes += inputs.length;
+  get passes(): number {
+    return this.#passes;
+  }
+
+  /** One look at each. */
+  async run(inputs: readonly Float32Array[], parameters: Omit<Parameters, "plan">): Promise<Run> {
     return this.#session.run(stacked(inputs), inputs.length, parameters);
+  }
+
+  /** As many looks at each as the plan asks for; `seeds` [inputs] as in models/request-chance.ts. */
+  async look(inputs: readonly Float32Array[], parameters: Parameters, seeds: Uint32Array): Promise<Embedded> {
+    return look(this.#session, this.#setup, stacked(inputs), inputs.length, parameters, seeds);
   }
 
   close(): Promise<void> {
@@ -31,9 +51,18 @@ export class ServingGraph {
   }
 }
 
-/** What the source model runs with. */
-export function sourceParameters({ calibration }: Pick<Model, "calibration">): Parameters {
-  return { ...sourceNormalisation(calibration), head: calibration.head };
+/** The source's parameters with one scale and shift for every input, whatever domain it is of. */
+export function uniform(
+  model: Pick<Model, "manifest" | "calibration">,
+  { scale, shift }: Normalisation,
+): Omit<Parameters, "plan"> {
+  const { signatures, limits, table: rows, head } = sourceParameters(model);
+  const table = new Float32Array(rows.length);
+  for (let start = 0; start < table.length; start += scale.length + shift.length) {
+    table.set(scale, start);
+    table.set(shift, start + scale.length);
+  }
+  return { signatures, limits, table, head };
 }
 
 /** Inputs of equal length behind one another. */

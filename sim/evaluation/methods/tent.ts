@@ -8,7 +8,7 @@ import { GradientGraph } from "./gradient-graph.js";
 import type { Method, MethodKind, World } from "./method.js";
 import { momentum } from "./running.js";
 import { RunningStatistics } from "./running-statistics.js";
-import { classesOf, rowsOf, ServingGraph } from "./serving-graph.js";
+import { classesOf, rowsOf, ServingGraph, uniform } from "./serving-graph.js";
 
 const rate = 1e-3;
 export const tentBatch = 64;
@@ -81,7 +81,7 @@ async function openTent1({ model }: World): Promise<Method> {
       return classesOf(logits, inputs.length);
     },
     async answerFrozen(inputs) {
-      const parameters = { ...statistics.normalisation(affine.gamma, affine.beta), head: calibration.head };
+      const parameters = uniform(model, statistics.normalisation(affine.gamma, affine.beta));
       return classesOf((await serving.run(inputs, parameters)).logits, inputs.length);
     },
     get passes() {

@@ -1,11 +1,16 @@
 // Each method of the evaluation on a case small enough to work out by hand, or against a second way to the same numbers.
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { sourceParameters, tableRows } from "../../../models/adaptation.js";
+import { sourceNormalisation } from "../../../models/domains.js";
 import { loadModel } from "../../../models/manifest.js";
-import { sourceNormalisation } from "../../../models/moments.js";
+import { requestSeed } from "../../../models/request-chance.js";
+import { closedPlan, plan } from "../../../models/rollout.js";
 import { argmax, logSoftmax, softmax } from "../../../models/softmax.js";
+import { kindsOf } from "../../../models/standing.js";
 import { loadDigitPool } from "../../../sim/digits.js";
 import { Adam } from "../../../sim/evaluation/methods/adam.js";
+import { requestId } from "../../../sim/evaluation/methods/driftmend.js";
 import { GradientGraph } from "../../../sim/evaluation/methods/gradient-graph.js";
 import { sharesOf } from "../../../sim/evaluation/methods/knn.js";
 import { laplacianAssignment, nearestIn } from "../../../sim/evaluation/methods/lame.js";
@@ -14,7 +19,7 @@ import { NearestRows } from "../../../sim/evaluation/methods/nearest.js";
 import { pseudoLabelGradient } from "../../../sim/evaluation/methods/plain.js";
 import { methods } from "../../../sim/evaluation/methods/registry.js";
 import { RunningStatistics } from "../../../sim/evaluation/methods/running-statistics.js";
-import { rowsOf, ServingGraph } from "../../../sim/evaluation/methods/serving-graph.js";
+import { rowsOf, ServingGraph, uniform } from "../../../sim/evaluation/methods/serving-graph.js";
 import { Prototypes } from "../../../sim/evaluation/methods/t3a.js";
 import { gammaGradient } from "../../../sim/evaluation/methods/tent.js";
 import { digitStream } from "../../../sim/evaluation/streams.js";
@@ -37,7 +42,7 @@ test("the registry has every name once, in order, and each method says what it i
   t.true(kinds.every(({ about }) => about.length > 10));
   t.deepEqual(
     kinds.filter(({ own }) => own).map(({ batch }) => batch),
-    [8, 8],
+    [8, 8, 8, 8, 8],
   );
 });
 
@@ -48,22 +53,59 @@ test("statistics of a batch: each layer is normalised by the mean and variance o
   await graph.close();
   // The second way: ONNX Runtime layer by layer. Once the layers before are right, the moments of the next one are those it must take.
   const serving = await ServingGraph.open(model);
-  const parameters = { ...sourceNormalisation(calibration), head: calibration.head };
+  const normalisation = sourceNormalisation(calibration);
   let from = 0;
   for (const layer of model.manifest.layers) {
-    const rows = rowsOf((await serving.run(inputs, parameters)).moments, inputs.length);
+    const rows = rowsOf((await serving.run(inputs, uniform(model, normalisation))).moments, inputs.length);
     for (let c = from; c < from + layer.channels; c++) {
       const mean = rows.reduce((sum, row) => sum + (row[c] ?? 0), 0) / rows.length;
       const square = rows.reduce((sum, row) => sum + (row[channels + c] ?? 0), 0) / rows.length;
       const factor = (calibration.gamma[c] ?? 0) / Math.sqrt(square - mean * mean + calibration.eps);
-      parameters.scale[c] = factor;
-      parameters.shift[c] = (calibration.beta[c] ?? 0) - mean * factor;
+      normalisation.scale[c] = factor;
+      normalisation.shift[c] = (calibration.beta[c] ?? 0) - mean * factor;
     }
     from += layer.channels;
   }
-  const { logits } = await serving.run(inputs, parameters);
+  const { logits } = await serving.run(inputs, uniform(model, normalisation));
   await serving.close();
   t.true(found.every((value, i) => near(value, logits[i], 2e-3)));
+});
+
+test("every look is counted as a pass, and looks follow from the seeds of the requests alone", async (t) => {
+  const serving = await ServingGraph.open(model);
+  const source = sourceParameters(model);
+  // Every input is of the first domain beside home, and its first two views are known to serve it better.
+  const limits = source.limits.map((limit, domain) => (domain === 1 ? 1e9 : limit));
+  const scores = Array.from({ length: model.manifest.views.length + 1 }, (_, kind) =>
+    kind === 1 || kind === 2 ? 1 : 0,
+  );
+  const planned = (proven: boolean) => {
+    const into = closedPlan(tableRows, model.manifest.views.length);
+    plan(into, 2, { open: true, surveyed: true, best: [1, 2], scores, floored: false, proven }, true);
+    return into;
+  };
+  const open = planned(true);
+  const seeds = Uint32Array.from(inputs, (_, i) => requestSeed(requestId(1, i)));
+  const { looks } = await serving.look(inputs, { ...source, limits, plan: open }, seeds);
+  const { source: fromSource, beside } = kindsOf(model.manifest.views.length);
+  const passes = [...looks.kinds].filter((kind) => kind !== 0 && kind !== beside).length;
+  t.true(passes > 2);
+  t.is(serving.passes, inputs.length + passes);
+  const alone = await serving.look(inputs.slice(3, 4), { ...source, limits, plan: open }, seeds.slice(3, 4));
+  t.deepEqual(
+    [...alone.looks.kinds],
+    [...looks.kinds].filter((_, i) => looks.rows[i] === 3),
+  );
+  let before = serving.passes;
+  const compared = await serving.look(inputs, { ...source, limits, plan: planned(false) }, seeds);
+  t.is([...compared.looks.kinds].filter((kind) => kind === fromSource).length, inputs.length, "the source, each time");
+  const all = [...compared.looks.kinds].filter((kind) => kind !== 0 && kind !== beside).length;
+  t.is(serving.passes, before + inputs.length + all);
+  before = serving.passes;
+  const closed = await serving.look(inputs, source, seeds);
+  t.is(closed.looks.kinds.length, 0, "no domain is known: one look each");
+  t.is(serving.passes, before + inputs.length);
+  await serving.close();
 });
 
 test("without a share of the batch its statistics are the source's", async (t) => {
@@ -71,7 +113,7 @@ test("without a share of the batch its statistics are the source's", async (t) =
   const found = await graph.logitsByNorm(inputs, calibration.gamma, calibration.beta, 0);
   await graph.close();
   const serving = await ServingGraph.open(model);
-  const { logits } = await serving.run(inputs, { ...sourceNormalisation(calibration), head: calibration.head });
+  const { logits } = await serving.run(inputs, sourceParameters(model));
   await serving.close();
   t.true(found.every((value, i) => near(value, logits[i], 1e-3)));
 });
@@ -116,9 +158,9 @@ test("by scale and shift the entropy's gradient agrees with finite differences, 
   const serving = await ServingGraph.open(model);
   const slopeOf = async (which: "scale" | "shift", index: number, step: number): Promise<number> => {
     const at = async (sign: number): Promise<number> => {
-      const moved = { scale: scale.slice(), shift: shift.slice(), head: calibration.head };
+      const moved = { scale: scale.slice(), shift: shift.slice() };
       moved[which][index] = (moved[which][index] ?? 0) + sign * step;
-      return entropyOf((await serving.run(inputs, moved)).logits);
+      return entropyOf((await serving.run(inputs, uniform(model, moved))).logits);
     };
     return ((await at(1)) - (await at(-1))) / (2 * step);
   };
