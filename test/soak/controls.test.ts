@@ -136,7 +136,12 @@ async function wakeTheOld({ context, witness }: Scene, once: string): Promise<vo
   const pid = (await happened(once)) ?? 0;
   const frozen = witness.running("learning-1")?.pid === pid ? "learning-1" : "learning-2";
   const sight = await lookAt(context);
-  await until("the other writer goes on", async () => (await sight.log.lastCommit())?.commit.node !== frozen);
+  // Beyond all that the frozen one can hold: a first word of the other one leaves room for it to go on as if nothing had been.
+  const { lastSeq } = await sight.log.state("update");
+  await until("the other writer goes on", async () => {
+    const last = (await sight.log.lastCommit())?.commit;
+    return last !== undefined && last.node !== frozen && last.updateSeq >= lastSeq;
+  });
   await sight.close();
   process.kill(pid, "SIGCONT");
 }
