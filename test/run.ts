@@ -9,7 +9,7 @@ import { systemClock } from "../supervision/clock.js";
 import { findServer, NoServerBinary } from "../transport/server-binary.js";
 
 /** Most files of real processes wait more than they compute. */
-const filesAtOnce = Math.max(4, availableParallelism());
+const filesAtOnce = Math.max(3, availableParallelism());
 /** Without a result for so long something hangs: a test that failed and left a process or a connection behind. */
 const idleLimitMs = 110_000;
 
