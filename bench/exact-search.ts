@@ -1,4 +1,5 @@
 // The nearest neighbours, found by looking at every experience: the floor that the memory's graph is held to.
+import { unitRows } from "../models/calibration.js";
 import type { Clock } from "../models/clock.js";
 
 export interface Exact {
@@ -14,8 +15,8 @@ const rounding = 1e-6;
 
 /** held [n, width] and asked [queries, width]: the k-th best cosine of every query. Four sums side by side, as a compiler would do it. */
 export function exactSearch(held: Float32Array, asked: Float32Array, width: number, k: number, clock: Clock): Exact {
-  const units = unitsOf(held, width);
-  const queries = unitsOf(asked, width);
+  const units = unitRows(held, width);
+  const queries = unitRows(asked, width);
   const count = asked.length / width;
   const least = new Float64Array(count);
   const tookUs: number[] = [];
@@ -31,18 +32,6 @@ export function exactSearch(held: Float32Array, asked: Float32Array, width: numb
 export function recallOf({ least, k }: Exact, query: number, similarities: Float32Array): number {
   const bound = (least[query] ?? Number.NaN) - rounding;
   return similarities.filter((similarity) => similarity >= bound).length / k;
-}
-
-/** Each row [width] with length 1. */
-export function unitsOf(rows: Float32Array, width: number): Float32Array {
-  const units = new Float32Array(rows.length);
-  for (let start = 0; start < rows.length; start += width) {
-    let square = 0;
-    for (let i = start; i < start + width; i += 1) square += (rows[i] ?? 0) ** 2;
-    const length = Math.sqrt(square);
-    for (let i = start; i < start + width; i += 1) units[i] = (rows[i] ?? 0) / length;
-  }
-  return units;
 }
 
 function kthCosine(units: Float32Array, query: Float32Array, k: number): number {

@@ -1,5 +1,5 @@
-// `node dist/bench/late-labels.js [--seeds 5 --uses none,both --stretch 500 --all-uses]`: what late labels are worth, with views and without,
-// as a table (docs/learning.md).
+// `node dist/bench/late-labels.js [--seeds 5 --uses none,both --families geometry,any,clean --stretch 500 --off nothing,views]`: what late labels
+// are worth, with a stage switched off and without, as a table (docs/learning.md).
 import { parseArgs } from "node:util";
 import { loadModel, type Model } from "../models/manifest.js";
 import type { LearningSettings } from "../models/settings.js";

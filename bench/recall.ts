@@ -7,11 +7,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import hnswlib from "hnswlib-node";
+import { unitRows } from "../models/calibration.js";
 import type { Clock } from "../models/clock.js";
 import type { Model } from "../models/manifest.js";
 import { type Memory, startMemory } from "../models/memory.js";
 import { driftedEmbeddings, recordOf, rowsPerRecord } from "./drifted-embeddings.js";
-import { type Exact, exactSearch, recallOf, unitsOf } from "./exact-search.js";
+import { type Exact, exactSearch, recallOf } from "./exact-search.js";
 import { quantile } from "./statistics.js";
 
 export interface Recall {
@@ -128,7 +129,7 @@ async function ask(
 /** The library alone: the same graph, without thread, contents and messages; then its file, written and read. */
 async function measureLibrary(held: Float32Array, width: number, clock: Clock): Promise<Recall["hnswlib"]> {
   const size = held.length / width;
-  const units = unitsOf(held, width);
+  const units = unitRows(held, width);
   const points = new hnswlib.HierarchicalNSW("ip", width);
   points.initIndex(2 * size, graph.m, graph.efConstruction, graph.randomSeed);
   const insertMs = await tookMs(clock, () => {

@@ -4,15 +4,13 @@
 //
 // Y1. Weights of convolutions and linear layers are constants: only then does ONNX Runtime keep its blocked layout
 //     (NCHWc). So parameters act behind a pool where they may: a z + b with a > 0 does not change which element is the
-//     maximum, and a quarter of the elements is left. Moments are global average pools, which stay in that layout.
-//     Against affine before the pool and ReduceMean, for the digits: 0.078 instead of 0.093 ms for 1 row, 2.94 instead
-//     of 5.16 ms for 64; the source graph takes 0.039 and 1.81 (one thread, AVX-512 Xeon).
+//     maximum, and a quarter of the elements is left. Moments are global average pools of the pooled values, in that layout.
+//     Against the source graph, for 1 / 8 / 64 digits (one thread, AVX-512 Xeon): moments before the pool 2.1 / 1.7 / 1.9, behind it
+//     1.8 / 1.4 / 1.4, with a domain for each row as here 2.3 / 1.6 / 1.4 (bench/RESULTS.md).
 
 import type { SignatureBasis } from "./calibration.js";
+import { anchorsCompared } from "./density.js";
 import type { GraphWriter } from "./onnx-file.js";
-
-/** Anchors that an embedding is compared with. */
-export const nearestAnchors = 5;
 
 /** A tensor in parts of the given sizes along an axis. */
 function parts(graph: GraphWriter, x: string, sizes: readonly number[], axis: number): readonly string[] {
@@ -95,8 +93,8 @@ export function densityOf(graph: GraphWriter, embedding: string, anchors: Float3
 
 function nearestOf(graph: GraphWriter, cosines: string): string {
   const attributes = { axis: 1, ...(graph.opset < 11 ? {} : { sorted: 0 }) };
-  if (graph.opset < 10) return graph.add("TopK", [cosines], { ...attributes, k: nearestAnchors }, 2)[0] ?? "";
-  return graph.add("TopK", [cosines, graph.integers("neighbours", [nearestAnchors])], attributes, 2)[0] ?? "";
+  if (graph.opset < 10) return graph.add("TopK", [cosines], { ...attributes, k: anchorsCompared }, 2)[0] ?? "";
+  return graph.add("TopK", [cosines, graph.integers("neighbours", [anchorsCompared])], attributes, 2)[0] ?? "";
 }
 
 function spatialMean(graph: GraphWriter, x: string): string {

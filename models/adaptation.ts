@@ -17,9 +17,9 @@ import {
   sourceNormalisation,
 } from "./domains.js";
 import { allFinite } from "./guardrails.js";
-import type { Model } from "./manifest.js";
+import type { Subject } from "./manifest.js";
 import type { Parameters } from "./pass.js";
-import { closedPlan, type LookPlan, plan } from "./rollout.js";
+import { closedPlan, plan } from "./rollout.js";
 import { at } from "./softmax.js";
 import {
   emptyStanding,
@@ -58,7 +58,6 @@ export interface Folded {
   readonly floor: "source" | "adapted" | undefined;
 }
 
-type Subject = Pick<Model, "manifest" | "calibration">;
 /** All that the source needs to answer. */
 type SourceOf = { readonly calibration: Calibration; readonly manifest: Pick<Subject["manifest"], "views"> };
 
@@ -216,17 +215,9 @@ export class AdaptedView {
       const { scale, shift } = normalisation(domains, calibration, domain);
       writeTableRow(table, domain + 1, scale, shift);
     }
-    writePlan(looks, domain, standingOf(standing, calibration, domain), stages);
+    const known = standingOf(standing, calibration, domain);
+    plan(looks, domain + 1, { ...known, open: known.open && stages.views }, stages.floor);
   }
-}
-
-function writePlan(
-  looks: LookPlan,
-  domain: number,
-  standing: ReturnType<typeof standingOf>,
-  { views, floor }: Subject["manifest"]["learning"]["stages"],
-): void {
-  plan(looks, domain + 1, { ...standing, open: standing.open && views }, floor);
 }
 
 function writeTableRow(table: Float32Array, row: number, scale: Float32Array, shift: Float32Array): void {

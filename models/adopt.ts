@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { type Calibrated, calibrate, type Embed, embedWith } from "./calibrate.js";
 import { type Calibration, writeCalibration } from "./calibration.js";
 import { type CleanRows, type Inspected, inspect, type Refused } from "./inspect.js";
-import { type FileRef, type Model, parseManifest, sha256, sizeOf } from "./manifest.js";
+import { type FileRef, parseManifest, type Subject, sha256, sizeOf } from "./manifest.js";
 import { openAdaptableSession } from "./onnx-session.js";
 import { graphOf } from "./pass.js";
 import { differenceOf, type Proof, percent, prove } from "./proof.js";
@@ -171,7 +171,7 @@ type Decided = Pick<Adopted, "stages" | "rehearsal" | "remarks">;
 /** What is to adapt in the end: what can, unless data or rehearsal speak against it. */
 async function decide(
   serving: Uint8Array,
-  subject: Pick<Model, "manifest" | "calibration">,
+  subject: Subject,
   { stages, remarks }: Pick<Decided, "stages" | "remarks">,
   rows: CleanRows,
 ): Promise<Decided> {

@@ -1,6 +1,6 @@
 // The anchors next to an embedding, and k: how close it is to what is known, outside the serving graph.
 //
-// Owns: the same figure as the graph's output "density" (models/graph.ts), and the labels of the anchors behind it.
+// Owns: the same figure as the graph's output "density" (adaptable-layer.ts), and the labels of the anchors behind it.
 import type { Calibration } from "./calibration.js";
 import { at } from "./softmax.js";
 
@@ -13,7 +13,8 @@ export interface Anchor {
   readonly similarity: number;
 }
 
-const nearest = 5;
+/** Anchors that an embedding is compared with, here and in the graph. */
+export const anchorsCompared = 5;
 
 /** The 5 nearest anchors of `embedding` [width], nearest first, the lower number of equals; none for one without a direction. */
 export function nearestAnchors(embedding: Float32Array, calibration: Calibration): readonly Anchor[] {
@@ -27,10 +28,10 @@ export function nearestAnchors(embedding: Float32Array, calibration: Calibration
     let product = 0;
     for (let j = 0; j < width; j++) product += at(embedding, j) * at(anchors, anchor * width + j);
     const similarity = product / length;
-    if (best.length === nearest && similarity <= (best[nearest - 1]?.similarity ?? 0)) continue;
+    if (best.length === anchorsCompared && similarity <= (best.at(-1)?.similarity ?? 0)) continue;
     const place = best.findIndex((each) => each.similarity < similarity);
     best.splice(place < 0 ? best.length : place, 0, { anchor, label: at(anchorLabels, anchor), similarity });
-    if (best.length > nearest) best.pop();
+    if (best.length > anchorsCompared) best.pop();
   }
   return best;
 }

@@ -7,7 +7,7 @@
 // P2. Values of rank 4 are held channels-last, as TensorFlow.js wants them; `evaluate` gives and takes them as ONNX has them.
 // P3. Evaluations make tensors and dispose of none: they belong inside a `tidy`. The constants stay until `close`.
 import { operations } from "./graph-operations.js";
-import { type GraphConstant, GraphError, type GraphNode, type OnnxGraph } from "./graph-reading.js";
+import { type GraphConstant, GraphError, type GraphNode, type ProgramGraph } from "./graph-reading.js";
 import type { Tensor, Tensorflow } from "./tensorflow.js";
 
 /** The value of a name in this evaluation. */
@@ -16,13 +16,13 @@ export type Values = (name: string) => Tensor;
 export type Bound = Tensor | ((values: Values) => Tensor);
 
 export class GraphProgram {
-  readonly graph: OnnxGraph;
+  readonly graph: ProgramGraph;
   readonly #tf: Tensorflow;
   readonly #makers = new Map<string, { readonly node: GraphNode; readonly place: number }>();
   readonly #constants = new Map<string, Tensor>();
 
   /** Throws GraphError where the graph holds an operation that is not known. */
-  constructor(tf: Tensorflow, graph: OnnxGraph) {
+  constructor(tf: Tensorflow, graph: ProgramGraph) {
     this.graph = graph;
     this.#tf = tf;
     for (const node of graph.nodes) {

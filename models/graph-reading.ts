@@ -1,13 +1,18 @@
 // ONNX graphs as plain data: what graph-program.ts computes with.
 //
-// Owns: the way from protobuf bytes to nodes, attributes and constants. Does not own: writing graphs (graph.ts), running them.
+// Owns: the way from what was read to plain attributes and constants. Does not own: protobuf bytes (onnx-file.ts), running (graph-program.ts).
 //
 // R1. What is not understood is refused by name, before anything runs: an attribute or a constant that is left out would compute something else.
-import onnxProto from "onnx-proto";
-
-const { onnx } = onnxProto;
-
-export type AttributeValue = number | string | readonly number[];
+import {
+  type AttributeValue,
+  attributeValue,
+  dimsOf,
+  floatsOf,
+  integersOf,
+  type KeptTensor,
+  type OnnxNode,
+  readOnnx,
+} from "./onnx-file.js";
 
 export interface GraphNode {
   readonly op: string;
@@ -23,7 +28,7 @@ export interface GraphConstant {
   readonly values: Float32Array | Int32Array;
 }
 
-export interface OnnxGraph {
+export interface ProgramGraph {
   readonly nodes: readonly GraphNode[];
   readonly constants: ReadonlyMap<string, GraphConstant>;
   /** Names, without those of constants. */
@@ -37,71 +42,36 @@ export class GraphError extends Error {
 }
 
 /** `bytes` is an ONNX file. Throws GraphError where it holds what is not understood. */
-export function readGraph(bytes: Uint8Array): OnnxGraph {
-  const { graph } = onnx.ModelProto.decode(bytes);
-  if (graph === undefined || graph === null) throw new GraphError("the file holds no graph");
-  const constants = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? "", constantOf(tensor)]));
-  const nodes: GraphNode[] = [];
-  for (const node of graph.node ?? []) {
-    const value = node.opType === "Constant" ? node.attribute?.find(({ name }) => name === "value")?.t : undefined;
-    if (value !== undefined && value !== null) constants.set(node.output?.[0] ?? "", constantOf(value));
-    else nodes.push(nodeOf(node));
-  }
-  const named = (list: readonly onnxProto.onnx.IValueInfoProto[] | null | undefined): string[] =>
-    (list ?? []).map(({ name }) => name ?? "");
+export function readGraph(bytes: Uint8Array): ProgramGraph {
+  const read = readOnnx(bytes);
+  if (read.kind === "refused") throw new GraphError(read.message);
+  const { nodes, constants, inputs, outputs } = read.graph;
   return {
-    nodes,
-    constants,
-    inputs: named(graph.input).filter((name) => !constants.has(name)),
-    outputs: named(graph.output),
+    nodes: nodes.map(nodeOf),
+    constants: new Map([...constants].map(([name, tensor]) => [name, constantOf(name, tensor)])),
+    inputs: inputs.map(({ name }) => name),
+    outputs: outputs.map(({ name }) => name),
   };
 }
 
-function nodeOf(node: onnxProto.onnx.INodeProto): GraphNode {
-  const op = node.opType ?? "";
-  return {
-    op,
-    name: node.name ?? "",
-    inputs: node.input ?? [],
-    outputs: node.output ?? [],
-    attributes: new Map((node.attribute ?? []).map((each) => [each.name ?? "", attributeOf(op, each)])),
-  };
-}
-
-function attributeOf(op: string, attribute: onnxProto.onnx.IAttributeProto): AttributeValue {
-  const { AttributeType } = onnx.AttributeProto;
-  switch (attribute.type) {
-    case AttributeType.INT:
-      return Number(attribute.i ?? 0);
-    case AttributeType.FLOAT:
-      return attribute.f ?? 0;
-    case AttributeType.STRING:
-      return new TextDecoder().decode(attribute.s ?? new Uint8Array());
-    case AttributeType.INTS:
-      return (attribute.ints ?? []).map(Number);
-    case AttributeType.FLOATS:
-      return attribute.floats ?? [];
-    default:
-      throw new GraphError(`${op} has an attribute "${attribute.name}" of a kind that is not understood`);
+function nodeOf({ opType: op, name, input, output, attribute }: OnnxNode): GraphNode {
+  const attributes = new Map<string, AttributeValue>();
+  for (const each of attribute) {
+    const value = attributeValue(each);
+    if (value === undefined)
+      throw new GraphError(`${op} has an attribute "${each.name}" of a kind that is not understood`);
+    attributes.set(each.name ?? "", value);
   }
+  return { op, name, inputs: input, outputs: output, attributes };
 }
 
-function constantOf(tensor: onnxProto.onnx.ITensorProto): GraphConstant {
-  const { DataType } = onnx.TensorProto;
-  const dims = (tensor.dims ?? []).map(Number);
+function constantOf(name: string, tensor: KeptTensor): GraphConstant {
+  const floats = floatsOf(tensor);
+  if (floats !== undefined) return floats;
+  const integers = integersOf(tensor);
+  const dims = dimsOf(tensor);
   const size = dims.reduce((product, dim) => product * dim, 1);
-  // A view on the file may start anywhere; typed arrays may not.
-  const raw = tensor.rawData === undefined || tensor.rawData === null ? undefined : Uint8Array.from(tensor.rawData);
-  const isRaw = raw !== undefined && raw.length > 0;
-  let values: Float32Array | Int32Array;
-  if (tensor.dataType === DataType.FLOAT)
-    values = isRaw ? new Float32Array(raw.buffer) : Float32Array.from(tensor.floatData ?? []);
-  else if (tensor.dataType === DataType.INT64)
-    values = isRaw
-      ? Int32Array.from(new BigInt64Array(raw.buffer), Number)
-      : Int32Array.from(tensor.int64Data ?? [], Number);
-  else throw new GraphError(`the constant "${tensor.name}" is neither float32 nor int64`);
-  if (values.length !== size)
-    throw new GraphError(`the constant "${tensor.name}" has ${values.length} values instead of ${size}`);
-  return { dims, values };
+  if (integers?.length !== size)
+    throw new GraphError(`the constant "${name}" is not ${size} values of float32 or int64`);
+  return { dims, values: Int32Array.from(integers) };
 }

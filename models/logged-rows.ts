@@ -2,7 +2,7 @@
 //
 // Owns: cutting columns into rows. Does not own: the columns (experience.ts), what a row does (adaptation.ts).
 import type { AdaptationRow } from "./adaptation.js";
-import type { ExperienceBatch } from "./experience.js";
+import type { ExperienceBatch, LooksSeen } from "./experience.js";
 import { at } from "./softmax.js";
 import type { LookRow } from "./standing.js";
 
@@ -15,11 +15,12 @@ export function adaptationRow(batch: ExperienceBatch, index: number): Adaptation
     moments: batch.moments.subarray(index * width, (index + 1) * width),
     slot: at(batch.slots, index),
     density: at(batch.densities, index),
-    looks: looksOf(batch, index),
+    looks: lookRows(batch.looks, index),
   };
 }
 
-function looksOf({ looks }: ExperienceBatch, index: number): readonly LookRow[] {
+/** Those at row `index`, which lie side by side. */
+export function lookRows(looks: LooksSeen, index: number): readonly LookRow[] {
   const first = looks.rows.indexOf(index);
   if (first < 0) return [];
   const classes = looks.answers.length / looks.rows.length;

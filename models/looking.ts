@@ -7,7 +7,7 @@
 // O2. A micro-batch gets so many looks at most: requests that queue are answered before one is looked at twice (law 7).
 // O3. In a floored domain the source's look takes the place of the plain one in the answer; the plain one is kept beside it for the judgement.
 import { sourceParameters } from "./adaptation.js";
-import type { Model } from "./manifest.js";
+import type { Subject } from "./manifest.js";
 import type { AdaptableSession, Embedded, Parameters, Run } from "./pass.js";
 import { requestChance } from "./request-chance.js";
 import { isFloored, looksFor, weigh } from "./rollout.js";
@@ -25,7 +25,7 @@ export interface LookSetup extends PictureShape {
   readonly source: Parameters;
 }
 
-export function lookSetup(model: Pick<Model, "manifest" | "calibration">): LookSetup {
+export function lookSetup(model: Subject): LookSetup {
   const { input, views, learning } = model.manifest;
   return {
     shape: input.shape,

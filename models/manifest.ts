@@ -56,6 +56,9 @@ export interface Model {
   readonly sourceBytes: Uint8Array;
 }
 
+/** What of a model adaptation and the fold need. */
+export type Subject = Pick<Model, "manifest" | "calibration">;
+
 /** A model's folder cannot be used. Whoever installed the model must act: `file` names what to look at, `action` what to do. */
 export class ModelError extends Error {
   override readonly name = "ModelError";

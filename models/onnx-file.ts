@@ -108,6 +108,27 @@ export function floatAttribute(node: OnnxNode, name: string): number | undefined
   return node.attribute.find((each) => each.name === name)?.f ?? undefined;
 }
 
+export type AttributeValue = number | string | readonly number[];
+
+/** Undefined for an attribute that holds a tensor, a graph, or many of them. */
+export function attributeValue(attribute: KeptAttribute): AttributeValue | undefined {
+  const { AttributeType } = onnx.AttributeProto;
+  switch (attribute.type) {
+    case AttributeType.INT:
+      return Number(attribute.i ?? 0);
+    case AttributeType.FLOAT:
+      return attribute.f ?? 0;
+    case AttributeType.STRING:
+      return new TextDecoder().decode(attribute.s ?? new Uint8Array());
+    case AttributeType.INTS:
+      return (attribute.ints ?? []).map(Number);
+    case AttributeType.FLOATS:
+      return attribute.floats ?? [];
+    default:
+      return undefined;
+  }
+}
+
 export interface FloatTensor {
   readonly dims: readonly number[];
   readonly values: Float32Array;
@@ -264,7 +285,7 @@ function onnxValueOf({ name, type }: onnxProto.onnx.IValueInfoProto): OnnxValue 
   return { name: name ?? "", isFloat32: tensor?.elemType === DataType.FLOAT, elementType, dims: dims ?? null };
 }
 
-function dimsOf({ dims }: KeptTensor): readonly number[] {
+export function dimsOf({ dims }: KeptTensor): readonly number[] {
   return (dims ?? []).map(Number);
 }
 

@@ -3,7 +3,7 @@
 // Owns: these shapes. Does not own: the session that runs it (onnx-session.ts), how many passes a request gets (looking.ts), threads (engine.ts).
 import { domainsMax } from "./domains.js";
 import type { LooksSeen } from "./experience.js";
-import type { Model } from "./manifest.js";
+import type { Subject } from "./manifest.js";
 import type { LookPlan } from "./rollout.js";
 
 export interface Parameters {
@@ -73,7 +73,7 @@ export function parameterSizes({ signatureSize, domains, channels, width, classe
   };
 }
 
-export function graphOf({ manifest, calibration }: Pick<Model, "manifest" | "calibration">): AdaptableGraph {
+export function graphOf({ manifest, calibration }: Subject): AdaptableGraph {
   return {
     inputName: manifest.input.name,
     shape: manifest.input.shape,

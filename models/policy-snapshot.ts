@@ -6,7 +6,8 @@
 import { z } from "zod";
 import { type BlockArray, BlocksError, readBlocks, writeBlocks } from "./blocks.js";
 import { allFinite } from "./guardrails.js";
-import { checksum, decidingArrays, decidingNumbers, type Policy, type Subject, sourcePolicy } from "./policy.js";
+import type { Subject } from "./manifest.js";
+import { checksum, decidingArrays, decidingNumbers, type Policy, sourcePolicy } from "./policy.js";
 
 export type DecodedPolicy =
   | { readonly kind: "policy"; readonly policy: Policy }

@@ -30,16 +30,13 @@ import { guardedStep, type HeadState, type StepReport, sourceHeadState } from ".
 import { allFinite, type Refusal } from "./guardrails.js";
 import type { Learner } from "./learner.js";
 import { adaptationRow } from "./logged-rows.js";
-import type { Model } from "./manifest.js";
+import type { Subject } from "./manifest.js";
 import { positionKey } from "./memory-contents.js";
 import { learningRate } from "./rate.js";
 import { RecentIds } from "./recent-ids.js";
 import { admit, classesHeld, correct, distrust, draw, emptyReplay, passBy, type Replay } from "./replay.js";
 import { at } from "./softmax.js";
 import { kindsOf } from "./standing.js";
-
-/** What of a model the fold needs. */
-export type Subject = Pick<Model, "manifest" | "calibration">;
 
 /** Mutable; owned by one fold. Arrays of the head are replaced, never written into: who holds `served` holds a version. */
 export interface Policy extends Mutable<HeadState> {

@@ -11,10 +11,12 @@
 //     on them lost ten points on the mails of the next months.
 
 import { AdaptedView, emptyAdaptation, foldRow, sourceParameters } from "./adaptation.js";
+import { shuffled, standardNormal } from "./chance.js";
 import { type Random, seededRandom } from "./clock.js";
 import { chooseSlot } from "./domains.js";
+import { lookRows } from "./logged-rows.js";
 import { look, lookSetup } from "./looking.js";
-import type { Model } from "./manifest.js";
+import type { Subject } from "./manifest.js";
 import type { AdaptableSession } from "./pass.js";
 import { requestChance } from "./request-chance.js";
 import { argmax, at } from "./softmax.js";
@@ -30,7 +32,7 @@ export async function* answersInOrder(
   const view = new AdaptedView(subject, adaptation);
   const setup = lookSetup(subject);
   let seen = seed;
-  const { head, classes } = subject.calibration;
+  const { head } = subject.calibration;
   for (const input of inputs) {
     const { logits, plain, moments, density, looks } = await look(
       session,
@@ -43,17 +45,16 @@ export async function* answersInOrder(
     yield argmax(logits);
     const own = at(density, 0);
     const { slot } = chooseSlot(subject.calibration, { logits: plain, density: own }, requestChance(seen, "slot"));
-    const looked = Array.from(looks.kinds, (kind, i) => ({
-      kind,
-      density: at(looks.densities, i),
-      answer: looks.answers.subarray(i * classes, (i + 1) * classes),
-    }));
-    const folded = foldRow(adaptation, subject, { cold: false, moments, slot, density: own, looks: looked });
+    const folded = foldRow(adaptation, subject, {
+      cold: false,
+      moments,
+      slot,
+      density: own,
+      looks: lookRows(looks, 0),
+    });
     if (folded !== undefined) view.moved(folded.domain);
   }
 }
-
-type Subject = Pick<Model, "manifest" | "calibration">;
 
 export interface Rehearsal {
   /** Of each stream. */
@@ -86,7 +87,7 @@ const untouched: Damage = (input) => input;
 const damages: readonly Damage[] = [
   (input, random) => input.map((value) => (random() < 0.3 ? 0 : value)),
   (input) => input.map((value) => 0.6 * value),
-  (input, random, deviation) => input.map((value) => value + 0.5 * deviation * gaussian(random)),
+  (input, random, deviation) => input.map((value) => value + 0.5 * deviation * standardNormal(random)),
 ];
 
 /** What following the input costs where nothing drifts, and what it brings where something does. */
@@ -152,21 +153,11 @@ async function sourceAnswers(
 
 /** The same rows in mixed order and in bursts of one label, and streams that are nearly all of one label. */
 function ordersOf(labels: Uint8Array, classes: number): readonly (readonly number[])[] {
-  const rows = shuffled(labels, seededRandom(classes));
+  const rows = shuffled([...labels.keys()], seededRandom(classes));
   const mixed = rows.slice(0, streamRows);
   const members = Array.from({ length: classes }, (_, label) => rows.filter((row) => labels[row] === label));
   const lone = members.toSorted((a, b) => b.length - a.length).slice(0, loneLabels);
   return [mixed, inBursts(mixed, labels), ...lone.map((own) => nearlyAll(own, rows, labels))];
-}
-
-/** Fisher-Yates. */
-function shuffled(labels: Uint8Array, random: Random): readonly number[] {
-  const rows = [...labels.keys()];
-  for (let i = rows.length - 1; i > 0; i--) {
-    const other = Math.floor(random() * (i + 1));
-    [rows[i], rows[other]] = [rows[other] ?? 0, rows[i] ?? 0];
-  }
-  return rows;
 }
 
 /** Up to fifty of one label, then of the next, round and round. */
@@ -187,9 +178,4 @@ function nearlyAll(own: readonly number[], rows: readonly number[], labels: Uint
 function deviationOf(values: Float32Array): number {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
-}
-
-/** Box and Muller. */
-function gaussian(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }

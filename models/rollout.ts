@@ -101,7 +101,7 @@ export interface Seen {
 
 /**
  * Weight of each look in the answer, summing to 1. May vote: the plain look, and views with a known score above the plain look's by `leadMin`
- * in which this input lies denser; weight exp((k + 2 (score - greatest score)) / 0.015).
+ * in which this input lies denser; weight exp((k + 2 (score - the plain look's)) / 0.015).
  */
 export function weigh(known: LookPlan, row: number, seen: readonly Seen[]): readonly number[] {
   const kinds = known.scores.length / known.flags.length;

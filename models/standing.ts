@@ -5,8 +5,7 @@
 //   score = k + 0.115 (H(mean answer) - mean H(answer)) / ln classes
 // The second part is the mutual information between input and answer (Bridle, Heading and MacKay, NeurIPS 1991; SHOT, Liang et al., ICML 2020,
 // eq. 4): it is high when answers are sure and differ from each other. Density alone is fooled by views that turn everything into one dense
-// class; over 18 drifts and 24 views
-// the sum always named the best view, or one within .02 of it.
+// class; over 18 drifts and 24 views the sum always named the best view, or one within .02 of it.
 //
 // Owns: the running means, what follows from them: whether to roll out, over which views, whether to return to the source.
 // Does not own: the passes (looking.ts), the choice between the looks of one request (rollout.ts).
@@ -39,14 +38,12 @@ export interface Standing {
   readonly counts: Float64Array;
 }
 
-/** The kinds of look a model with so many views has. The plain look is 0, its views follow. */
+/** The kinds of look a model with so many views has. The plain look is 0, its views follow; the floor is judged by the last two. */
 export function kindsOf(views: number): { readonly source: number; readonly beside: number; readonly count: number } {
   return { source: views + 1, beside: views + 2, count: views + 3 };
 }
 
 export const plain = 0;
-/** The source's look and the plain one beside it: what the floor is judged by. */
-const floorKinds = 2;
 
 /** What a serving node needs to know of one domain. */
 export interface DomainStanding {
@@ -134,7 +131,7 @@ export function foldLooks(standing: Standing, domain: number, looks: readonly Lo
   }
   for (const { kind, density, answer } of looks) foldLook(standing, domain, kind, density, answer);
   if (at(standing.surprise, domain) >= -surpriseMax) return;
-  standing.looks.fill(0, domain * kinds, domain * kinds + kinds - floorKinds);
+  standing.looks.fill(0, domain * kinds, domain * kinds + viewsIn(standing) + 1);
   standing.surprise[domain] = 0;
   standing.counts[2] = at(standing.counts, 2) + 1;
 }
@@ -143,7 +140,7 @@ export function foldLooks(standing: Standing, domain: number, looks: readonly Lo
 function leaderOf(standing: Standing, domain: number, classes: number): number {
   let leader = plain;
   let most = Number.NEGATIVE_INFINITY;
-  for (let kind = plain; kind < kindsIn(standing) - floorKinds; kind++) {
+  for (let kind = plain; kind <= viewsIn(standing); kind++) {
     const score = scoreOf(standing, domain, kind, classes);
     if (!(score > most)) continue;
     leader = kind;
@@ -166,7 +163,7 @@ function foldLook(standing: Standing, domain: number, kind: number, density: num
 /** Decides anew whether the source serves a domain better. True when that has changed. */
 export function judgeFloor(standing: Standing, domain: number): boolean {
   const kinds = kindsIn(standing);
-  const [source, beside] = [kinds - 2, kinds - 1];
+  const { source, beside } = kindsOf(viewsIn(standing));
   if (at(standing.looks, domain * kinds + source) < floorLooksMin) return false;
   const lead = at(standing.densities, domain * kinds + source) - at(standing.densities, domain * kinds + beside);
   const before = standing.floored[domain] === 1;
@@ -179,7 +176,8 @@ export function judgeFloor(standing: Standing, domain: number): boolean {
 
 export function standingOf(standing: Standing, calibration: Calibration, domain: number): DomainStanding {
   const kinds = kindsIn(standing);
-  const views = kinds - 1 - floorKinds;
+  const views = viewsIn(standing);
+  const { source } = kindsOf(views);
   const { density, classes } = calibration;
   const scores = Array.from({ length: views + 1 }, (_, kind) => scoreOf(standing, domain, kind, classes));
   const best = scores
@@ -192,7 +190,7 @@ export function standingOf(standing: Standing, calibration: Calibration, domain:
     best,
     scores,
     floored: standing.floored[domain] === 1,
-    proven: at(standing.looks, domain * kinds + kinds - floorKinds) >= provenLooks,
+    proven: at(standing.looks, domain * kinds + source) >= provenLooks,
   };
 }
 
@@ -214,6 +212,10 @@ export function entropy(answer: Float32Array | Float64Array): number {
 
 function kindsIn(standing: Standing): number {
   return standing.looks.length / domainsMax;
+}
+
+function viewsIn(standing: Standing): number {
+  return kindsIn(standing) - kindsOf(0).count;
 }
 
 function move(values: Float32Array, index: number, target: number, share: number): void {

@@ -8,7 +8,7 @@
 import { seededRandom } from "./clock.js";
 import { guardedStep, sourceHeadState } from "./guarded-step.js";
 import type { Learner } from "./learner.js";
-import type { Subject } from "./policy.js";
+import type { Subject } from "./manifest.js";
 import { admit, draw, emptyReplay } from "./replay.js";
 
 const rehearsals = 32;

@@ -6,6 +6,7 @@
 // The levels are set by the source model alone, so that severities 1 to 5 leave it roughly 0.9, 0.75, 0.57, 0.4 and 0.25
 // of its answers, whatever adaptation makes of them. Geometric drifts sample the picture bilinearly from where each pixel
 // came from; outside it there is no ink.
+import { standardNormal } from "../models/chance.js";
 import type { Random } from "../models/clock.js";
 import { pictureSize, side } from "../models/digits/idx.js";
 
@@ -76,11 +77,6 @@ export function drifted(
   if (picture.length !== pictureSize) throw new RangeError(`a picture of ${picture.length} values`);
   const level = (levels[severity - 1] ?? 0) * (1 + jitter * (2 * random() - 1));
   return apply(picture, level, random).map((ink) => Math.min(1, Math.max(0, ink)));
-}
-
-/** Normal with mean 0 and deviation 1. Source: Box and Muller, 1958. */
-export function standardNormal(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
 function rotate(picture: Float32Array, degrees: number): Float32Array {

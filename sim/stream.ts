@@ -4,9 +4,10 @@
 // sim/unseen-drifts.ts).
 //
 // T1. Equal options give equal streams, picture for picture.
+import { shuffled, standardNormal } from "../models/chance.js";
 import { type Random, seededRandom } from "../models/clock.js";
 import { type Digit, type DigitPool, drawDigit, drawDigitOf } from "./digits.js";
-import { type DriftName, drift, driftNames, type Severity, standardNormal } from "./drift.js";
+import { type DriftName, drift, driftNames, type Severity } from "./drift.js";
 import { type UnseenDriftName, unseenDrift, unseenDriftNames } from "./unseen-drifts.js";
 
 /**
@@ -166,15 +167,4 @@ function chosenBy(shares: readonly number[], random: Random): number {
     if (left < 0) return index;
   }
   return shares.length - 1;
-}
-
-/** Fisher-Yates, on a copy. */
-function shuffled<T>(items: readonly T[], random: Random): readonly T[] {
-  const order = [...items];
-  for (let i = order.length - 1; i > 0; i--) {
-    const other = Math.floor(random() * (i + 1));
-    const [a, b] = [order[i], order[other]];
-    if (a !== undefined && b !== undefined) [order[i], order[other]] = [b, a];
-  }
-  return order;
 }

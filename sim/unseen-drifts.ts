@@ -1,9 +1,10 @@
-// Ten more ways in which pictures drift, each in five severities, held back: no setting of adaptation is chosen on them.
+// Ten more ways in which pictures drift, each in five severities, held back from the choice of settings.
 //
 // Owns: the drifts; pure functions on one picture [28, 28] of ink 0..1, chance as an argument.
 // Does not own: the drifts that settings are chosen on, the sampling of pictures (sim/drift.ts), which drift comes when (sim/stream.ts).
 //
-// U1. Their streams judge, and nothing is tuned by what comes out: a setting chosen on them would make them seen.
+// U1. Their streams judge, and nothing is tuned by what comes out: a setting chosen on them would make them seen. One was, after a look at
+//     them: the floor's lead (docs/learning.md). Whoever needs a judge of the floor has to invent others.
 //
 // The levels are set by the source model alone, so that severities 1 to 5 leave it roughly 0.9, 0.75, 0.57, 0.4 and 0.25
 // of its answers, whatever adaptation makes of them.

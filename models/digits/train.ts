@@ -12,6 +12,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import { shuffled } from "../chance.js";
 import { type Random, seededRandom } from "../clock.js";
 import { type Network, type NormWeights, trainedGraph } from "../graph.js";
 import { type DigitSet, pictureSize, readDigits, side } from "./idx.js";
@@ -104,7 +105,7 @@ function train(network: Trainable, digits: DigitSet, epochs: number, random: Ran
   const kernels = [...network.convolutions, network.linear, network.head].map(({ kernel }) => kernel);
   const gammas = [...network.convolutions, network.linear].map(({ norm }) => norm.gamma);
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = shuffled(digits.count, random);
+    const order = Uint32Array.from(shuffled([...Array(digits.count).keys()], random));
     let total = 0;
     for (let step = 0; step < steps; step++) {
       optimizer.setLearningRate(rateAt((epoch * steps + step) / (epochs * steps)));
@@ -245,18 +246,6 @@ function batchOf(digits: DigitSet, chosen: Uint32Array): { pictures: tf.Tensor4D
     labels[row] = digits.labels[digit] ?? 0;
   });
   return { pictures: tf.tensor4d(pixels, [chosen.length, side, side, 1]), labels: tf.tensor1d(labels, "int32") };
-}
-
-/** Fisher-Yates. */
-function shuffled(count: number, random: Random): Uint32Array {
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const other = Math.floor(random() * (i + 1));
-    const kept = order[i] ?? 0;
-    order[i] = order[other] ?? 0;
-    order[other] = kept;
-  }
-  return order;
 }
 
 /** The weights as plain arrays in the layout of ONNX. */

@@ -13,11 +13,12 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs";
 import { setThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+import { shuffled } from "../chance.js";
 import { type Random, seededRandom } from "../clock.js";
+import { npzOf } from "../npz.js";
 import { GraphWriter } from "../onnx-file.js";
 import { earlyUntilMs, labels, readMails } from "./corpus.js";
 import { buckets, featuresOf } from "./features.js";
-import { npzOf } from "./npz.js";
 
 /** Inputs and outputs of the linear layers that are followed by normalisation and ReLU; the last width is the embedding's. */
 const layers = [
@@ -67,8 +68,8 @@ async function main(): Promise<void> {
   await startBackend();
   const mails = await readMails(values.corpus);
   const early = mails.filter(({ arrivedAtMs }) => arrivedAtMs < earlyUntilMs);
-  const examples = early.map(({ text, isSpam }) => ({ features: featuresOf(text), label: Number(isSpam) }));
-  shuffle(examples, random);
+  const labelled = early.map(({ text, isSpam }) => ({ features: featuresOf(text), label: Number(isSpam) }));
+  const examples = shuffled(labelled, random);
   const clean = examples.splice(0, Math.floor(heldOut * examples.length));
   write(
     `${mails.length} mails, ${early.length} of them early: ${examples.length} to train on, ${clean.length} held out`,
@@ -116,11 +117,12 @@ function newNetwork(seed: number): Network {
 function train(network: Network, examples: Example[], epochs: number, random: Random): void {
   const optimizer = tf.train.adam(learningRate);
   const steps = Math.floor(examples.length / batch);
+  let order = examples;
   for (let epoch = 0; epoch < epochs; epoch++) {
-    shuffle(examples, random);
+    order = shuffled(order, random);
     let total = 0;
     for (let step = 0; step < steps; step++) {
-      const chosen = examples.slice(step * batch, (step + 1) * batch);
+      const chosen = order.slice(step * batch, (step + 1) * batch);
       total += tf.tidy(() => optimizer.minimize(() => lossOf(network, chosen), true)?.dataSync()[0] ?? Number.NaN);
     }
     write(`epoch ${epoch + 1} of ${epochs}: loss ${(total / steps).toFixed(4)}`);
@@ -168,17 +170,6 @@ function exported(network: Network): Uint8Array {
   const logits = graph.one("Add", [product, constant("headBias", network.head.bias)]);
   graph.name(graph.one("Softmax", [logits], { axis: 1 }), "probabilities");
   return graph.finish("mail", { words: ["N", buckets] }, { probabilities: ["N", classes] });
-}
-
-/** Fisher-Yates, in place. */
-function shuffle<T>(items: T[], random: Random): void {
-  for (let i = items.length - 1; i > 0; i--) {
-    const other = Math.floor(random() * (i + 1));
-    const [a, b] = [items[i], items[other]];
-    if (a === undefined || b === undefined) continue;
-    items[i] = b;
-    items[other] = a;
-  }
 }
 
 await main();

@@ -1,6 +1,7 @@
 // The floor of the recall figures: an exact search must be exact.
 import test from "ava";
-import { exactSearch, recallOf, unitsOf } from "../../bench/exact-search.js";
+import { exactSearch, recallOf } from "../../bench/exact-search.js";
+import { unitRows } from "../../models/calibration.js";
 import { seededRandom } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
 
@@ -14,7 +15,7 @@ const exact = exactSearch(held, asked, width, k, systemClock);
 
 /** Every cosine of one query, sorted. */
 function cosines(query: number): number[] {
-  const [units, queries] = [unitsOf(held, width), unitsOf(asked, width)];
+  const [units, queries] = [unitRows(held, width), unitRows(asked, width)];
   const all = Array.from({ length: held.length / width }, (_, row) => {
     let cosine = 0;
     for (let i = 0; i < width; i++) cosine += (units[row * width + i] ?? 0) * (queries[query * width + i] ?? 0);

@@ -3,7 +3,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { npzOf } from "../../models/mail/npz.js";
+import { npzOf } from "../../models/npz.js";
 import { openAnySession } from "../../models/onnx-session.js";
 import { argmax, at, softmax } from "../../models/softmax.js";
 import { clusteredRows, pictureClassifier } from "../models/small-classifiers.js";

@@ -17,7 +17,7 @@ const seams: Readonly<Record<string, readonly string[]>> = {
   "@tensorflow/": ["models/tensorflow.ts", "models/digits/train.ts", "models/mail/train.ts"],
   msgpackr: ["transport/codec.ts"],
   "@nats-io/": ["transport/bus.ts", "transport/bus-outcome.ts"],
-  "onnx-proto": ["models/onnx-file.ts", "models/graph-reading.ts"],
+  "onnx-proto": ["models/onnx-file.ts"],
   pino: ["supervision/logger.ts"],
   commander: [
     "cli.ts",

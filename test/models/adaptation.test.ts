@@ -15,7 +15,8 @@ import {
 import { type Random, seededRandom } from "../../models/clock.js";
 import { domainsMax, normalisation, sourceNormalisation } from "../../models/domains.js";
 import { adaptationRow } from "../../models/logged-rows.js";
-import { checksum, foldExperience, type Subject, sourcePolicy } from "../../models/policy.js";
+import type { Subject } from "../../models/manifest.js";
+import { checksum, foldExperience, sourcePolicy } from "../../models/policy.js";
 import { isFloored, looksFor } from "../../models/rollout.js";
 import { kindsOf } from "../../models/standing.js";
 import type { View } from "../../models/views.js";

@@ -3,10 +3,10 @@
 import { AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import { chooseSlot } from "../../models/domains.js";
+import type { Subject } from "../../models/manifest.js";
 import { loadModel } from "../../models/manifest.js";
 import { openAdaptableSession } from "../../models/onnx-session.js";
 import { graphOf } from "../../models/pass.js";
-import type { Subject } from "../../models/policy.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { drawDigit, loadDigitPool } from "../../sim/digits.js";
 import { type DriftName, drift, type Severity } from "../../sim/drift.js";

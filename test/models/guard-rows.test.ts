@@ -5,6 +5,7 @@ import { seededRandom } from "../../models/clock.js";
 import { guardedStep, sourceHeadState } from "../../models/guarded-step.js";
 import { headLogProbabilities, meanKl } from "../../models/guardrails.js";
 import type { Learner } from "../../models/learner.js";
+import type { Subject } from "../../models/manifest.js";
 import {
   applySkip,
   applyTask,
@@ -12,7 +13,6 @@ import {
   foldExperience,
   type Policy,
   type StepOutcome,
-  type Subject,
   sourcePolicy,
 } from "../../models/policy.js";
 import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";

@@ -5,7 +5,7 @@
 // that the source model does not care what stands there; learning does. The anchors know axes 0 to 2, unless a stream says otherwise.
 import { unitRows } from "../../models/calibration.js";
 import { type Random, seededRandom } from "../../models/clock.js";
-import type { Subject } from "../../models/policy.js";
+import type { Subject } from "../../models/manifest.js";
 import type { LearningSettings } from "../../models/settings.js";
 import type { Life, Passage } from "./live-through.js";
 import { channels, classes, smallSubject } from "./small-world.js";

@@ -5,7 +5,8 @@ import { noLooks } from "../../models/experience.js";
 import { gate, isCold } from "../../models/gate.js";
 import { plainHeadGradient } from "../../models/head-gradient.js";
 import type { Learner } from "../../models/learner.js";
-import { applyTask, foldExperience, type Policy, type Subject, sourcePolicy } from "../../models/policy.js";
+import type { Subject } from "../../models/manifest.js";
+import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../models/policy.js";
 import { headLogits } from "../../models/softmax.js";
 import { ownVerdict, type Verdict } from "../../models/vote.js";
 

@@ -4,7 +4,8 @@ import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import { headAccuracy } from "../../models/guardrails.js";
 import { openLearner } from "../../models/learner.js";
-import { applyTask, foldExperience, type Policy, type Subject, sourcePolicy } from "../../models/policy.js";
+import type { Subject } from "../../models/manifest.js";
+import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../models/policy.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { answersOf, smallSubject, taskFor } from "./small-world.js";
 

@@ -8,6 +8,7 @@ import { adaptationArrays } from "../../models/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch } from "../../models/experience.js";
 import { allFinite, headLogProbabilities, meanKl } from "../../models/guardrails.js";
+import type { Subject } from "../../models/manifest.js";
 import {
   applyMark,
   applyRestore,
@@ -16,7 +17,6 @@ import {
   checksum,
   foldExperience,
   type Policy,
-  type Subject,
   sourcePolicy,
 } from "../../models/policy.js";
 import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";

@@ -5,7 +5,7 @@ import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceRecord, UpdateTask } from "../../models/experience.js";
 import { openLearner } from "../../models/learner.js";
-import type { Subject } from "../../models/policy.js";
+import type { Subject } from "../../models/manifest.js";
 import {
   applyMark,
   applyTask,

@@ -1,7 +1,8 @@
 // Small ONNX classifiers as exporters write them, with random weights, and clean rows labelled by their own answers.
 //
 // Channels differ much in mean and size, so that a normalisation that went missing would be seen.
-import { type Random, seededRandom } from "../../models/clock.js";
+import { standardNormal } from "../../models/chance.js";
+import { seededRandom } from "../../models/clock.js";
 import type { CleanRows } from "../../models/inspect.js";
 import { sizeOf } from "../../models/manifest.js";
 import { GraphWriter, type Shape } from "../../models/onnx-file.js";
@@ -60,7 +61,7 @@ export async function ownRows(
 ): Promise<CleanRows> {
   const random = seededRandom(9);
   const size = sizeOf(shape);
-  const values = Float32Array.from({ length: count * size }, () => gaussian(random));
+  const values = Float32Array.from({ length: count * size }, () => standardNormal(random));
   const session = await openAnySession(bytes);
   const own: number[] = [];
   for (let row = 0; row < count; row += batch) {
@@ -93,14 +94,9 @@ export async function clusteredRows(bytes: Uint8Array, shape: readonly number[],
   const own = Uint8Array.from({ length: count }, (_, row) => row % classes);
   const values = Float32Array.from({ length: count * size }, (_, i) => {
     const centre = centres[Math.floor(i / size) % classes] ?? 0;
-    return (drawn.values[centre * size + (i % size)] ?? 0) + 0.05 * gaussian(random);
+    return (drawn.values[centre * size + (i % size)] ?? 0) + 0.05 * standardNormal(random);
   });
   return { shape, values, labels: own };
-}
-
-/** Box and Muller. */
-function gaussian(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
 /** Convolution, normalisation, ReLU, maximum pool; linear layer, normalisation, ReLU; linear head. */

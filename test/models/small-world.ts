@@ -13,7 +13,7 @@ import {
   type UpdateTask,
 } from "../../models/experience.js";
 import { roundedToHalves } from "../../models/half.js";
-import type { Subject } from "../../models/policy.js";
+import type { Subject } from "../../models/manifest.js";
 import { defaults, type LearningSettings } from "../../models/settings.js";
 import { argmax, headLogits, softmax } from "../../models/softmax.js";
 import { kindsOf } from "../../models/standing.js";

@@ -7,7 +7,7 @@
 // G2. With the statistics of the batch the gradient goes through them, as in training: they follow from the same inputs.
 import type { Calibration } from "../../../models/calibration.js";
 import { type Bound, GraphProgram, type Values } from "../../../models/graph-program.js";
-import { GraphError, type OnnxGraph, readGraph } from "../../../models/graph-reading.js";
+import { GraphError, type ProgramGraph, readGraph } from "../../../models/graph-reading.js";
 import type { Model } from "../../../models/manifest.js";
 import {
   type Arithmetic,
@@ -203,7 +203,7 @@ function meanEntropy(tf: Tensorflow, logits: Tensor): Tensor {
  * The serving graph takes each row's scale and shift from "table" and splits them by layer: all scales, then all shifts. "moments" holds the
  * first moments of every layer, then the second.
  */
-function layersOf(graph: OnnxGraph): readonly Layer[] {
+function layersOf(graph: ProgramGraph): readonly Layer[] {
   const parameters = parametersOf(graph);
   const moments = momentsOf(graph);
   const scales = parameters.slice(0, parameters.length / 2);
@@ -220,7 +220,7 @@ function layersOf(graph: OnnxGraph): readonly Layer[] {
   });
 }
 
-function parametersOf({ nodes }: OnnxGraph): readonly string[] {
+function parametersOf({ nodes }: ProgramGraph): readonly string[] {
   const gathered = nodes.find(({ op, inputs }) => op === "Gather" && inputs[0] === "table")?.outputs[0];
   const split = nodes.find(({ op, inputs }) => op === "Split" && inputs[0] === gathered);
   if (gathered === undefined || split === undefined)
@@ -228,7 +228,7 @@ function parametersOf({ nodes }: OnnxGraph): readonly string[] {
   return split.outputs;
 }
 
-function momentsOf({ nodes }: OnnxGraph): readonly string[] {
+function momentsOf({ nodes }: ProgramGraph): readonly string[] {
   const node = nodes.find(({ op, outputs }) => op === "Concat" && outputs[0] === "moments");
   if (node === undefined) throw new GraphError('the serving graph has no Concat that gives "moments"');
   return node.inputs;

@@ -1,5 +1,5 @@
 // The spam filter on the mails that came later, in the order in which they came: the source, and following its input with and without a floor:
-// `node dist/models/mail/evaluate.js --model DIR [--seed 1 --corpus DIR]`, one JSON document on stdout.
+// `node dist/bench/mail.js --model DIR [--seed 1 --corpus DIR]`, one JSON document on stdout.
 //
 // Owns: the measures. Does not own: the adaptation (models/adaptation.ts, through models/rehearsal.ts), the mails.
 //
@@ -7,14 +7,15 @@
 //
 // V1. Every answer is scored before anything is learned from it, and no label is ever shown to the model.
 import { parseArgs } from "node:util";
-import { sourceParameters } from "../adaptation.js";
-import { loadModel } from "../manifest.js";
-import { openAdaptableSession } from "../onnx-session.js";
-import { graphOf } from "../pass.js";
-import { answersInOrder } from "../rehearsal.js";
-import { argmax } from "../softmax.js";
-import { earlyUntilMs, type Mail, readMails } from "./corpus.js";
-import { featuresOf } from "./features.js";
+import { sourceParameters } from "../models/adaptation.js";
+import { earlyUntilMs, type Mail, readMails } from "../models/mail/corpus.js";
+import { featuresOf } from "../models/mail/features.js";
+import { loadModel } from "../models/manifest.js";
+import { openAdaptableSession } from "../models/onnx-session.js";
+import { graphOf } from "../models/pass.js";
+import { answersInOrder } from "../models/rehearsal.js";
+import { argmax } from "../models/softmax.js";
+import { worstWindow } from "../sim/evaluation/measures.js";
 
 /** Whether each answered rightly. */
 interface Scored {
@@ -23,8 +24,6 @@ interface Scored {
   readonly following: boolean;
   readonly floored: boolean;
 }
-
-const windowMails = 200;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -66,13 +65,17 @@ async function main(): Promise<void> {
         return [key, accuracyOf(scored.filter(({ mail }) => keyOf(mail) === key))];
       }),
     );
+  const marks = (who: "source" | "following" | "floored") => Uint8Array.from(scored, (each) => Number(each[who]));
   const report = {
     v: 1,
     model: values.model,
     stages: manifest.learning.stages,
     clean: manifest.sourceAccuracy,
     later: accuracyOf(scored),
-    worstWindow: { following: worstWindow(scored, "following"), floored: worstWindow(scored, "floored") },
+    worstWindow: {
+      following: worstWindow(marks("following"), marks("source"))?.difference ?? null,
+      floored: worstWindow(marks("floored"), marks("source"))?.difference ?? null,
+    },
     byMonth: parts(({ arrivedAtMs }) => new Date(arrivedAtMs).toISOString().slice(0, 7)),
     byGroup: parts(({ group }) => group),
   };
@@ -89,15 +92,6 @@ function accuracyOf(scored: readonly Scored[]) {
     following: share("following"),
     floored: share("floored"),
   };
-}
-
-/** Lowest accuracy over any 200 mails in a row, less the source's. */
-function worstWindow(scored: readonly Scored[], who: "following" | "floored"): number {
-  const gains = scored.map((each) => Number(each[who]) - Number(each.source));
-  let worst = Number.POSITIVE_INFINITY;
-  for (let end = windowMails; end <= gains.length; end++)
-    worst = Math.min(worst, gains.slice(end - windowMails, end).reduce((sum, gain) => sum + gain, 0) / windowMails);
-  return worst;
 }
 
 await main();
