@@ -138,7 +138,7 @@ export class DriftmendClient {
       return { kind: "refusal", refusal: { code: "too_large", message }, tries: 0 };
     }
     const deadlineAtMs = this.#clock.monotonicMs() + question.deadlineMs;
-    let refusal: Refusal | undefined;
+    let word: ClientOutcome<T> | undefined;
     for (let tries = 1; ; tries += 1) {
       const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());
       // A reply lost with a dying broker is asked for again after one try.
@@ -150,9 +150,9 @@ export class DriftmendClient {
       const settled = settle(outcome, question.parse, tries);
       const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);
       const spent = tries > question.retries || this.#clock.monotonicMs() + waitMs >= deadlineAtMs;
-      if (settled.kind === "refusal") refusal = settled.refusal;
-      // The cluster's own word for why it did not answer says more than the silence of the last try.
-      if (spent && outcome.kind === "timeout" && refusal !== undefined) return { kind: "refusal", refusal, tries };
+      if (outcome.kind !== "timeout") word = settled;
+      // What was heard of why there is no answer says more than the silence of the last try.
+      if (spent && outcome.kind === "timeout" && word !== undefined) return { ...word, tries };
       if (spent || !isPassing(settled)) return settled;
       await this.#clock.delay(waitMs);
     }

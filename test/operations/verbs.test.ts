@@ -265,7 +265,7 @@ test("a refusal is exit code 1, its code and message on stderr; with --json the 
 });
 
 test("a model that nobody serves is exit code 1 within the deadline", async (t) => {
-  const { child, ended } = start(["infer", "letters", "-", "--deadline", "300ms"]);
+  const { child, ended } = start(["infer", "letters", "-", "--deadline", "4s"]);
   child.stdin?.end(npyFile("|u1", 4));
   const { code, stderr, stdout } = await ended;
   t.is(code, 1);
