@@ -10,6 +10,8 @@ import { readFileSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { GuardrailError } from "./models/guard-limits.js";
+import { HttpAccessError } from "./operations/http/http-tokens.js";
+import { OperationsFileError } from "./operations/operations-settings.js";
 import { forcedExitCode } from "./operations/patience.js";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
@@ -18,6 +20,7 @@ import {
   amounts,
   byteSize,
   durationMs,
+  httpAddress,
   natsUrl,
   positiveNumber,
   probability,
@@ -26,7 +29,7 @@ import {
 } from "./operations/verbs/flags.js";
 import { oneMore, passwordOption, type Run, settable, verb } from "./operations/verbs/grammar.js";
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
-import type { NodeOptions } from "./operations/verbs/run-options.js";
+import { meterSwitches, type NodeOptions, type UpOptions } from "./operations/verbs/run-options.js";
 import { methodNames } from "./sim/evaluation/methods/names.js";
 import { unseenVariants, variants } from "./sim/stream.js";
 import { systemClock } from "./supervision/clock.js";
@@ -97,11 +100,18 @@ function clusterVerbs(root: Command, run: Run): void {
     .option("--name <name>", "name of this node (default: made from its role)")
     .option("--model <dir>", "folder of a model; give it several times for several (default: the digits)", oneMore)
     .option("--log-max <size>", logMaxHelp, byteSize(logMaxLow))
+    .option(
+      "--http <address>",
+      "serve HTTP on HOST:PORT or PORT, as an operations node (default: not at all)",
+      httpAddress,
+    )
     .option("--flight-dir <dir>", "where to note which requests are in a model, so that a poison one is found")
     .addOption(new Option("--incarnation <n>").argParser(wholeNumber(1)).default(1).hideHelp())
     .addOption(new Option("--run <id>").hideHelp())
     .addOption(new Option("--spent <json>").hideHelp())
     .addOption(new Option("--spare").hideHelp())
+    .addOption(new Option("--meter-switch <what>").choices(meterSwitches).hideHelp())
+    .addOption(new Option("--http-reports <dir>").hideHelp())
     .action((options: NodeOptions) =>
       run(options, async (terminal) => {
         const { runNode } = await import("./node.js");
@@ -122,6 +132,12 @@ function upVerb(root: Command, name: string, description: string): Command {
     .option("--user <name>", "user for --nats")
     .addOption(passwordOption("password for --nats"))
     .option("--nats-server <file>", "the nats-server to start")
+    .option(
+      "--http <address>",
+      "serve HTTP on HOST:PORT or PORT (default: 7480 on loopback, or any free port)",
+      httpAddress,
+    )
+    .option("--no-http", "serve no HTTP")
     .option("--no-spare", "keep no process ready to take over from the learning node");
 }
 
@@ -179,8 +195,8 @@ function version(): string {
   return found.version ?? "unknown";
 }
 
-function withPath<T extends object>(options: T): T & { readonly searchPath: string } {
-  return { ...options, searchPath: process.env.PATH ?? "" };
+function withPath<T extends object>(options: T): T & Pick<UpOptions, "searchPath" | "environment"> {
+  return { ...options, searchPath: process.env.PATH ?? "", environment: process.env };
 }
 
 function terminalOf(json: boolean, { interrupted, insisted }: Signals): Terminal {
@@ -243,6 +259,18 @@ function explain(error: unknown): Outcome {
   if (!(error instanceof Error)) return { kind: "failed", message: String(error), next: "driftmend doctor" };
   if (error instanceof GuardrailError)
     return { kind: "usage", message: error.message, next: "driftmend config lists the guardrails" };
+  if (error instanceof HttpAccessError)
+    return {
+      kind: "usage",
+      message: error.message,
+      next: "driftmend node --help; driftmend up makes the tokens itself",
+    };
+  if (error instanceof OperationsFileError)
+    return {
+      kind: "failed",
+      message: error.message,
+      next: "driftmend config check FILE; docs/health.md, docs/alerts.md",
+    };
   const foreseen =
     "code" in error || !["Error", "TypeError", "RangeError", "ReferenceError", "SyntaxError"].includes(error.name);
   if (foreseen) return { kind: "failed", message: error.message, next: "driftmend doctor looks at this machine" };

@@ -9,7 +9,10 @@
 //   │  └─ inference            the model, in batches
 //   ├─ <model>-updater         the single writer of the model's parameters                    learning
 //   ├─ watchdog                silence, sweeps, confirmations                                 operations
+//   ├─ observer                the cluster's figures and their health, once a second          operations
 //   ├─ alerter                 events to alerts                                               operations
+//   ├─ web                     the HTTP interface, where one is wanted                        operations
+//   ├─ exporter                spans to a collector, where one is named                       operations
 //   └─ intake                  the door; stopped first, and then everything open is finished  serving
 //
 // Children start in this order, each ready before the next, and stop in reverse. An actor that restarts takes nobody with it: refs and
@@ -22,28 +25,38 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { alerter } from "./actors/alerter.js";
 import { beacon } from "./actors/beacon.js";
 import { buffer } from "./actors/buffer.js";
 import { deskDefaults } from "./actors/desk.js";
+import { exporter } from "./actors/exporter.js";
 import { gaveUpExitCode, type HostedNode, hostNode } from "./actors/host.js";
+import type { HostOptions } from "./actors/host-options.js";
 import { inference } from "./actors/inference.js";
 import { intake } from "./actors/intake.js";
 import type { ModelWiring } from "./actors/model-wiring.js";
+import { observer } from "./actors/observer.js";
 import { relay } from "./actors/relay.js";
 import { updater } from "./actors/updater.js";
 import { voter } from "./actors/voter.js";
 import { watchdog } from "./actors/watchdog.js";
+import { web } from "./actors/web.js";
 import type { NodeWiring } from "./actors/wiring.js";
 import { seededRandom } from "./models/clock.js";
 import { guarded } from "./models/guard-limits.js";
 import { openLearner } from "./models/learner.js";
 import { loadModel, type Model } from "./models/manifest.js";
 import { rehearse } from "./models/warm-up.js";
+import { reachOf } from "./operations/http/http-address.js";
+import type { HttpSettings } from "./operations/http/http-settings.js";
+import { HttpAccessError, needsTokens, tokensIn } from "./operations/http/http-tokens.js";
 import { digitsFolder } from "./operations/local-cluster.js";
+import { Instruments } from "./operations/metrics/instruments.js";
+import { processVitals } from "./operations/metrics/process-vitals.js";
+import { type OperationsSettings, openOperationsSettings } from "./operations/operations-settings.js";
 import { drainWithin, patience } from "./operations/patience.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
+import { traceAll, tracePolicyOf } from "./operations/traces/trace-context.js";
 import { entry, interrupted } from "./operations/up.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
@@ -70,7 +83,17 @@ export function nodeTree(node: string, running: readonly Role[], wiring: NodeWir
   }
   if (running.includes("operations")) {
     children.push(actor("watchdog", () => watchdog(wiring.watchdog)));
+    children.push(
+      actor("observer", (refs) =>
+        observer(
+          wiring.observer(["alerter", ...(wiring.web === undefined ? [] : ["web"])].map((name) => refs.ref(name))),
+        ),
+      ),
+    );
     children.push(actor("alerter", () => alerter(wiring.alerter)));
+    const { web: webDeps, exporter: exporterDeps } = wiring;
+    if (webDeps !== undefined) children.push(actor("web", () => web(webDeps), { mailboxMax: 64 }));
+    if (exporterDeps !== undefined) children.push(actor("exporter", () => exporter(exporterDeps)));
   }
   if (running.includes("serving")) children.push(door(wiring));
   return withStops({ id: node, strategy: "one_for_one", intensity, children }, wiring.timeouts.actorStop);
@@ -136,12 +159,13 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   // Learning yields: a step may wait, an answer may not (law 7).
   if (!options.role.includes("serving") && options.role.includes("learning"))
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  const http = httpOf(options);
   const models = await loadModels(options);
   const identity = await identityOf(options, models, terminal);
   if (identity === undefined) return 0;
   const { node } = identity;
-  const log = openLogger("warn", { node, nodeIncarnation: identity.incarnation });
-  const hosted = await startNode(options, identity, models, { terminal, log, hasRoot: hasParent });
+  const log = openLogger(options.logLevel ?? "warn", { node, nodeIncarnation: identity.incarnation });
+  const hosted = await startNode(options, identity, models, { terminal, log, hasRoot: hasParent, http });
   if (!(reportReady() || terminal.json)) terminal.note(`${node} is ready (${options.role.join(", ")})`);
   if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node }));
   const failure = await Promise.race([interrupted(terminal.interrupted), hosted.drainOrdered, hosted.failed]);
@@ -197,13 +221,14 @@ interface Surroundings {
   readonly terminal: Terminal;
   readonly log: Logger;
   readonly hasRoot: boolean;
+  readonly http: HttpSettings | undefined;
 }
 
 async function startNode(
   options: NodeOptions,
   { node, incarnation, spent }: Identity,
   models: readonly Model[],
-  { terminal, log, hasRoot }: Surroundings,
+  { terminal, log, hasRoot, http }: Surroundings,
 ): Promise<HostedNode> {
   const { user, password, overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
   const connectAs = (name: string) =>
@@ -218,6 +243,7 @@ async function startNode(
   const bus = await connectAs(node);
   const logBus = await connectAs(`${node}-log`);
   const origin = randomBytes(6).toString("hex");
+  const operations = await operationsOf(options, terminal, log);
   return hostNode(
     {
       node,
@@ -235,26 +261,59 @@ async function startNode(
       random: seededRandom(randomBytes(4).readUInt32LE()),
       log,
       version: version(),
-      vitals: vitalSigns(),
+      vitals: processVitals(terminal.clock),
       desk: { ...deskDefaults, policy: overflow, openMax },
+      ...measuring(options),
+      ...(options.otlp === undefined ? {} : { otlpUrl: options.otlp }),
       hasRoot,
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
+      ...(http === undefined ? {} : { http }),
+      ...(operations === undefined ? {} : { operations }),
       ...(options.flightDir === undefined ? {} : { flightDir: join(options.flightDir, node) }),
     },
     (wiring) => nodeTree(node, options.role, wiring),
   );
 }
 
-/** Memory in bytes, the longest delay of the event loop in milliseconds since the last look. */
-function vitalSigns(): () => Readonly<Record<string, number>> {
-  const delay = monitorEventLoopDelay({ resolution: 10 });
-  delay.enable();
-  return () => {
-    const { rss, heapUsed } = process.memoryUsage();
-    const loopDelayMaxMs = delay.max / 1e6;
-    delay.reset();
-    return { rssBytes: rss, heapUsedBytes: heapUsed, loopDelayMaxMs, uptimeMs: Math.round(process.uptime() * 1000) };
+/** What is measured and traced; with a switch, SIGUSR2 turns it off and on. */
+function measuring({ trace: word, meterSwitch }: NodeOptions): Pick<HostOptions, "instruments" | "trace"> {
+  const given = word === undefined ? traceAll : (tracePolicyOf(word) ?? traceAll);
+  if (meterSwitch === undefined) return { trace: given };
+  const instruments = new Instruments();
+  const trace = { ...given };
+  let isOn = true;
+  process.on("SIGUSR2", () => {
+    isOn = !isOn;
+    if (meterSwitch !== "traces") instruments.turn(isOn);
+    if (meterSwitch !== "metrics") trace.ratio = isOn ? given.ratio : 0;
+  });
+  return { instruments, trace };
+}
+
+/** Looked at until the process ends. */
+async function operationsOf(
+  { operations: path, role }: NodeOptions,
+  { clock }: Terminal,
+  log: Logger,
+): Promise<OperationsSettings | undefined> {
+  if (path === undefined || !role.includes("operations")) return undefined;
+  const secrets = { env: process.env, readFile: (file: string) => readFileSync(file, "utf8") };
+  const onChange = (lines: readonly string[]): void => {
+    if (lines.length === 0) log.info("the operations file was read again", { path });
+    else log.warn("the operations file was changed and is not taken", { path, lines });
   };
+  return openOperationsSettings({ path, clock, secrets, onChange });
+}
+
+/** The tokens come in the environment: a command line is seen by every user of the machine. */
+function httpOf({ http: address, httpReports: reports, role }: NodeOptions): HttpSettings | undefined {
+  if (address === undefined) return undefined;
+  if (!role.includes("operations")) throw new HttpAccessError("--http goes with the role operations");
+  const read = tokensIn(process.env);
+  if (read.kind === "refused") throw new HttpAccessError(read.message);
+  if (read.kind === "none" && reachOf(address) === "network") throw new HttpAccessError(needsTokens(address));
+  const tokens = read.kind === "tokens" ? read.tokens : undefined;
+  return { address, tokens, ...(reports === undefined ? {} : { reports }) };
 }
 
 function version(): string {

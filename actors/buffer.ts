@@ -17,15 +17,26 @@ import { adaptationRow } from "../models/logged-rows.js";
 import type { Model } from "../models/manifest.js";
 import { type Memory, type Neighbours, startMemory } from "../models/memory.js";
 import { memoryRows } from "../models/memory-rows.js";
-import type { Embedded } from "../models/pass.js";
 import { RecentIds } from "../models/recent-ids.js";
 import type { ThreadBounds } from "../models/thread-silence.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
+import type { InferMeter } from "../operations/metrics/infer-meter.js";
 import type { Counters } from "../operations/telemetry.js";
+import { begin, end } from "../operations/timings/batch-timings.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
-import type { BufferMessage, InferenceMessage, LookedUp, PastAnswer, Remembered, VoterMessage } from "./messages.js";
+import { countSearches, setGauges, showMemory, unsearchable } from "./memory-figures.js";
+import type {
+  BufferMessage,
+  EmbeddedBatch,
+  InferenceMessage,
+  Located,
+  LookedUp,
+  PastAnswer,
+  Remembered,
+  VoterMessage,
+} from "./messages.js";
 
 /** The experience log as the buffer reads it. */
 export interface ExperienceSource {
@@ -45,6 +56,7 @@ export interface BufferDeps {
   readonly inference: Ref<InferenceMessage>;
   readonly voter: Ref<VoterMessage>;
   readonly counters: Counters;
+  readonly meter?: InferMeter;
   /** Told of what a row of a record that `node` wrote began or ended, once it is folded. */
   readonly onAdapted?: (folded: Folded, node: string) => void;
   readonly threads?: ThreadBounds;
@@ -62,6 +74,8 @@ interface State {
   experiences: number;
   labels: number;
   rewards: number;
+  /** Takes the figures of this incarnation away. */
+  readonly unmeter: () => void;
 }
 
 /** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
@@ -73,7 +87,10 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
   return {
     init: (life) => init(deps, life),
     receive: (state, message, turn) => receive(deps, state, message, turn),
-    stop: (state) => state.memory.close(),
+    stop: (state) => {
+      state.unmeter();
+      return state.memory.close();
+    },
     summary: (state) => ({
       model: deps.model.manifest.name,
       experiences: state.experiences,
@@ -91,6 +108,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
   const { embeddingWidth: width, learning } = deps.model.manifest;
   const memory = await startMemory({ width, capacity: learning.capacity }, life.clock, deps.threads);
   void memory.died.then((error) => life.fail(error));
+  const shown: (() => void)[] = [];
   const adaptation = snapshot?.adaptation ?? emptyAdaptation(deps.model);
   const state: State = {
     memory,
@@ -103,6 +121,9 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     experiences: 0,
     labels: 0,
     rewards: 0,
+    unmeter: () => {
+      for (const end of shown) end();
+    },
   };
   try {
     await catchUp(deps, state, life);
@@ -111,6 +132,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     await memory.close();
     throw error;
   }
+  if (deps.meter !== undefined) shown.push(...showMemory(deps.meter, deps.model, state));
   return state;
 }
 
@@ -163,8 +185,8 @@ async function receive(
     case "locate": {
       // Another node may have answered it a moment ago.
       if (!state.past.has(message.id)) await overtake(deps, state, turn);
-      const at = state.past.get(message.id)?.at;
-      turn.onCommit(() => message.reply.answer(at));
+      const located = locate(state, message.id);
+      turn.onCommit(() => message.reply.answer(located));
       return;
     }
     case "look_up": {
@@ -178,6 +200,11 @@ async function receive(
   }
 }
 
+function locate({ past }: State, id: string): Located | undefined {
+  const found = past.get(id);
+  return found && { at: found.at, answer: found.answer };
+}
+
 async function lookUp({ past, memory }: State, id: string): Promise<LookedUp | undefined> {
   const found = past.get(id);
   return found && { at: found.at, answer: found.answer, kept: await memory.find(found.at) };
@@ -189,14 +216,13 @@ async function recall(
   { batch }: Extract<BufferMessage, { kind: "recall" }>,
   life: Life<BufferMessage>,
 ): Promise<VoterMessage> {
+  const { retrieve } = batch.timings.stations;
+  begin(retrieve, life);
   if (batch.requests.some(({ id, isRetry }) => isRetry && !state.past.has(id))) await overtake(deps, state, life);
   const past = batch.requests.map((request) => state.past.get(request.id));
-  return {
-    kind: "judge",
-    batch,
-    neighbours: batch.cold ? undefined : await search(deps, state, batch.embedded, life),
-    past,
-  };
+  const neighbours = batch.cold ? undefined : await search(deps, state, batch, life);
+  end(retrieve, life, neighbours === undefined && !batch.cold);
+  return { kind: "judge", batch, neighbours, past };
 }
 
 /**
@@ -241,7 +267,7 @@ function tellInference(deps: BufferDeps, state: State, arrived: number, turn: Tu
 async function search(
   deps: BufferDeps,
   state: State,
-  embedded: Embedded,
+  { embedded, requests }: EmbeddedBatch,
   life: Life<BufferMessage>,
 ): Promise<Neighbours | undefined> {
   try {
@@ -251,28 +277,11 @@ async function search(
     return found;
   } catch (error) {
     countSearches(deps.counters, embedded.rows, embedded.rows);
-    life.log.warn("the memory could not be searched", { error: asError(error) });
+    const trace = requests[0]?.traceId;
+    const { length: rows } = requests;
+    life.log.warn("the memory could not be searched", { trace, phase: "retrieve", rows, error: asError(error) });
     return undefined;
   }
-}
-
-/** Rows that the memory cannot look for: their embedding is not finite. */
-function unsearchable({ embeddings, rows }: Embedded): number {
-  if (allFinite(embeddings)) return 0;
-  const width = embeddings.length / rows;
-  const row = (index: number): Float32Array => embeddings.subarray(index * width, (index + 1) * width);
-  return Array.from({ length: rows }, (_, index) => row(index)).filter((each) => !allFinite(each)).length;
-}
-
-/** Each row is a search; the rate is that of this process since it began. */
-function countSearches(counters: Counters, rows: number, failed: number): void {
-  counters.add("recall_searches", rows);
-  counters.add("recall_failures", failed);
-  counters.set("knn_failure_rate", counters.get("recall_failures") / counters.get("recall_searches"));
-}
-
-function setGauges(counters: Counters, adaptation: Adaptation): void {
-  for (const [name, value] of Object.entries(tallyOf(adaptation))) counters.set(`adaptation_${name}`, value);
 }
 
 function remembered(state: State): Remembered {

@@ -12,6 +12,8 @@
 
 import type { Clock } from "../models/clock.js";
 import { decideOverflow, type OverflowSettings, overflowDefaults } from "../operations/overflow.js";
+import type { BatchTimings } from "../operations/timings/batch-timings.js";
+import type { TraceContext } from "../operations/traces/trace-context.js";
 import type { RefusalCode } from "../transport/wire.js";
 
 /** A way back to whoever asked. */
@@ -29,8 +31,14 @@ export interface OpenRequest {
   readonly explain: boolean;
   /** An earlier try may have been answered elsewhere. */
   readonly isRetry: boolean;
+  /** When its message came, before it was decoded. */
+  readonly receivedAtMs: number;
   readonly acceptedAtMs: number;
   readonly deadlineAtMs: number;
+  /** Of the caller's trace, where it named one. */
+  readonly caller: TraceContext | undefined;
+  /** Of the micro-batch that it was part of last; undefined until the model took it. */
+  timings: BatchTimings | undefined;
 }
 
 export interface NewRequest {
@@ -41,6 +49,9 @@ export interface NewRequest {
   readonly isRetry: boolean;
   readonly priority: number;
   readonly deadlineMs: number;
+  /** Monotonic; the moment of opening when left out. */
+  readonly receivedAtMs?: number;
+  readonly caller?: TraceContext | undefined;
 }
 
 export type Admission =
@@ -91,6 +102,12 @@ export class Desk {
     return this.#open.size;
   }
 
+  /** For how long the request is open that was let in first; 0 when none is. */
+  oldestMs(nowMs: number): number {
+    const [oldest] = this.#open.values();
+    return oldest === undefined ? 0 : Math.max(0, nowMs - oldest.request.acceptedAtMs);
+  }
+
   /** Code and message of the newest; empty before the first. */
   get lastRefusal(): string {
     return this.#lastRefusal;
@@ -119,8 +136,11 @@ export class Desk {
       input: wanted.input,
       explain: wanted.explain,
       isRetry: wanted.isRetry,
+      receivedAtMs: wanted.receivedAtMs ?? acceptedAtMs,
       acceptedAtMs,
       deadlineAtMs: acceptedAtMs + wanted.deadlineMs,
+      caller: wanted.caller,
+      timings: undefined,
     };
     this.#open.set(request.key, { request, priority: wanted.priority, answerers: [answerer] });
     this.#byId.set(request.id, request.key);

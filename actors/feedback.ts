@@ -8,22 +8,29 @@
 
 import type { Position } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
+import type { Counters } from "../operations/telemetry.js";
 import { AskError, ask } from "../supervision/ask.js";
 import type { Life } from "../supervision/behaviour.js";
 import type { Ref } from "../supervision/ref.js";
 import type { FeedbackReply, FeedbackRequest, Refusal } from "../transport/wire.js";
-import type { BufferMessage, LookedUp } from "./messages.js";
+import type { BufferMessage, Located, LookedUp } from "./messages.js";
 
 export interface FeedbackDeps {
   readonly model: Model;
   readonly buffer: Ref<BufferMessage>;
-  /** Writes a late label to the log; false when the log cannot take it. */
-  readonly appendLabel: (id: string, label: number, of: Position) => Promise<boolean>;
+  /** Writes a late label to the log. */
+  readonly appendLabel: (id: string, label: number, of: Position) => Promise<Written>;
   /** The same for what an answer was worth, -1..1. */
-  readonly appendReward: (id: string, reward: number, of: Position) => Promise<boolean>;
+  readonly appendReward: (id: string, reward: number, of: Position) => Promise<Written>;
+  readonly counters: Counters;
+  /** What the source model answered, where that was tried (shadows.ts). */
+  readonly sourceAnswer?: (id: string) => number | undefined;
   /** How long the memory may take to find the request. */
   readonly locateMs: number;
 }
+
+/** `repeated`: it was in the log before. `refused`: the log cannot take it. */
+export type Written = "new" | "repeated" | "refused";
 
 export type Heard =
   | { readonly kind: "taken"; readonly reply: Omit<FeedbackReply, "traceId"> }
@@ -52,12 +59,13 @@ async function takeLabel<M>(
   if (labels[index] === undefined)
     return refused({ id, code: "bad_request", field: "label", message: `labels are ${labels.join(", ")}` });
   const bounds = { clock, deadlineMs: deps.locateMs };
-  const of = await ask<BufferMessage, Position | undefined>(
+  const found = await ask<BufferMessage, Located | undefined>(
     deps.buffer,
     (reply) => ({ kind: "locate", id, reply }),
     bounds,
   );
-  return of === undefined ? refused(unknown(id)) : confirm(deps, { id, index, of, reward: null });
+  if (found === undefined) return refused(unknown(id));
+  return confirm(deps, { id, index, of: found.at, reward: null, isRight: found.answer === index });
 }
 
 async function takeReward<M>(
@@ -78,16 +86,30 @@ async function takeReward<M>(
     const seen = kept && { ...kept, label: named(deps, kept.answer) };
     return { kind: "taken", reply: { id, of, label: null, reward: null, kept: seen ?? null } };
   }
-  if (reward === 1) return confirm(deps, { id, index: answer, of, reward });
-  if (!(await deps.appendReward(id, reward, of))) return refused(notTaken(id, "reward"));
+  if (reward === 1) return confirm(deps, { id, index: answer, of, reward, isRight: true });
+  if ((await deps.appendReward(id, reward, of)) === "refused") return refused(notTaken(id, "reward"));
   return { kind: "taken", reply: { id, of, label: null, reward } };
 }
 
-async function confirm(
-  deps: FeedbackDeps,
-  { id, index, of, reward }: { id: string; index: number; of: Position; reward: number | null },
-): Promise<Heard> {
-  if (!(await deps.appendLabel(id, index, of))) return refused(notTaken(id, "label"));
+interface TrueLabel {
+  readonly id: string;
+  readonly index: number;
+  readonly of: Position;
+  readonly reward: number | null;
+  /** The answer was this label. */
+  readonly isRight: boolean;
+}
+
+async function confirm(deps: FeedbackDeps, { id, index, of, reward, isRight }: TrueLabel): Promise<Heard> {
+  const written = await deps.appendLabel(id, index, of);
+  if (written === "refused") return refused(notTaken(id, "label"));
+  if (written === "new") {
+    deps.counters.add("feedback_labels");
+    if (isRight) deps.counters.add("feedback_right");
+    const source = deps.sourceAnswer?.(id);
+    if (source !== undefined) deps.counters.add("feedback_source_labels");
+    if (source === index) deps.counters.add("feedback_source_right");
+  }
   return { kind: "taken", reply: { id, of, label: named(deps, index), reward } };
 }
 

@@ -2,6 +2,10 @@
 
 import type { Clock, Random } from "../models/clock.js";
 import type { Model } from "../models/manifest.js";
+import type { HttpSettings } from "../operations/http/http-settings.js";
+import type { Instruments } from "../operations/metrics/instruments.js";
+import type { OperationsSettings } from "../operations/operations-settings.js";
+import type { TracePolicy } from "../operations/traces/trace-context.js";
 import type { Logger } from "../supervision/logger.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import type { Bus } from "../transport/bus.js";
@@ -29,10 +33,20 @@ export interface HostOptions {
   readonly version: string;
   readonly vitals: () => Readonly<Record<string, number>>;
   readonly desk?: DeskSettings;
+  /** Its own when left out. */
+  readonly instruments?: Instruments;
+  /** What is traced; everything when left out. */
+  readonly trace?: TracePolicy;
+  /** Where an operations node sends spans; nowhere when left out. */
+  readonly otlpUrl?: string;
   /** A root started this process, and would start it again. */
   readonly hasRoot?: boolean;
   /** Bound of each model's experience log, in bytes; the default when left out. */
   readonly logMaxBytes?: number;
+  /** Where and for whom it serves HTTP, as an operations node; nowhere when left out. */
+  readonly http?: HttpSettings;
   /** Where it is noted which requests are in a model, for the next incarnation of the process; nowhere when left out. */
   readonly flightDir?: string;
+  /** What the operations file says; the built-in rules, and nobody is told, when left out. */
+  readonly operations?: Pick<OperationsSettings, "rules" | "notify">;
 }

@@ -14,8 +14,14 @@ import { answerDeadLetterOrders } from "../operations/dead-letter-orders.js";
 import { obeyAsNode } from "../operations/drain-order.js";
 import { answerLooks } from "../operations/looks.js";
 import { Counters, Telemetry } from "../operations/telemetry.js";
+import { LogForwarder } from "../operations/traces/log-forwarder.js";
+import { answerProfileOrders } from "../operations/traces/profiler.js";
+import { SpanRecorder } from "../operations/traces/recorder.js";
+import type { Fullness } from "../operations/traces/span-items.js";
+import { traceAll } from "../operations/traces/trace-context.js";
 import type { SupervisorSpec } from "../supervision/child-spec.js";
 import { within } from "../supervision/deadline.js";
+import { type Logger, tee } from "../supervision/logger.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import { type ActorTree, startTree } from "../supervision/system.js";
 import { type DeadLetters, openDeadLetters } from "../transport/dead-letters.js";
@@ -50,13 +56,14 @@ export async function hostNode(
   options: HostOptions,
   treeOf: (wiring: NodeWiring) => SupervisorSpec,
 ): Promise<HostedNode> {
-  const { bus, logBus = bus, subjects, clock, log, node, incarnation } = options;
+  const { bus, logBus = bus, subjects, clock, node, incarnation } = options;
   await prepareStreams(options);
   const startedAtMs = clock.nowMs();
   const { around, counters, office, watched } = surround(options);
-  const { telemetry } = around;
+  const { telemetry, log } = around;
   const wiring = wire(around, options.models);
   const desks = wiring.models.map((model) => model.desk);
+  around.spans.askFullness((name) => fullnessOf(wiring, name));
   const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));
   const tree = await startTree(treeOf(wiring), {
     node,
@@ -73,6 +80,7 @@ export async function hostNode(
   const letterOrders = answerDeadLetterOrders({ bus, subjects, clock, deadLetters: around.deadLetters, telemetry });
   const told = () => ({ roles: options.roles.join(","), ...around.vitals() });
   const place = { bus, subjects, node, incarnation, clock, telemetry };
+  const stopProfiles = answerProfileOrders({ bus, subjects, clock, node, origin: options.origin });
   const looks = answerLooks({ ...place, pid: options.pid, tree, vitals: told, startedAtMs });
   const stopAnnouncing = announce(options, counters, wiring, startedAtMs);
   const orders = obeyAsNode({ bus, subjects, clock }, { name: node, incarnation, hasRoot: options.hasRoot ?? false });
@@ -93,6 +101,7 @@ export async function hostNode(
       refuseOpen(desks);
       orders.acknowledge();
       looks.stop();
+      stopProfiles();
       letterOrders.stop();
       watched?.stop();
       await office.close();
@@ -111,20 +120,32 @@ export async function hostNode(
 function surround(options: HostOptions) {
   const { bus, logBus = bus, subjects, clock, node } = options;
   const counters = new Counters();
-  const telemetry = new Telemetry(bus, subjects, node, counters, clock);
+  const telemetry = new Telemetry(bus, subjects, node, counters, clock, options.instruments);
+  const log = toldToo(options, counters);
+  const spans = new SpanRecorder(telemetry, clock, options.incarnation, options.trace ?? traceAll);
   const deadLetters = openDeadLetters(logBus, clock, subjects);
   const office = new DeadLetterOffice(deadLetters, telemetry, clock);
   const watched = watchFlights(options);
   const around = {
-    ...{ identity: identityOf(options), bus, logBus, subjects, telemetry, clock, deadLetters },
+    ...{ identity: identityOf(options), bus, logBus, subjects, telemetry, spans, log, clock, deadLetters },
     threads: new StuckThreads(),
     vitals: () => ({ pid: options.pid, ...options.vitals(), ...counters.all() }),
     giveUp: (letter) => office.post(letter),
     ...(watched === undefined ? {} : { flightOf: watched.flightOf }),
     ...(options.logMaxBytes === undefined ? {} : { logMaxBytes: options.logMaxBytes }),
     ...(options.desk === undefined ? {} : { desk: options.desk }),
+    ...(options.operations === undefined ? {} : { operations: options.operations }),
+    ...(options.http === undefined ? {} : { http: { ...options.http, version: options.version } }),
+    ...(options.otlpUrl === undefined ? {} : { otlp: { url: options.otlpUrl, version: options.version } }),
   } satisfies Surroundings & { readonly deadLetters: DeadLetters };
   return { around, counters, office, watched };
+}
+
+/** Lines of this node's log leave as telemetry too. */
+function toldToo({ bus, subjects, clock, node, incarnation, log }: HostOptions, counters: Counters): Logger {
+  const onDropped = (lines: number): void => counters.add("log_lines_dropped", lines);
+  const forwarder = new LogForwarder({ bus, clock, subject: subjects.logLine(node), onDropped });
+  return tee(log, forwarder, { node, nodeIncarnation: incarnation });
 }
 
 function identityOf({ node, incarnation, origin, run }: HostOptions): NodeIdentity {
@@ -138,6 +159,11 @@ async function letGo(options: HostOptions): Promise<void> {
   const swept = await evictAll(bus, clock, subjects.leaseBucket, owner);
   // A holder lives: a renewal of it may have come in between, once.
   if (swept.kind !== "swept" || swept.leases === 0) await evictAll(bus, clock, subjects.leaseBucket, owner);
+}
+
+function fullnessOf({ models }: NodeWiring, name: string): Fullness {
+  const desk = models.find((model) => model.name === name)?.desk;
+  return { active: desk?.size ?? 0, slots: desk?.settings.openMax ?? 0 };
 }
 
 /** Nobody here will answer any more; another node may. */

@@ -8,6 +8,7 @@
 // F3. The first `coldStart` requests of a model run with the source parameters: their answer is the source model's, bit for bit.
 // F4. What was in the model when the process died is suspect to the next one: it runs alone. In flight at too many deaths, it is
 //     condemned, and reaches no model any more (supervision/flight-record.ts).
+// F5. A few requests are run again with the source parameters (shadows.ts), in a turn in which no request waits, or not at all.
 
 import { sourceParameters } from "../models/adaptation.js";
 import type { Engine } from "../models/engine.js";
@@ -15,7 +16,10 @@ import { startEngine } from "../models/engine.js";
 import type { Model } from "../models/manifest.js";
 import type { Parameters } from "../models/pass.js";
 import { requestSeed } from "../models/request-chance.js";
+import { argmax } from "../models/softmax.js";
 import type { ThreadBounds } from "../models/thread-silence.js";
+import type { InferMeter } from "../operations/metrics/infer-meter.js";
+import { begin, end, newTimings } from "../operations/timings/batch-timings.js";
 import { ask } from "../supervision/ask.js";
 import type { BatchBehaviour, Life, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
@@ -24,12 +28,16 @@ import type { Ref } from "../supervision/ref.js";
 import { timeoutDefaults } from "../transport/timeouts.js";
 import type { Desk, OpenRequest } from "./desk.js";
 import type { BufferMessage, EmbeddedBatch, InferenceMessage, Remembered, ServedHead } from "./messages.js";
+import { type Shadow, type Shadows, shadowMax } from "./shadows.js";
 
 export interface InferenceDeps {
   readonly model: Model;
   readonly desk: Desk;
   readonly buffer: Ref<BufferMessage>;
   readonly heads: HeadSource;
+  readonly meter?: InferMeter;
+  /** Without them none are run. */
+  readonly shadows?: Shadows;
   /** Unique to this process: batch ids stay unique across node incarnations. */
   readonly origin: string;
   /** How long the memory may take to introduce itself. */
@@ -60,17 +68,27 @@ interface State {
   onTheWay: number;
   runs: number;
   rows: number;
+  /** Requests whose shadow is due, the newest at the end; at most `shadowMax`. */
+  readonly shadows: Shadow[];
+  /** Takes the figures and slots of this incarnation away. */
+  readonly unmeter: () => void;
 }
 
 /** A suspect that was told to itself: it is the only one of its turn to reach the model. */
 type InferenceTold = InferenceMessage | { readonly kind: "alone"; readonly request: OpenRequest };
 
+/** Requests of one run at most. */
+const batchMax = 64;
+
 export function inference(deps: InferenceDeps): BatchBehaviour<InferenceTold, State> {
   return {
-    batchMax: 64,
+    batchMax,
     init: (life) => init(deps, life),
     receiveBatch: (state, messages, turn) => receive(deps, state, messages, turn),
-    stop: (state) => state.engine.close(),
+    stop: (state) => {
+      state.unmeter();
+      return state.engine.close();
+    },
     summary: (state) => ({
       model: deps.model.manifest.name,
       modelVersion: state.version,
@@ -90,7 +108,9 @@ async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<Sta
   const engine = await (deps.openEngine ?? startEngine)(deps.model, life.clock, deps.threads);
   void engine.died.then((error) => life.fail(error));
   followHeads(deps, served.seq + 1, life);
-  return {
+  const { meter } = deps;
+  const unmeter = [meter?.provide(batchMax), meter?.show("model_version", () => state.version)];
+  const state: State = {
     engine,
     source: sourceParameters(deps.model),
     adapted: { ...remembered.adapted, head: served.head },
@@ -99,7 +119,12 @@ async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<Sta
     onTheWay: 0,
     runs: 0,
     rows: 0,
+    shadows: [],
+    unmeter: () => {
+      for (const end of unmeter) end?.();
+    },
   };
+  return state;
 }
 
 /** Only the newest head counts: one that finds the mailbox full is made up for by the next. */
@@ -119,16 +144,51 @@ async function receive(
   messages: readonly InferenceTold[],
   turn: Turn<InferenceTold>,
 ): Promise<void> {
-  const requests = admitted(deps, takeRequests(deps.desk, state, messages), turn);
+  const taken = takeRequests(deps.desk, state, messages);
+  if (taken.requests.length === 0 && taken.alone.length === 0) return runShadows(deps, state, turn);
+  const requests = admitted(deps, taken, turn);
   if (requests.length === 0) return;
   const coldLeft = Math.max(0, deps.model.manifest.learning.coldStart - state.experiences - state.onTheWay);
   const cold = requests.slice(0, coldLeft);
   const warm = requests.slice(coldLeft);
   for (const [rows, isCold] of [[cold, true] as const, [warm, false] as const]) {
     if (rows.length === 0) continue;
-    turn.send(deps.buffer, { kind: "recall", batch: await embed(deps, state, rows, isCold, turn.clock.nowMs()) });
+    const batch = await embed(deps, state, rows, isCold, turn);
+    turn.send(deps.buffer, { kind: "recall", batch });
+    if (!isCold) noteShadows(deps, state, batch);
   }
   state.onTheWay += requests.length;
+}
+
+/** A cold answer is the source's already. */
+function noteShadows({ shadows, model }: InferenceDeps, state: State, { requests, embedded }: EmbeddedBatch): void {
+  if (shadows === undefined) return;
+  for (const [row, request] of requests.entries())
+    if (shadows.wants(request.id)) state.shadows.push({ request, adapted: answerIn(embedded.logits, row, model) });
+  state.shadows.splice(0, Math.max(0, state.shadows.length - shadowMax));
+}
+
+/** What the memory tells after each batch comes behind its reply, and is the moment. */
+async function runShadows(
+  { shadows, model, flight = noFlightRecord }: InferenceDeps,
+  { engine, source, shadows: due }: State,
+  turn: Turn<InferenceTold>,
+): Promise<void> {
+  if (shadows === undefined || due.length === 0) return;
+  const chosen = due.splice(0);
+  const requests = chosen.map(({ request }) => request);
+  const ids = requests.map(({ id }) => id);
+  flight.takeOff(ids);
+  const { logits } = await engine
+    .run(stack(requests), requests.length, source, Uint32Array.from(ids, requestSeed))
+    .finally(() => flight.land(ids));
+  const answers = requests.map((_, row) => answerIn(logits, row, model));
+  turn.onCommit(() => shadows.take(chosen, answers, { actor: turn.path, incarnation: turn.incarnation }));
+}
+
+/** The likeliest label of a row of logits. */
+function answerIn(logits: Float32Array, row: number, { calibration: { classes } }: Model): number {
+  return argmax(logits.subarray(row * classes, (row + 1) * classes));
 }
 
 interface Taken {
@@ -197,18 +257,27 @@ async function embed(
   state: State,
   requests: readonly OpenRequest[],
   cold: boolean,
-  atMs: number,
+  turn: Turn<InferenceTold>,
 ): Promise<EmbeddedBatch> {
-  const { version } = state;
+  const version = cold ? 0 : state.version;
+  const atMs = turn.clock.nowMs();
+  const ran = deps.meter?.run(requests);
+  const timings = newTimings({ rows: requests.length, cold, version }, requests[0]?.timings);
+  for (const request of requests) request.timings = timings;
+  begin(timings.stations.model, turn);
   const { flight = noFlightRecord } = deps;
   const ids = requests.map(({ id }) => id);
   flight.takeOff(ids);
   const embedded = await state.engine
     .run(stack(requests), requests.length, cold ? state.source : state.adapted, Uint32Array.from(ids, requestSeed))
-    .finally(() => flight.land(ids));
+    .finally(() => {
+      ran?.();
+      flight.land(ids);
+    });
+  end(timings.stations.model, turn);
   state.runs += 1;
   state.rows += requests.length;
-  return { batchId: `${deps.origin}-${requests[0]?.key}`, requests, cold, version: cold ? 0 : version, atMs, embedded };
+  return { batchId: `${deps.origin}-${requests[0]?.key}`, requests, cold, version, atMs, embedded, timings };
 }
 
 function stack(requests: readonly OpenRequest[]): Float32Array {

@@ -11,7 +11,11 @@
 
 import type { Model } from "../models/manifest.js";
 import { prepareInput } from "../models/manifest.js";
+import type { InferMeter } from "../operations/metrics/infer-meter.js";
 import type { Telemetry } from "../operations/telemetry.js";
+import type { SpanRecorder } from "../operations/traces/recorder.js";
+import type { ClosedJob } from "../operations/traces/span-items.js";
+import { parseTraceparent, type TraceContext } from "../operations/traces/trace-context.js";
 import type { Behaviour, Life } from "../supervision/behaviour.js";
 import type { ExitReason } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
@@ -35,6 +39,7 @@ import type { InferenceMessage } from "./messages.js";
 export interface Served extends Omit<FeedbackDeps, "locateMs"> {
   readonly desk: Desk;
   readonly inference: Ref<InferenceMessage>;
+  readonly meter: InferMeter;
 }
 
 export interface IntakeDeps {
@@ -44,6 +49,8 @@ export interface IntakeDeps {
   /** By name. */
   readonly models: ReadonlyMap<string, Served>;
   readonly telemetry: Telemetry;
+  /** Told of what is refused before it is open at a desk. */
+  readonly spans?: SpanRecorder;
   /** Of a request that names none. */
   readonly deadlineMs: number;
 }
@@ -112,29 +119,58 @@ function takeFeedback(deps: IntakeDeps, life: Life<IntakeMessage>, message: Inco
 }
 
 function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): void {
+  const receivedAtMs = life.clock.monotonicMs();
   deps.telemetry.counters.add("requests");
-  const traceId = traceIdOf(message);
+  deps.telemetry.counters.add("phase_infer_receive_started");
+  const caller = callerOf(message);
+  const traceId = caller?.traceId ?? randomHex(16);
   const name = modelOf(message.subject);
   const served = deps.models.get(name);
   if (served === undefined) {
-    refuse(deps, life, message, { ...unknownModel(deps, name), traceId });
+    turnAway(deps, life, message, { ...unknownModel(deps, name), traceId });
     return;
   }
   const read = readRequest(deps, served.model, message, traceId);
+  const at = { model: name, traceId, caller, receivedAtMs };
   if (read.kind === "refused") {
-    refuse(deps, life, message, read.refusal);
+    turnAway(deps, life, message, read.refusal);
+    recordRefusal(deps, life, at, read.refusal);
     return;
   }
-  const { wanted } = read;
+  const wanted = { ...read.wanted, caller, receivedAtMs };
   const { id } = wanted;
   const answerer: Answerer = {
-    answer: (payload) => message.respond(payload),
-    refuse: (code, why, retryAfterMs) => refuse(deps, life, message, { id, traceId, code, message: why, retryAfterMs }),
+    answer: (payload) => {
+      if (wanted.isRetry) countRetry(deps, true);
+      message.respond(payload);
+    },
+    refuse: (code, why, retryAfterMs) => {
+      if (wanted.isRetry) countRetry(deps, false);
+      refuse(deps, life, message, { id, traceId, code, message: why, retryAfterMs });
+    },
   };
   const admission = served.desk.open(wanted, answerer);
-  if (admission.kind === "refused") answerer.refuse(admission.code, admission.message, admission.retryAfterMs);
-  if (admission.kind === "opened" && served.inference.tell({ kind: "request", request: admission.request }) !== "ok")
+  if (admission.kind === "refused") {
+    deps.telemetry.counters.add("phase_infer_receive_failed");
+    answerer.refuse(admission.code, admission.message, admission.retryAfterMs);
+    recordRefusal(deps, life, at, { id, ...admission });
+  }
+  if (admission.kind !== "opened") return;
+  served.meter.opened(admission.request);
+  if (served.inference.tell({ kind: "request", request: admission.request }) !== "ok")
     served.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
+}
+
+/** Refuses at the door: nothing was opened. */
+function turnAway(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming, refusal: Refusal): void {
+  deps.telemetry.counters.add("phase_infer_receive_failed");
+  refuse(deps, life, message, refusal);
+}
+
+/** A try after the first has ended. */
+function countRetry({ telemetry: { counters } }: IntakeDeps, isAnswered: boolean): void {
+  counters.add("retried_infer");
+  if (isAnswered) counters.add("retried_infer_ok");
 }
 
 type ReadRequest =
@@ -185,7 +221,7 @@ async function takeWord(
   { served, request, message }: IntakeMessage,
   life: Life<IntakeMessage>,
 ): Promise<void> {
-  const traceId = traceIdOf(message);
+  const traceId = callerOf(message)?.traceId ?? randomHex(16);
   const heard = await hear({ ...served, locateMs: deps.bus.timeouts.locate }, request, life);
   if (heard.kind === "refused") return refuse(deps, life, message, heard.refusal);
   const { id, label, reward, of, kept } = heard.reply;
@@ -205,10 +241,22 @@ function refuse(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming, 
   ]);
 }
 
-/** The caller's trace id (W3C `traceparent`: version-traceid-spanid-flags), or a new one. */
-function traceIdOf(message: Incoming): string {
-  const given = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(
-    message.headers.get(header.traceparent) ?? "",
-  )?.[1];
-  return given ?? randomHex(16);
+/** A request that never was open ends here, so its spans do. */
+function recordRefusal(
+  { spans }: IntakeDeps,
+  { clock }: Life<IntakeMessage>,
+  at: Pick<ClosedJob, "model" | "traceId" | "receivedAtMs"> & { readonly caller: TraceContext | undefined },
+  { id, code }: Pick<Refusal, "id" | "code">,
+): void {
+  if (spans?.isOn !== true) return;
+  const { caller, ...job } = at;
+  const closedAtMs = clock.monotonicMs();
+  const of = { id: id ?? "", parentSpanId: caller?.parentSpanId, sampled: caller?.sampled };
+  spans.closed({ ...job, ...of, acceptedAtMs: closedAtMs, closedAtMs, code, timings: undefined });
+}
+
+/** The trace of the caller, where it names one. */
+function callerOf(message: Incoming): TraceContext | undefined {
+  const given = message.headers.get(header.traceparent);
+  return given === undefined ? undefined : parseTraceparent(given);
 }

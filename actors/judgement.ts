@@ -17,6 +17,7 @@ import { requestChance, requestSeed } from "../models/request-chance.js";
 import { type Reward, reward } from "../models/reward.js";
 import { softmax } from "../models/softmax.js";
 import { castVotes, neighboursOf, ownVerdict, type Verdict } from "../models/vote.js";
+import { formatTraceparent, requestSpanId } from "../operations/traces/trace-context.js";
 import { type Explanation, encodeInferenceReply } from "../transport/wire.js";
 import type { OpenRequest } from "./desk.js";
 import type { EmbeddedBatch, PastAnswer, VoterMessage } from "./messages.js";
@@ -123,11 +124,13 @@ function judgeRow(model: Model, { batch, neighbours }: VoterMessage, row: number
 /** One task per row that the gate let pass, in row order. */
 export function tasksOf(record: ExperienceBatch, seq: number): UpdateTask[] {
   const { model, node, atMs } = record;
-  return record.traceIds.flatMap((traceId, index) =>
-    record.learn[index] === 1
-      ? [{ model, node, atMs, traceId, experience: { seq, index }, confidence: record.confidences[index] ?? 0 }]
-      : [],
-  );
+  return record.traceIds.flatMap((traceId, index) => {
+    if (record.learn[index] !== 1) return [];
+    const parentSpanId = requestSpanId(traceId, record.ids[index] ?? "");
+    const traceparent = formatTraceparent({ traceId, parentSpanId, sampled: true });
+    const confidence = record.confidences[index] ?? 0;
+    return [{ model, node, atMs, traceId, experience: { seq, index }, confidence, traceparent }];
+  });
 }
 
 /** The reply to one row of a judgement that was appended at `seq`. */

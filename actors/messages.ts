@@ -12,6 +12,7 @@ import type { Neighbours } from "../models/memory.js";
 import type { FoundItem } from "../models/memory-contents.js";
 import type { Embedded } from "../models/pass.js";
 import type { LoggedExperience } from "../operations/log-fold.js";
+import type { BatchTimings } from "../operations/timings/batch-timings.js";
 import type { ReplyTo } from "../supervision/ask.js";
 import type { OpenRequest } from "./desk.js";
 
@@ -43,6 +44,7 @@ export interface EmbeddedBatch {
   /** When the model ran, epoch milliseconds. Judging is a function of the batch: judged again after a crash, it gives what was logged. */
   readonly atMs: number;
   readonly embedded: Embedded;
+  readonly timings: BatchTimings;
 }
 
 export type BufferMessage =
@@ -52,7 +54,7 @@ export type BufferMessage =
   | { readonly kind: "record"; readonly from: "voter"; readonly logged: LoggedExperience; readonly arrived: number }
   /** A batch that left no record: all of it was answered from the log, or refused. */
   | { readonly kind: "passed"; readonly arrived: number }
-  | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Position | undefined> }
+  | { readonly kind: "locate"; readonly id: string; readonly reply: ReplyTo<Located | undefined> }
   | { readonly kind: "look_up"; readonly id: string; readonly reply: ReplyTo<LookedUp | undefined> }
   | { readonly kind: "introduce"; readonly reply: ReplyTo<Remembered> };
 
@@ -66,10 +68,14 @@ export interface PastAnswer {
   readonly traceId: string;
 }
 
-/** What a node knows of an answered request; `kept` undefined when it is no longer in the memory. */
-export interface LookedUp {
+/** Where the log holds a request, and what it was answered. */
+export interface Located {
   readonly at: Position;
   readonly answer: number;
+}
+
+/** What a node knows of an answered request; `kept` undefined when it is no longer in the memory. */
+export interface LookedUp extends Located {
   readonly kept: FoundItem | undefined;
 }
 

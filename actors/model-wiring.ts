@@ -7,13 +7,19 @@ import type { LateLabel, LateReward } from "../models/experience.js";
 import { openLearner } from "../models/learner.js";
 import type { Model } from "../models/manifest.js";
 import { StuckThreads } from "../models/thread-silence.js";
+import { InferMeter } from "../operations/metrics/infer-meter.js";
 import { ModelLog, type Unreadable } from "../operations/model-log.js";
+import { phaseReached } from "../operations/timings/batch-timings.js";
+import type { JobToRecord } from "../operations/traces/recorder.js";
+import { requestSpanId } from "../operations/traces/trace-context.js";
+import type { LogFields } from "../supervision/logger.js";
 import type { Ref } from "../supervision/ref.js";
 import { type Lease, type LeaseOwner, openLease } from "../transport/lease.js";
 import { encodeRestored, parseRestoreOrder } from "../transport/operator-orders.js";
 import { refuse } from "../transport/refusing.js";
 import type { BufferDeps } from "./buffer.js";
 import { Desk, deskDefaults, type OpenRequest } from "./desk.js";
+import type { Written } from "./feedback.js";
 import { deadLetterOfRequest, deadLetterOfUpdate } from "./giving-up.js";
 import type { Holdings } from "./holdings.js";
 import type { HeadSource, InferenceDeps } from "./inference.js";
@@ -22,6 +28,7 @@ import type { BufferMessage, InferenceMessage, RelayMessage, ServedHead, VoterMe
 import { newestRecords, recordsFrom, type WatchedOutbox } from "./outbox.js";
 import type { RelayDeps } from "./relay.js";
 import type { RestoreAnswer, RestoreDeps } from "./restorer.js";
+import { Shadows } from "./shadows.js";
 import type { NodeIdentity, Surroundings } from "./surroundings.js";
 import type { UpdaterDeps } from "./updater.js";
 import type { VoterDeps } from "./voter.js";
@@ -43,17 +50,20 @@ interface Place {
   readonly name: string;
   readonly log: ModelLog;
   readonly desk: Desk;
+  readonly meter: InferMeter;
   readonly holdings: Holdings;
 }
 
 export function wireModel(around: Surroundings, model: Model, holdings: Holdings): ModelWiring {
   const { name } = model.manifest;
+  const meter = new InferMeter(name, around.telemetry, around.clock);
   const place: Place = {
     around,
     model,
     name,
     log: openModelLog(around, model),
-    desk: openDesk(around, name),
+    desk: openDesk(around, name, meter),
+    meter,
     holdings,
   };
   const outbox: WatchedOutbox = { behindSeq: undefined, isKnown: false };
@@ -82,9 +92,11 @@ function wireServing({
   model,
   log,
   desk,
+  meter,
 }: Place): Pick<ModelWiring, "buffer" | "voter" | "inference" | "served"> {
   const { identity, bus, telemetry } = around;
   const { modelStart: startMs, memory, inference: runMs, threadEnd: endMs, introduce } = bus.timeouts;
+  const shadows = new Shadows(telemetry);
   const bounds = { startMs, endMs, stuck: around.threads ?? new StuckThreads() };
   return {
     buffer: (inference, voter) => ({
@@ -93,6 +105,7 @@ function wireServing({
       inference,
       voter,
       counters: telemetry.counters,
+      meter,
       onAdapted: (folded, by) => {
         // Every node folds every record; the one that wrote it tells.
         if (by === identity.node) tellAdapted(around, model.manifest.name, folded);
@@ -108,12 +121,15 @@ function wireServing({
       relay,
       append: (batchId, record) => log.append(batchId, record),
       telemetry,
+      meter,
     }),
     inference: (buffer) => ({
       model,
       desk,
       buffer,
       heads: headSource(log, model),
+      meter,
+      shadows,
       origin: identity.origin,
       introductionMs: introduce,
       threads: { ...bounds, answerMs: runMs },
@@ -124,6 +140,9 @@ function wireServing({
       desk,
       inference,
       buffer,
+      meter,
+      counters: telemetry.counters,
+      sourceAnswer: (id) => shadows.sourceAnswer(id),
       appendLabel: (id, label, of) => appendWord(log, around, model, { kind: "label", id, label, of }),
       appendReward: (id, reward, of) => appendWord(log, around, model, { kind: "reward", id, reward, of }),
     }),
@@ -152,6 +171,7 @@ function wireUpdater({ around, model, name, log, holdings }: Place): UpdaterDeps
     acquireLease: (signal, holder) => holdings.acquire(holder, lease(), ownerOf(identity), signal),
     openLearner: () => openLearner(),
     telemetry,
+    ...(around.spans === undefined ? {} : { spans: around.spans }),
     restore: restoreOrders(around, name, log),
     onPoison: (poison) => {
       const letter = deadLetterOfUpdate(name, { node: identity.node, atMs: clock.nowMs() }, poison);
@@ -162,12 +182,16 @@ function wireUpdater({ around, model, name, log, holdings }: Place): UpdaterDeps
 
 /** How every request ended is counted, by model. */
 function openDesk(
-  { clock, telemetry: { counters }, desk: settings = deskDefaults }: Surroundings,
+  { clock, telemetry: { counters }, spans, log, desk: settings = deskDefaults }: Surroundings,
   model: string,
+  meter: InferMeter,
 ): Desk {
-  return new Desk(
+  const desk = new Desk(
     clock,
-    ({ code, tookMs }) => {
+    ({ request, code, tookMs }) => {
+      meter.closed(request, code === undefined, tookMs);
+      if (spans?.isOn === true) spans.closed(jobOf(model, request, code, tookMs));
+      if (code !== undefined) log?.info("request refused", refusalLine(model, request, code, tookMs, desk));
       const end = code === undefined ? "answered" : "closed_refused";
       counters.add(end);
       counters.add(`${end}_${model}`);
@@ -175,6 +199,37 @@ function openDesk(
     },
     settings,
   );
+  return desk;
+}
+
+/** Where the request was when it was refused, and how full the node. */
+function refusalLine(
+  model: string,
+  { id, traceId, timings }: OpenRequest,
+  code: string,
+  tookMs: number,
+  { size, settings: { openMax } }: Desk,
+): LogFields {
+  const phase = timings === undefined ? "queue" : phaseReached(timings);
+  const pool = { active: size, slots: openMax, utilisation: size / openMax };
+  return {
+    trace: traceId,
+    span: requestSpanId(traceId, id),
+    component: "desk",
+    phase,
+    model,
+    id,
+    code,
+    tookMs,
+    ...pool,
+  };
+}
+
+function jobOf(model: string, request: OpenRequest, code: string | undefined, tookMs: number): JobToRecord {
+  const { id, traceId, caller, receivedAtMs, acceptedAtMs, timings } = request;
+  const of = { parentSpanId: caller?.parentSpanId, sampled: caller?.sampled };
+  const closedAtMs = acceptedAtMs + tookMs;
+  return { model, id, traceId, ...of, receivedAtMs, acceptedAtMs, closedAtMs, code, timings };
 }
 
 /** Orders to the leading updater of a model; whoever does not lead is not subscribed. */
@@ -260,12 +315,13 @@ async function appendWord(
   { identity, clock }: Surroundings,
   model: Model,
   word: Word,
-): Promise<boolean> {
+): Promise<Written> {
   const { of } = word;
   const record = { ...word, model: model.manifest.name, node: identity.node, atMs: clock.nowMs() };
   const said = word.kind === "label" ? word.label : word.reward;
   const outcome = await log.append(`${word.kind}.${of.seq}.${of.index}.${said}`, record);
-  return outcome.kind === "appended";
+  if (outcome.kind !== "appended") return "refused";
+  return outcome.duplicate ? "repeated" : "new";
 }
 
 /** A node without a root is a run of its own. */

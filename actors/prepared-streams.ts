@@ -7,6 +7,7 @@ import {
   ensureCleanupStream,
   ensureLeaseBucket,
   ensureStreams,
+  ensureTelemetryStream,
   limitsFor,
   withHeadroom,
 } from "../transport/streams.js";
@@ -31,17 +32,27 @@ export async function prepareStreams(options: HostOptions): Promise<void> {
   }
 }
 
-async function ensureAll({ bus: only, logBus: bus = only, subjects, models, logMaxBytes }: HostOptions) {
+async function ensureAll(options: HostOptions) {
+  const { bus: only, logBus: bus = only, subjects, models, logMaxBytes, roles } = options;
   const limits = withHeadroom(limitsFor(logMaxBytes));
   const steps = [
     () => ensureLeaseBucket(bus, subjects),
     () => ensureCleanupStream(bus, subjects),
     () => ensureDeadLetterStream(bus, subjects),
+    ...(roles.includes("operations") ? [() => ensureRecentPast(options)] : []),
     ...models.map((model) => () => ensureStreams(bus, subjects, model.manifest.name, limits)),
   ];
   for (const step of steps) {
     const outcome = await step();
     if (outcome.kind === "unavailable") return outcome;
   }
+  return { kind: "ready" } as const;
+}
+
+/** Telemetry is best effort: a node works without its recent past, when the broker has no memory for it. */
+async function ensureRecentPast({ bus: only, logBus: bus = only, subjects, log }: HostOptions) {
+  const outcome = await ensureTelemetryStream(bus, subjects);
+  if (outcome.kind === "ready" || outcome.why !== "full") return outcome;
+  log.warn("the broker has no memory for the telemetry stream: figures of the past end with their observer", {});
   return { kind: "ready" } as const;
 }

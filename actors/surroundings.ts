@@ -4,8 +4,12 @@
 
 import type { Clock } from "../models/clock.js";
 import type { StuckThreads } from "../models/thread-silence.js";
+import type { HttpSettings } from "../operations/http/http-settings.js";
+import type { OperationsSettings } from "../operations/operations-settings.js";
 import type { Telemetry } from "../operations/telemetry.js";
+import type { SpanRecorder } from "../operations/traces/recorder.js";
 import type { FlightRecord } from "../supervision/flight-record.js";
+import type { Logger } from "../supervision/logger.js";
 import type { Bus } from "../transport/bus.js";
 import type { DeadLetterRecord } from "../transport/dead-letter-records.js";
 import type { Subjects } from "../transport/subjects.js";
@@ -27,6 +31,12 @@ export interface Surroundings {
   readonly logBus?: Bus;
   readonly subjects: Subjects;
   readonly telemetry: Telemetry;
+  /** Nothing is traced when left out. */
+  readonly spans?: SpanRecorder;
+  /** For what no actor says; nothing is written when left out. */
+  readonly log?: Logger;
+  /** Where spans are sent, and as which version of driftmend; nowhere when left out. */
+  readonly otlp?: { readonly url: string; readonly version: string };
   readonly clock: Clock;
   /** The figures of a heartbeat. */
   readonly vitals: () => Readonly<Record<string, number>>;
@@ -36,6 +46,10 @@ export interface Surroundings {
   readonly logMaxBytes?: number;
   /** What is written down of each model's requests in flight, by the model's name; nothing when left out. */
   readonly flightOf?: (model: string) => FlightRecord;
+  /** How this node serves HTTP, and as which version; it does not when left out. */
+  readonly http?: HttpSettings & { readonly version: string };
   /** Takes the letter of a job that is given up. */
   readonly giveUp?: (letter: DeadLetterRecord) => void;
+  /** What the operations file says now; the built-in rules, and nobody is told, when left out. */
+  readonly operations?: Pick<OperationsSettings, "rules" | "notify">;
 }

@@ -13,13 +13,16 @@ import type { Model } from "../models/manifest.js";
 import { rehearse } from "../models/warm-up.js";
 import { KlWatch } from "../operations/kl-watch.js";
 import type { LoggedUpdate } from "../operations/log-fold.js";
+import { UpdateMeter } from "../operations/metrics/update-meter.js";
 import type { ModelLog } from "../operations/model-log.js";
 import { type Applied, ModelWriter, type Poison, type WriterStore } from "../operations/model-writer.js";
 import type { Telemetry } from "../operations/telemetry.js";
+import type { SpanRecorder } from "../operations/traces/recorder.js";
 import type { BatchBehaviour, Life, Summary, Turn } from "../supervision/behaviour.js";
 import { asError, type ExitReason } from "../supervision/exit-reason.js";
 import type { HeldLease } from "../transport/lease.js";
 import { type RestoreDeps, Restorer } from "./restorer.js";
+import { recordBroken, recordUpdates } from "./update-spans.js";
 
 export type UpdaterMessage =
   | { readonly kind: "look"; readonly incarnation: number }
@@ -42,6 +45,7 @@ export interface UpdaterDeps {
   readonly acquireLease: (signal: AbortSignal, holder: string) => Promise<HeldLease | undefined>;
   readonly openLearner: () => Promise<Learner>;
   readonly telemetry: Telemetry;
+  readonly spans?: SpanRecorder;
   /** Orders to go back to an earlier state; without it none are taken. */
   readonly restore?: RestoreDeps;
   /** Told of each update that was skipped, once its commit is written. */
@@ -53,6 +57,7 @@ interface Leading {
   readonly writer: ModelWriter;
   readonly restorer: Restorer;
   readonly kl: KlWatch;
+  readonly meter: UpdateMeter;
   /** Up to here the newest mark asks the fold to go. */
   markedSeq: number;
 }
@@ -103,6 +108,7 @@ async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<Stat
 /** A crash or a hang counts against the update that was being applied; an end from outside does not. */
 async function stop(state: State, reason: ExitReason): Promise<void> {
   const { writing, learner } = state;
+  if (writing.role === "leading") writing.meter.leave();
   const blameless = reason.kind !== "crash" && reason.kind !== "hang";
   if (writing.role === "leading" && blameless) await writing.writer.takeBack();
   // A lease that is granted in the moment of the end would stay behind.
@@ -123,34 +129,54 @@ async function receive(
   if (writing.role === "standby") return;
   if (mine.some((message) => message.kind === "look")) await mark(deps, writing, turn);
   let queue: readonly LoggedUpdate[] = mine.flatMap((each) => (each.kind === "update" ? [each.update] : []));
-  while (queue.length > 0 && !turn.signal.aborted) {
-    const { applied, rest } = await writing.writer.advance(queue);
-    report(deps, turn, applied);
-    watchKl(deps, turn, applied, writing.kl);
-    writing.restorer.applied(applied);
-    queue = rest;
+  writing.meter.work(queue);
+  try {
+    while (queue.length > 0 && !turn.signal.aborted) {
+      const { applied, rest } = await writing.writer.advance(queue).catch((error) => {
+        tellBroken(deps, turn, writing);
+        throw error;
+      });
+      report(deps, turn, applied);
+      writing.meter.committed(applied, writing.writer.progress);
+      recordUpdates(deps, turn, applied, writing.writer.progress);
+      watchKl(deps, turn, applied, writing.kl);
+      writing.restorer.applied(applied);
+      queue = rest;
+    }
+  } finally {
+    writing.meter.rest();
   }
+}
+
+/** What an advance came to before it threw: nothing of it is committed, and all of it is tried again. */
+function tellBroken(deps: UpdaterDeps, turn: Turn<UpdaterMessage>, { writer: { progress }, meter }: Leading): void {
+  for (const laps of [progress.shared, ...progress.begun.map(({ own }) => own)]) laps.fail();
+  meter.broken(progress);
+  recordBroken(deps, turn, progress);
 }
 
 async function lead(deps: UpdaterDeps, learner: Learner, turn: Turn<UpdaterMessage>): Promise<Leading> {
   const { model, node, nodeIncarnation, store } = deps;
   const { signal, clock } = turn;
-  const nowMs = () => clock.nowMs();
-  const writer = await ModelWriter.recover({ model, node, nodeIncarnation, store, learner, nowMs, signal });
+  const meter = new UpdateMeter(model.manifest.name, deps.telemetry, clock);
+  const times = { nowMs: () => clock.nowMs(), monotonicMs: () => clock.monotonicMs() };
+  const writer = await ModelWriter.recover({ model, node, nodeIncarnation, store, learner, ...times, signal });
   const restorer = new Restorer(deps, turn);
-  turn.onCommit(() => follow(writer.updates, turn));
+  turn.onCommit(() => meter.lead());
+  turn.onCommit(() => follow(writer.updates, meter, turn));
   turn.onCommit(() => restorer.listen());
   armLook(turn);
   const { version, updateSeq } = writer.policy;
   turn.onCommit(() =>
     deps.telemetry.event("recovered", originOf(turn), () => [{ model: model.manifest.name, version, updateSeq }]),
   );
-  return { role: "leading", writer, restorer, kl: new KlWatch(model.manifest.learning.klAlert), markedSeq: 0 };
+  return { role: "leading", writer, restorer, kl: new KlWatch(model.manifest.learning.klAlert), meter, markedSeq: 0 };
 }
 
-function follow(updates: AsyncIterator<LoggedUpdate>, life: Life<UpdaterMessage>): void {
+function follow(updates: AsyncIterator<LoggedUpdate>, meter: UpdateMeter, life: Life<UpdaterMessage>): void {
   const pump = async (): Promise<void> => {
     for (let next = await updates.next(); !next.done; next = await updates.next()) {
+      meter.heard(next.value);
       await tellSelf(life, { kind: "update", incarnation: life.incarnation, update: next.value });
     }
     if (!life.signal.aborted) throw new Error("the update stream ended while it was followed");
@@ -197,7 +223,18 @@ function report(deps: UpdaterDeps, life: Life<UpdaterMessage>, applied: readonly
     deps.telemetry.event("update", originOf(life), () =>
       items.map(({ outcome, ...item }) => ({ ...item, ...outcome })),
     );
+  reportCommit(deps, life, applied);
   for (const { update, poison } of applied) if (poison !== undefined) reportPoison(deps, life, { update, ...poison });
+}
+
+/** The commit that covers these updates, once for each of their traces. */
+function reportCommit(deps: UpdaterDeps, life: Life<UpdaterMessage>, applied: readonly Applied[]): void {
+  const tasks = applied.flatMap(({ update: { entry } }) => (entry.kind === "task" ? [entry.task] : []));
+  const last = applied.at(-1);
+  if (last === undefined || tasks.length === 0) return;
+  const { version, update } = last;
+  const of = { model: deps.model.manifest.name, version, updateSeq: update.seq };
+  deps.telemetry.event("commit", originOf(life), () => tasks.map(({ traceId }) => ({ traceId, ...of })));
 }
 
 /** Every step that was computed has a KL, also one that a guard refused for it. */
@@ -233,6 +270,8 @@ function reportPoison(deps: UpdaterDeps, life: Life<UpdaterMessage>, poisoned: P
       attempts,
     },
   ]);
+  const trace = entry.kind === "task" ? entry.task.traceId : null;
+  life.log.warn("an update is skipped by every fold", { trace, phase: "step", updateSeq: seq, cause, attempts });
   deps.onPoison?.(poisoned);
 }
 

@@ -8,9 +8,12 @@
 //     What the log does not take is back-pressure: it is told in its first and its last moment, as an event.
 // V3. The reply waits for nobody's learning: update tasks leave with the commit of the turn, by another actor.
 
-import type { ExperienceBatch } from "../models/experience.js";
+import type { ExperienceBatch, UpdateTask } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
+import type { InferMeter } from "../operations/metrics/infer-meter.js";
 import type { Telemetry } from "../operations/telemetry.js";
+import { begin, end } from "../operations/timings/batch-timings.js";
+import { formatTraceparent, requestSpanId } from "../operations/traces/trace-context.js";
 import type { Behaviour, Turn } from "../supervision/behaviour.js";
 import type { Ref } from "../supervision/ref.js";
 import type { AppendOutcome } from "../transport/log.js";
@@ -28,6 +31,7 @@ export interface VoterDeps {
   readonly relay: Ref<RelayMessage>;
   readonly append: (batchId: string, record: ExperienceBatch) => Promise<AppendOutcome>;
   readonly telemetry: Telemetry;
+  readonly meter?: InferMeter;
 }
 
 interface State {
@@ -52,15 +56,20 @@ export function voter(deps: VoterDeps): Behaviour<VoterMessage, State> {
 }
 
 async function receive(deps: VoterDeps, state: State, message: VoterMessage, turn: Turn<VoterMessage>): Promise<void> {
+  const { vote, remember } = message.batch.timings.stations;
+  begin(vote, turn);
   answerFromTheLog(deps, message, turn);
   const arrived = message.batch.requests.length;
   // At the batch's time, not at ours: a batch that is judged again, its record in the log already, gets the answers of that record.
   const judgement = judge(deps.model, message, { ...deps, nowMs: message.batch.atMs });
+  end(vote, turn);
   if (judgement === undefined) {
     turn.send(deps.buffer, { kind: "passed", arrived });
     return;
   }
+  begin(remember, turn);
   const outcome = await deps.append(message.batch.batchId, judgement.record);
+  end(remember, turn, outcome.kind === "unavailable");
   turn.onCommit(() => reportFlow(deps, state, outcome, turn));
   if (outcome.kind === "unavailable") {
     turn.send(deps.buffer, { kind: "passed", arrived });
@@ -87,7 +96,7 @@ function answerFromTheLog(deps: VoterDeps, message: VoterMessage, turn: Turn<Vot
 
 function commit(deps: VoterDeps, state: State, judgement: Judgement, seq: number, turn: Turn<VoterMessage>): void {
   const { record, requests } = judgement;
-  const tasks = tasksOf(record, seq);
+  const tasks = tasksOf(record, seq).map((task) => withFlag(task, requests[task.experience.index]));
   if (tasks.length > 0) turn.send(deps.relay, { kind: "tasks", tasks });
   state.records += 1;
   state.answers += requests.length;
@@ -95,8 +104,16 @@ function commit(deps: VoterDeps, state: State, judgement: Judgement, seq: number
   turn.onCommit(() => {
     for (const [index, request] of requests.entries())
       deps.desk.settle(request, answerOf(deps.model, deps.node, judgement, index, seq));
+    deps.meter?.answered(record.confidences, tasks.length);
     report(deps, turn, judgement, seq);
   });
+}
+
+/** What the caller does not want traced is not traced further on. */
+function withFlag(task: UpdateTask, request: OpenRequest | undefined): UpdateTask {
+  if (request?.caller?.sampled !== false) return task;
+  const parentSpanId = requestSpanId(task.traceId, request.id);
+  return { ...task, traceparent: formatTraceparent({ traceId: task.traceId, parentSpanId, sampled: false }) };
 }
 
 function refuseAll(deps: VoterDeps, requests: readonly OpenRequest[], why: string): void {

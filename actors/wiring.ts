@@ -2,20 +2,29 @@
 //
 // Owns: where these actors meet transport. Does not own: a model's actors (model-wiring.ts), which actors run (node.ts), when (supervision/).
 
+import type { Clock } from "../models/clock.js";
 import type { Model } from "../models/manifest.js";
-import { alertingKinds } from "../operations/alert-rules.js";
+import { OtlpSink, postJson } from "../operations/traces/otlp.js";
+import { spansEvent } from "../operations/traces/span-items.js";
 import type { CleanupHook } from "../supervision/cleanup.js";
+import type { Ref } from "../supervision/ref.js";
 import type { Bus } from "../transport/bus.js";
-import { encodeAlert, encodeMetrics, parseEvent, type TelemetryEvent } from "../transport/events.js";
+import { encodeMetrics, parseEvent, type TelemetryEvent } from "../transport/events.js";
 import type { Timeouts } from "../transport/timeouts.js";
-import type { AlerterDeps } from "./alerter.js";
+import type { AlerterDeps } from "./alerter-messages.js";
+import { wireAlerter } from "./alerter-wiring.js";
 import type { BeaconDeps } from "./beacon.js";
+import type { ExporterDeps } from "./exporter.js";
 import { Holdings } from "./holdings.js";
 import type { IntakeDeps, Served } from "./intake.js";
 import { type ModelWiring, wireModel } from "./model-wiring.js";
+import type { ObserverDeps, ReportMessage } from "./observer.js";
+import { wireObserver } from "./observer-wiring.js";
 import type { Surroundings } from "./surroundings.js";
 import type { WatchdogDeps } from "./watchdog.js";
 import { wireWatchdog } from "./watchdog-wiring.js";
+import type { WebDeps } from "./web.js";
+import { wireNodeWeb } from "./web-wiring.js";
 
 export interface NodeWiring {
   readonly models: readonly ModelWiring[];
@@ -23,7 +32,13 @@ export interface NodeWiring {
   intake(served: readonly Served[]): IntakeDeps;
   readonly beacon: BeaconDeps;
   readonly watchdog: WatchdogDeps;
+  /** `listeners` are told of every report. */
+  observer(listeners: readonly Ref<ReportMessage>[]): ObserverDeps;
   readonly alerter: AlerterDeps;
+  /** Undefined where no HTTP is served. */
+  readonly web: WebDeps | undefined;
+  /** Undefined where spans are sent nowhere. */
+  readonly exporter: ExporterDeps | undefined;
   /** Between two incarnations of an actor: what the ended one held is let go. */
   readonly confirmCleanup: CleanupHook;
 }
@@ -31,63 +46,66 @@ export interface NodeWiring {
 /** Every period of the actors, in one literal. */
 const timing = {
   beatMs: 1_000,
-  lookMs: 1_000,
+  exportMs: 1_000,
 } as const;
 
 export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
   const holdings = new Holdings();
+  const wired = models.map((model) => wireModel(around, model, holdings));
+  const vitals = () => ({ ...around.vitals(), ...openAt(wired, around.clock) });
   return {
     timeouts: around.bus.timeouts,
-    models: models.map((model) => wireModel(around, model, holdings)),
+    models: wired,
     intake: (served) => ({
       node: around.identity.node,
       bus: around.bus,
       subjects: around.subjects,
       models: new Map(served.map((each) => [each.model.manifest.name, each])),
       telemetry: around.telemetry,
+      ...(around.spans === undefined ? {} : { spans: around.spans }),
       deadlineMs: around.bus.timeouts.request,
     }),
-    beacon: { everyMs: timing.beatMs, beat: () => beat(around) },
+    beacon: { everyMs: timing.beatMs, beat: () => beat({ ...around, vitals }) },
     watchdog: wireWatchdog(around),
+    observer: (listeners) => wireObserver(around, models, listeners),
     alerter: wireAlerter(around),
+    web: wireNodeWeb(around, models),
+    exporter: wireExporter(around),
     confirmCleanup: async ({ path }) => ({ leasesCleaned: await holdings.release(path) }),
   };
 }
 
+/** How many requests are open, and for how long the oldest of them is: what waits on this node for an answer. */
+function openAt(models: readonly ModelWiring[], clock: Clock): Readonly<Record<string, number>> {
+  const nowMs = clock.monotonicMs();
+  const oldestMs = Math.max(0, ...models.map(({ desk }) => desk.oldestMs(nowMs)));
+  const open = models.map(({ name, desk }) => [`open_${name}`, desk.size] as const);
+  return Object.fromEntries([...open, ["oldest_open_ms", oldestMs] as const]);
+}
+
 /** Figures that nobody can hear are not taken: the longest delay of an outage is in the first beat after it. */
-function beat({ bus, subjects, identity, clock, vitals }: Surroundings): void {
+function beat({ bus, subjects, identity, clock, vitals, telemetry: { instruments } }: Surroundings): void {
   if (!bus.connected) return;
   const { node, incarnation, run, origin } = identity;
-  const sample = { node, incarnation, atMs: clock.nowMs(), values: vitals(), run: run ?? origin };
+  const values = { ...vitals(), ...instruments.gauges(clock.monotonicMs()) };
+  const sketches = instruments.sketches();
+  const sample = { node, incarnation, atMs: clock.nowMs(), values, sketches, run: run ?? origin };
   bus.publish(subjects.metrics(node), encodeMetrics({ ...sample, rooted: run !== undefined }));
 }
 
-function wireAlerter({ bus, subjects, clock, identity }: Surroundings): AlerterDeps {
+function wireExporter({ bus, subjects, clock, telemetry, otlp }: Surroundings): ExporterDeps | undefined {
+  if (otlp === undefined) return undefined;
+  const { counters } = telemetry;
   return {
-    lookEveryMs: timing.lookMs,
-    listen: (tell) => {
-      const stops = alertingKinds.map((kind) =>
-        listen(bus, subjects.event(kind), (event) => {
-          for (const item of event.items) {
-            const about = String(item.about ?? `${event.node}/${event.actor}`);
-            tell({ kind, about, detail: String(item.cause ?? "") });
-          }
-        }),
-      );
-      return () => {
-        for (const stop of stops) stop();
-      };
-    },
-    publish: ({ name, severity, state, about, detail, count }) => {
-      const message = `${about}: ${detail || name}${count > 1 ? ` (${count} times)` : ""}`;
-      const notice = { name, severity, state, node: identity.node, atMs: clock.nowMs(), message, value: count };
-      bus.publish(subjects.alert(severity, name), encodeAlert(notice));
-    },
+    sink: () => new OtlpSink({ ...otlp, cluster: subjects.cluster, clock, post: postJson, counters }),
+    everyMs: timing.exportMs,
+    clock,
+    listen: (take) => listen(bus, subjects.event(spansEvent), take, subjects.spanExportGroup),
   };
 }
 
-function listen(bus: Bus, subject: string, onEvent: (event: TelemetryEvent) => void): () => void {
-  const subscription = bus.subscribe(subject, {}, (message) => {
+function listen(bus: Bus, subject: string, onEvent: (event: TelemetryEvent) => void, queue?: string): () => void {
+  const subscription = bus.subscribe(subject, queue === undefined ? {} : { queue }, (message) => {
     const parsed = parseEvent(message.data);
     if (parsed.kind === "ok") onEvent(parsed.value);
   });

@@ -19,6 +19,8 @@ export interface Figures {
   readonly messages: readonly MessageRates[];
   readonly serving: Serving;
   readonly mending: readonly Mended[];
+  /** Tables of telemetry-cost.ts. */
+  readonly telemetry: string;
 }
 
 export function renderResults(figures: Figures): string {
@@ -43,6 +45,8 @@ export function renderResults(figures: Figures): string {
     "",
     ...mendingLines(figures),
     "",
+    ...telemetryLines(figures),
+    "",
     ...limits,
     "",
   ].join("\n");
@@ -57,6 +61,17 @@ function machineLines({ machine, atIso, tookSeconds, plan }: Figures): string[] 
     `- load average before the run: ${machine.loadBefore.toFixed(1)}`,
     `- commit ${machine.commit}, ${atIso}, ${tookSeconds.toFixed(0)} s`,
     `- serving: ${plan.rounds} rounds of ${plan.roundMs / 1000} s at each load; the rest: ${plan.innerRounds} rounds`,
+  ];
+}
+
+function telemetryLines({ telemetry }: Figures): string[] {
+  return [
+    "## Metrics and traces",
+    "",
+    "One cluster, 64 requests in flight, every request traced; between rounds its nodes turn distributions, pools, phases and spans off or on",
+    "(`node dist/bench/telemetry-cost.js`). Counters, other events and the times of the stations are taken in any case.",
+    "",
+    telemetry.trim(),
   ];
 }
 

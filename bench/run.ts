@@ -26,6 +26,7 @@ import { measureRecall } from "./recall.js";
 import { type Figures, renderResults } from "./results.js";
 import { measureServing, type Serving } from "./serving.js";
 import { measureStages } from "./stage-cost.js";
+import { measureTelemetry } from "./telemetry-share.js";
 import { measureCodec } from "./tensor-codec.js";
 
 const { values: flags } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
@@ -42,6 +43,7 @@ const plan = flags.quick
       innerRounds: 3,
       onnxRoundMs: 60,
       kills: 2,
+      telemetryRounds: 2,
       remembered: [10_000],
     }
   : {
@@ -52,6 +54,7 @@ const plan = flags.quick
       innerRounds: 7,
       onnxRoundMs: 250,
       kills: 20,
+      telemetryRounds: 12,
       remembered: [10_000, 100_000],
     };
 
@@ -76,6 +79,8 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
     measureMending({ rounds: plan.kills, actorRounds: 100 * plan.kills }, { clock, searchPath, note }),
     ended,
   ]);
+  note("metrics and traces, on and off");
+  const telemetry = await Promise.race([measureTelemetry(plan.telemetryRounds), ended]);
   const tookSeconds = (clock.monotonicMs() - beganAtMs) / 1000;
   return {
     machine,
@@ -88,6 +93,7 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
     messages,
     serving,
     mending,
+    telemetry,
   };
 }
 

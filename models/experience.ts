@@ -102,6 +102,8 @@ export interface UpdateTask {
   readonly confidence: number;
   readonly atMs: number;
   readonly node: string;
+  /** The trace context in which the request was answered. It goes beside the task, as a header: the log's bytes do not have it. */
+  readonly traceparent?: string;
 }
 
 /** Lets the fold take experiences in without learning, so that the log can be truncated while nothing needs to be learned. */

@@ -3,6 +3,8 @@
 import type { Minimums } from "../supervision/fault-guard.js";
 import type { ClusterSettings } from "../transport/context.js";
 import type { Timeouts } from "../transport/timeouts.js";
+import type { HttpAddress } from "./http/http-address.js";
+import type { HttpTokens } from "./http/http-tokens.js";
 import type { NodeRole } from "./verbs/run-options.js";
 
 export interface LocalClusterOptions {
@@ -21,6 +23,10 @@ export interface LocalClusterOptions {
   /** A running server; without it one is started. */
   readonly nats?: { readonly url: string; readonly user?: string; readonly password?: string };
   readonly natsServer?: string;
+  /** Where the operations node serves HTTP, and with which tokens; nowhere when left out. */
+  readonly http?: { readonly address: HttpAddress; readonly tokens: HttpTokens };
+  /** What the operations nodes go by, and the environment in which they find its secrets. */
+  readonly operations?: { readonly file: string; readonly environment: Readonly<Record<string, string | undefined>> };
   /** Bound of each model's experience log; its update stream gets an eighth of it. */
   readonly logMaxBytes?: number;
   readonly searchPath: string;

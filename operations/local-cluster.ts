@@ -30,6 +30,7 @@ import { feelPulse } from "./broker-pulse.js";
 import { superviseBroker } from "./broker-watch.js";
 import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
 import { obeyAsRoot } from "./drain-order.js";
+import { urlOf } from "./http/http-address.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
 import { flightFolder, nodeSpecs } from "./node-specs.js";
 import { type Ending, patience } from "./patience.js";
@@ -88,6 +89,7 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
     const root = await startRoot(options, access, subjects, deps, ending);
     const context = {
       ...contextOf(options.cluster, access),
+      ...(options.http === undefined ? {} : { httpUrl: urlOf(options.http.address), httpTokens: options.http.tokens }),
       ...(options.settings === undefined ? {} : { settings: options.settings.context }),
     };
     const written = await writeContext(store, context);

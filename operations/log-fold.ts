@@ -30,6 +30,9 @@ export interface LoggedExperience {
 export interface LoggedUpdate {
   readonly seq: number;
   readonly entry: UpdateEntry;
+  /** When the stream took it, epoch milliseconds; and the trace context that came with it. Neither moves a fold. */
+  readonly storedAtMs?: number;
+  readonly traceparent?: string;
 }
 
 export class LogFold {
@@ -58,12 +61,13 @@ export class LogFold {
     this.#skipped = skipped;
   }
 
-  /** Undefined for a mark and a restore: nothing was to be learned. */
-  async apply({ seq, entry }: LoggedUpdate): Promise<StepOutcome | undefined> {
+  /** Undefined for a mark and a restore: nothing was to be learned. `onLoaded`: the experience before a task is folded, its step comes now. */
+  async apply({ seq, entry }: LoggedUpdate, onLoaded?: () => void): Promise<StepOutcome | undefined> {
     if (this.#skipped.has(seq)) return applySkip(this.policy, seq);
     switch (entry.kind) {
       case "task":
         await this.#foldUpTo(entry.task.experience.seq);
+        onLoaded?.();
         return applyTask(this.policy, seq, entry.task, this.#learner, this.#model);
       case "mark":
         await this.#foldUpTo(entry.mark.experienceSeq);

@@ -30,7 +30,7 @@ import {
 } from "../transport/records.js";
 import { openSnapshots, type SnapshotListing } from "../transport/snapshot.js";
 import { boundsOf, limitsFor, streamLimits } from "../transport/streams.js";
-import type { StreamKind, Subjects } from "../transport/subjects.js";
+import { header, type StreamKind, type Subjects } from "../transport/subjects.js";
 import { KeptSnapshots, type PolicyAt, type StartingPoint } from "./kept-snapshots.js";
 import type { LoggedExperience, LoggedUpdate } from "./log-fold.js";
 
@@ -106,7 +106,9 @@ export class ModelLog {
   }
 
   enqueue(entry: UpdateEntry, messageId: string): Promise<AppendOutcome> {
-    return this.#log.append(this.#at("update").subject, encodeUpdate(entry), messageId);
+    const { traceparent } = entry.kind === "task" ? entry.task : {};
+    const headers = traceparent === undefined ? {} : { [header.traceparent]: traceparent };
+    return this.#log.append(this.#at("update").subject, encodeUpdate(entry), messageId, headers);
   }
 
   commit(commit: Commit, expectedSeq: number): Promise<CommitOutcome> {
@@ -120,9 +122,11 @@ export class ModelLog {
   }
 
   async *updates(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedUpdate> {
-    for await (const { seq, bytes } of this.#follow("update", fromSeq, signal)) {
+    for await (const { seq, bytes, headers, atMs } of this.#follow("update", fromSeq, signal)) {
       const entry = this.#decode("update", seq, decodeUpdate(bytes));
-      if (entry !== undefined) yield { seq, entry };
+      const traceparent = headers.get(header.traceparent);
+      if (entry !== undefined)
+        yield { seq, entry, storedAtMs: atMs, ...(traceparent === undefined ? {} : { traceparent }) };
     }
   }
 

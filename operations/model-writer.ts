@@ -19,6 +19,7 @@ import type { Commit, Skipped, Trying } from "../transport/records.js";
 import { aloneFor, begin, hopeless, passed, takenBack, withCause, withSkip } from "./attempts.js";
 import { LogFold, type LoggedExperience, type LoggedUpdate, namedPosition } from "./log-fold.js";
 import type { LoggedCommit, ModelLog } from "./model-log.js";
+import { UpdateLaps } from "./timings/update-laps.js";
 
 /** The durable side of one model, as its writer sees it. */
 export type WriterStore = Pick<
@@ -33,6 +34,8 @@ export interface WriterDeps {
   readonly store: WriterStore;
   readonly learner: Learner;
   readonly nowMs: () => number;
+  /** Of durations; the same as `nowMs` when left out. */
+  readonly monotonicMs?: () => number;
   /** Ends the following of the logs. */
   readonly signal: AbortSignal;
 }
@@ -57,6 +60,12 @@ export interface Advance {
   readonly applied: readonly Applied[];
   /** What is left of the queue. */
   readonly rest: readonly LoggedUpdate[];
+}
+
+/** What an advance spent its time on: for all updates together, and for each of those that it came to. */
+export interface Progress {
+  readonly shared: UpdateLaps;
+  readonly begun: { readonly update: LoggedUpdate; readonly own: UpdateLaps }[];
 }
 
 /** The first commit after a recovery shall not wait for a whole batch. */
@@ -84,11 +93,13 @@ export class ModelWriter {
   #snapshotSeq: number;
   #sinceSnapshot = 0;
   #sinceRecovery = 0;
+  #progress: Progress;
   #experience: StreamState = { firstSeq: 0, lastSeq: 0, messages: 0, bytes: 0 };
 
   private constructor(deps: WriterDeps, policy: Policy, snapshotSeq: number, last: LoggedCommit | undefined) {
     const { store, learner, model, signal } = deps;
     this.#deps = deps;
+    this.#progress = this.#noProgress();
     this.#last = last;
     this.#snapshotSeq = snapshotSeq;
     this.#trying = last?.commit.trying;
@@ -128,15 +139,18 @@ export class ModelWriter {
     return (this.#trying?.alone ?? 0) > 0;
   }
 
+  /** Of the newest advance. Where it threw, what was under way is still open. */
+  get progress(): Progress {
+    return this.#progress;
+  }
+
   /** Applies and commits what is queued, or the first of it: a few after a recovery, one where care is due. */
   async advance(queue: readonly LoggedUpdate[]): Promise<Advance> {
     const due = queue.filter(({ seq }) => seq > this.policy.updateSeq);
     const [first] = due;
     if (first === undefined) return { applied: [], rest: [] };
-    await this.#lookAtExperience(due);
-    const lost = hopeless(first.entry, this.policy, this.#experience) !== null;
-    const isFresh = !this.#begun;
-    const poison = isFresh && !lost ? await this.#begin() : undefined;
+    this.#progress = this.#noProgress();
+    const { isFresh, lost, poison } = await this.#timed("claim", () => this.#claim(first, due));
     const isAlone = this.careful || lost || poison !== undefined;
     const chunk = isAlone ? [first] : due.slice(0, isFresh ? firstChunkMax : due.length);
     const rest = due.slice(chunk.length);
@@ -144,10 +158,7 @@ export class ModelWriter {
     for (const update of chunk) applied.push(await this.#apply(update, poison));
     this.#sinceRecovery += chunk.length;
     const next = passed(this.#trying, rest.length > 0, this.#sinceRecovery < aloneFor);
-    await this.#commit(next);
-    this.#trying = next;
-    this.#begun = next === undefined || next.times > 0;
-    await this.#snapshotWhenDue(chunk.length);
+    await this.#timed("publish", () => this.#publish(next, chunk.length));
     return { applied, rest };
   }
 
@@ -158,6 +169,44 @@ export class ModelWriter {
     const { trying: _, ...commit } = last.commit;
     const trying = takenBack(this.#trying);
     await this.#deps.store.commit(trying === undefined ? commit : { ...commit, trying }, last.seq);
+  }
+
+  /** What is known of the first update that is due, and of this try. */
+  async #claim(first: LoggedUpdate, due: readonly LoggedUpdate[]) {
+    await this.#lookAtExperience(due);
+    const lost = hopeless(first.entry, this.policy, this.#experience) !== null;
+    const isFresh = !this.#begun;
+    const poison = isFresh && !lost ? await this.#begin() : undefined;
+    return { isFresh, lost, poison };
+  }
+
+  async #publish(next: Trying | undefined, applied: number): Promise<void> {
+    await this.#commit(next);
+    this.#trying = next;
+    this.#begun = next === undefined || next.times > 0;
+    await this.#snapshotWhenDue(applied);
+  }
+
+  #noProgress(): Progress {
+    return { shared: new UpdateLaps(this.#deps.monotonicMs ?? this.#deps.nowMs), begun: [] };
+  }
+
+  /** Work for all these updates together. */
+  async #timed<T>(phase: "claim" | "publish", work: () => Promise<T>): Promise<T> {
+    const { shared } = this.#progress;
+    shared.begin(phase);
+    const result = await work();
+    shared.end();
+    return result;
+  }
+
+  async #foldIn(update: LoggedUpdate): Promise<StepOutcome | undefined> {
+    const own = new UpdateLaps(this.#deps.monotonicMs ?? this.#deps.nowMs);
+    this.#progress.begun.push({ update, own });
+    own.begin("load");
+    const outcome = await this.#fold.apply(update, () => own.begin("step"));
+    own.end();
+    return outcome;
   }
 
   /** Commits that what follows is begun; the reason when it has ended writers too often for that. */
@@ -178,7 +227,7 @@ export class ModelWriter {
       this.#skipped = withSkip(this.#skipped, update.seq);
     }
     try {
-      const outcome = await this.#fold.apply(update);
+      const outcome = await this.#foldIn(update);
       return { update, outcome, version: this.policy.version, ...(poison === undefined ? {} : { poison }) };
     } catch (error) {
       if (error instanceof Error) await this.#noteCause(error);

@@ -8,6 +8,8 @@ import type { ProcessSpec, SpareSpec } from "../supervision/process-spec.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import type { Credential } from "../transport/credentials.js";
 import { timeoutDefaults } from "../transport/timeouts.js";
+import { addressText } from "./http/http-address.js";
+import { environmentOf } from "./http/http-tokens.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
 import type { NodeRole } from "./verbs/run-options.js";
 
@@ -24,6 +26,8 @@ export type NodeSpecOptions = Pick<
   | "output"
   | "logMaxBytes"
   | "settings"
+  | "http"
+  | "operations"
   | "timeouts"
 >;
 
@@ -39,6 +43,11 @@ export function flightFolder(store: string): string {
   return join(resolve(store), "flight");
 }
 
+/** Where stability runs on this store leave their reports. */
+function reportFolder(store: string): string {
+  return join(resolve(store), "stability");
+}
+
 /** Serving nodes, learning nodes, one operations node. */
 export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): ProcessSpec[] {
   const { drain, halt, nodeReady, nodeCleanup } = options.timeouts ?? timeoutDefaults;
@@ -52,6 +61,8 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
 
   function spec(id: string, role: NodeRole): ProcessSpec {
     const { user, password } = access.node ?? {};
+    const http = role === "operations" ? options.http : undefined;
+    const operations = role === "operations" ? options.operations : undefined;
     const models = options.models.flatMap((folder) => ["--model", folder]);
     return {
       id,
@@ -66,9 +77,18 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
         ...models,
         ...(options.settings?.nodeFlags ?? []),
         ...(user === undefined ? [] : ["--user", user]),
+        ...(operations === undefined ? [] : ["--operations", resolve(operations.file)]),
+        ...(http === undefined
+          ? []
+          : ["--http", addressText(http.address), "--http-reports", reportFolder(options.store)]),
       ],
       // A password on a command line is seen by every user of the machine.
-      env: { ...options.env, ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }) },
+      env: {
+        ...secretsOf(operations?.environment ?? {}),
+        ...options.env,
+        ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }),
+        ...(http === undefined ? {} : environmentOf(http.tokens)),
+      },
       spawnArgs: (generation, spent) => ({
         args: ["--incarnation", `${generation}`, ...(isEmpty(spent) ? [] : ["--spent", JSON.stringify(spent)])],
       }),
@@ -80,6 +100,13 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
       ...(options.output === undefined ? {} : { output: options.output }),
     };
   }
+}
+
+/** Of this machine's environment, for the node that reads the operations file; every other node gets what it needs and no more. */
+function secretsOf(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
+  );
 }
 
 /** A learning node runs at this priority in any case (node.ts); a serving node's spare must not give away what its service needs. */

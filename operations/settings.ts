@@ -3,6 +3,7 @@
 // Owns: the spelling for a node's command line and for the context file. Does not own: reading flags (verbs/flags.ts), the defaults.
 
 import { type GuardrailValues, guardrailNames, said } from "../models/guard-limits.js";
+import type { LogLevel } from "../supervision/logger.js";
 import type { ClusterSettings } from "../transport/context.js";
 import { type Timeouts, timeoutNames } from "../transport/timeouts.js";
 import type { OverflowPolicy } from "./overflow.js";
@@ -14,6 +15,13 @@ export interface SettingOptions {
   readonly overflow?: OverflowPolicy;
   /** Requests open at once on one node, at most. */
   readonly openMax?: number;
+  /** The operations file (operations-settings.ts); read by operations nodes alone. */
+  readonly operations?: string;
+  /** "off", "errors", "all", or a part of all. */
+  readonly trace?: string;
+  /** Where spans are sent; nowhere when left out. */
+  readonly otlp?: string;
+  readonly logLevel?: LogLevel;
   readonly guardrail?: GuardrailValues;
   readonly unsafeGuardrails?: boolean;
 }
@@ -24,6 +32,9 @@ export function nodeFlagsOf(options: SettingOptions): string[] {
     ...timeoutNames.flatMap((name) => (timeout[name] === undefined ? [] : ["--timeout", `${name}=${timeout[name]}ms`])),
     ...(overflow === undefined ? [] : ["--overflow", overflow]),
     ...(openMax === undefined ? [] : ["--open-max", `${openMax}`]),
+    ...(options.trace === undefined ? [] : ["--trace", options.trace]),
+    ...(options.otlp === undefined ? [] : ["--otlp", options.otlp]),
+    ...(options.logLevel === undefined ? [] : ["--log-level", options.logLevel]),
     ...guardrailNames.flatMap((name) => {
       const value = guardrail[name];
       return value === undefined ? [] : ["--guardrail", `${name}=${said(name, value)}`];

@@ -1,6 +1,6 @@
 // Telemetry: what a node tells the world about itself, as events and counters on subjects.
 //
-// Owns: the shape of an event, the counters of this process, the rule that telemetry never delays or fails the work it speaks of.
+// Owns: the shape of an event, the counters of this process, where its instruments are, the rule that telemetry never delays or fails the work it speaks of.
 // Does not own: subjects and bytes (transport/), who listens.
 //
 // T1. Telemetry is best effort: an event that cannot be sent is counted as dropped, and nobody waits.
@@ -10,6 +10,7 @@ import type { Clock } from "../models/clock.js";
 import type { Bus } from "../transport/bus.js";
 import { type EventItem, encodeEvent, type TelemetryEvent } from "../transport/events.js";
 import type { Subjects } from "../transport/subjects.js";
+import { Instruments } from "./metrics/instruments.js";
 
 /** The part of the system that speaks. */
 export interface Origin {
@@ -41,16 +42,25 @@ export class Counters {
 
 export class Telemetry {
   readonly counters: Counters;
+  readonly instruments: Instruments;
   readonly #bus: Bus;
   readonly #subjects: Subjects;
   readonly #node: string;
   readonly #clock: Clock;
 
-  constructor(bus: Bus, subjects: Subjects, node: string, counters: Counters, clock: Clock) {
+  constructor(
+    bus: Bus,
+    subjects: Subjects,
+    node: string,
+    counters: Counters,
+    clock: Clock,
+    instruments: Instruments = new Instruments(),
+  ) {
     this.#bus = bus;
     this.#subjects = subjects;
     this.#node = node;
     this.counters = counters;
+    this.instruments = instruments;
     this.#clock = clock;
   }
 

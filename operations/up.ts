@@ -3,13 +3,18 @@
 // Owns: what is said when it is ready, when something restarts, and at the end. Does not own: the cluster (local-cluster.ts).
 
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { seededRandom } from "../models/clock.js";
 import { guarded } from "../models/guard-limits.js";
 import { loadModel } from "../models/manifest.js";
 import { openLogger } from "../supervision/logger.js";
+import type { ClusterContext } from "../transport/context.js";
 import { withTimeouts } from "../transport/timeouts.js";
+import { chooseAddress, isLoopback } from "./http/http-address.js";
+import { makeTokens } from "./http/http-tokens.js";
 import { digitsFolder, type LocalCluster, startLocalCluster } from "./local-cluster.js";
+import { openOperationsSettings } from "./operations-settings.js";
 import { clusterSettingsOf, nodeFlagsOf } from "./settings.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Outcome } from "./verbs/outcome.js";
@@ -23,12 +28,19 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
   const { context, contextFile, readyMs } = cluster;
   if (terminal.json)
     terminal.print(
-      JSON.stringify({ ready: true, readyMs: Math.round(readyMs), natsUrl: context.natsUrl, contextFile }),
+      JSON.stringify({
+        ready: true,
+        readyMs: Math.round(readyMs),
+        natsUrl: context.natsUrl,
+        httpUrl: context.httpUrl,
+        contextFile,
+      }),
     );
   else
     terminal.print(
       [
         `ready in ${Math.round(readyMs)} ms   NATS ${context.natsUrl}   context ${contextFile}`,
+        ...pageLines(context, terminal.self),
         `in another terminal: ${terminal.self} tree (or status, watch, chaos kill updater)`,
         "Ctrl-C drains and stops",
       ].join("\n"),
@@ -37,6 +49,15 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
   const ending = await cluster.stop(terminal.insisted);
   if (failure === undefined) return ending === "drained" ? { kind: "interrupted" } : cutShort;
   return { kind: "failed", message: failure.message, next: "driftmend doctor looks at this machine" };
+}
+
+/** Where the page is, and who may read it. The operator's link has a secret in it, so it is printed by a verb and not here. */
+export function pageLines({ httpUrl }: ClusterContext, self: string): readonly string[] {
+  if (httpUrl === "") return [];
+  const orders = `${self} page --operator prints the link that may give orders`;
+  if (isLoopback(new URL(httpUrl).hostname)) return [`page ${httpUrl}   ${orders}`];
+  const open = "beyond loopback everything needs a token";
+  return [`page ${httpUrl}   ${open}: ${self} page prints the link that has one, and ${orders}`];
 }
 
 /** What a cluster ends with that was not given the time to drain. */
@@ -60,7 +81,9 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
     options.guardrail ?? {},
     options.unsafeGuardrails ?? false,
   );
-  const { nats, user, password } = options;
+  const { nats, user, password, http, operations, environment = {} } = options;
+  if (operations !== undefined) await checkOperations(operations, environment, terminal);
+  const address = http === false ? undefined : await chooseAddress(http);
   const context = clusterSettingsOf(options);
   return startLocalCluster(
     {
@@ -75,8 +98,10 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
       env: { PATH: options.searchPath },
       timeouts: withTimeouts(context.timeouts),
       settings: { nodeFlags: nodeFlagsOf(options), context },
+      ...(address === undefined ? {} : { http: { address, tokens: makeTokens() } }),
       ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
+      ...(operations === undefined ? {} : { operations: { file: operations, environment } }),
       ...aside,
       ...(nats === undefined
         ? {}
@@ -91,9 +116,15 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
     {
       clock: terminal.clock,
       random: seededRandom(randomBytes(4).readUInt32LE()),
-      log: openLogger("warn", { process: "root" }, aside.output),
+      log: openLogger(options.logLevel ?? "warn", { process: "root", component: "root" }, aside.output),
     },
   );
+}
+
+/** Before anything runs: a file that is bad from the beginning would end the node that reads it again and again. */
+async function checkOperations(path: string, env: NonNullable<UpOptions["environment"]>, { clock }: Terminal) {
+  const secrets = { env, readFile: (file: string) => readFileSync(file, "utf8") };
+  (await openOperationsSettings({ path, clock, secrets, onChange: () => undefined })).close();
 }
 
 export function interrupted(signal: AbortSignal): Promise<undefined> {

@@ -8,9 +8,7 @@
 // D3. A demo begins with an empty log and leaves nothing behind; with --store the log stays.
 
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
-import { mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { writeFile } from "node:fs/promises";
 import { guarded } from "../models/guard-limits.js";
 import { loadModel } from "../models/manifest.js";
 import { openSession } from "../models/onnx-session.js";
@@ -19,16 +17,17 @@ import { type DemoState, renderDemo, renderDemoLine } from "../operations/termin
 import { openPainter, type Painter } from "../operations/terminal/painter.js";
 import { type DemoReport, renderReport } from "../operations/terminal/report.js";
 import type { Terminal } from "../operations/terminal/terminal.js";
-import { type Aside, cutShort, entry, startFrom } from "../operations/up.js";
+import { type Aside, cutShort, entry, pageLines, startFrom } from "../operations/up.js";
 import type { Outcome } from "../operations/verbs/outcome.js";
 import { done } from "../operations/verbs/outcome.js";
 import type { DemoOptions } from "../operations/verbs/run-options.js";
 import { DriftmendClient } from "../transport/client.js";
-import { defaultStore } from "../transport/context.js";
 import { loadDigitPool } from "./digits.js";
 import { driftNames } from "./drift.js";
 import { type Evidence, gatherEvidence } from "./evidence.js";
 import { Load } from "./load.js";
+import { withOwnLog } from "./own-log.js";
+import { tellScores } from "./score-telling.js";
 import { driftingStream } from "./stream.js";
 import { followUpdates, type UpdateTally } from "./update-tally.js";
 import { defaultCrashProbability, killWorkers, noKills } from "./worker-chaos.js";
@@ -43,24 +42,13 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
   if (options.workerCrashProbability !== undefined && !hasChaos(options))
     return { kind: "usage", message: "--worker-crash-probability goes with --chaos", next: "add --chaos" };
   await refuseSecond(options.store);
-  const throwaway = options.store === defaultStore && options.nats === undefined;
-  const logStore = throwaway ? join(options.store, "demo") : options.store;
-  // Left by a demo that was killed: nobody else writes there.
-  if (throwaway) await rm(logStore, { recursive: true, force: true });
-  await mkdir(logStore, { recursive: true, mode: 0o700 });
-  // Log lines would tear the screen: they go to a file beside the log, and with it.
-  const output = openSync(join(logStore, "nodes.log"), "a", 0o600);
-  try {
-    return await runOn(options, terminal, { output, logStore });
-  } finally {
-    closeSync(output);
-    if (throwaway) await removeStore(options.store, logStore);
-  }
+  return withOwnLog(options, "demo", (aside) => runOn(options, terminal, aside));
 }
 
 async function runOn(options: DemoOptions, terminal: Terminal, aside: Aside): Promise<Outcome> {
   if (!terminal.json) terminal.note("starting nats-server, one serving, one learning and one operations node ...");
   const cluster = await startFrom(options, terminal, aside);
+  if (!terminal.json) for (const line of pageLines(cluster.context, terminal.self)) terminal.note(line);
   const insisted = insistence(terminal);
   try {
     const outcome = await Promise.race([playToTheEnd(options, terminal, cluster), insisted]);
@@ -79,17 +67,11 @@ async function playToTheEnd(options: DemoOptions, terminal: Terminal, cluster: L
 }
 
 /** A second Ctrl-C waits neither for the requests under way nor for the report. */
-function insistence({ insisted }: Terminal): Promise<Outcome> {
+export function insistence({ insisted }: Terminal): Promise<Outcome> {
   return new Promise((resolve) => {
     if (insisted?.aborted) resolve(cutShort);
     insisted?.addEventListener("abort", () => resolve(cutShort), { once: true });
   });
-}
-
-/** The demo's own log goes, and the store with it unless something else, as the log of `up`, is kept there. */
-async function removeStore(store: string, logStore: string): Promise<void> {
-  await rm(logStore, { recursive: true, force: true });
-  if ((await readdir(store)).length === 0) await rmdir(store);
 }
 
 function outcomeOf(report: Report, terminal: Terminal): Outcome {
@@ -143,11 +125,14 @@ async function play(options: DemoOptions, terminal: Terminal, cluster: LocalClus
   const stopScreen = terminal.json ? () => undefined : show(options, terminal, cluster, load, updates);
   const loadOver = new AbortController();
   const killing = hasChaos(options) ? killWorkers(context, clock, chaosOf(options, load), loadOver.signal) : noKills;
+  const { scoreboard } = load;
+  const endScores = await tellScores(context, clock, run, () => ({ ...scoreboard.right, labels: scoreboard.scored }));
   await load.run();
   const seconds = (clock.monotonicMs() - startedAtMs) / 1000;
   loadOver.abort();
   const chaos = await killing;
   stopScreen();
+  await endScores();
   const evidence = await gatherEvidence(context, model, folder, clock);
   await updates.close();
   await client.close();

@@ -31,6 +31,7 @@ export async function gatherEvidence(
   model: Model,
   folder: string,
   clock: Clock,
+  withinMs = settleWithinMs,
 ): Promise<Evidence> {
   const subjects = subjectsOf(context.cluster);
   const { operator } = context.users;
@@ -43,7 +44,7 @@ export async function gatherEvidence(
   });
   try {
     const log = new ModelLog(bus, subjects, model, clock, () => undefined);
-    await settled(log, clock);
+    await settled(log, clock, withinMs);
     const { name } = model.manifest;
     const replay = await replayModel({ bus, subjects, model: name, folder, clock, guardrails: guardrailsOf(model) });
     const commit = (await log.lastCommit())?.commit;
@@ -76,8 +77,8 @@ export async function gatherEvidence(
 }
 
 /** Until the newest update is committed, or learning has taken too long. */
-async function settled(log: ModelLog, clock: Clock): Promise<void> {
-  const untilMs = clock.monotonicMs() + settleWithinMs;
+async function settled(log: ModelLog, clock: Clock, withinMs: number): Promise<void> {
+  const untilMs = clock.monotonicMs() + withinMs;
   while (clock.monotonicMs() < untilMs) {
     const [update, last] = [await log.state("update"), await log.lastCommit()];
     if ((last?.commit.updateSeq ?? 0) >= update.lastSeq) return;

@@ -8,7 +8,7 @@
 
 import type { Clock } from "../models/clock.js";
 import type { Session } from "../models/onnx-session.js";
-import { PercentileSketch } from "../operations/percentile-sketch.js";
+import { PercentileSketch } from "../operations/metrics/percentile-sketch.js";
 import type { DriftmendClient } from "../transport/client.js";
 import type { InferenceReply } from "../transport/wire.js";
 import { Scoreboard } from "./scoreboard.js";
@@ -31,6 +31,17 @@ export interface LoadDeps {
   readonly samples: Iterator<Sample, never>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Told of each request's end: for whoever counts from when it was due. */
+  readonly onEnd?: (ended: EndedRequest) => void;
+}
+
+/** All by the monotonic clock. */
+export interface EndedRequest {
+  /** When the rate wanted it to leave. */
+  readonly dueAtMs: number;
+  readonly sentAtMs: number;
+  readonly endedAtMs: number;
+  readonly answered: boolean;
 }
 
 export class Load {
@@ -66,31 +77,33 @@ export class Load {
       const dueMs = (this.sent / rate) * 1000;
       if (dueMs > nowMs) await clock.delay(dueMs - nowMs, signal);
       else if (this.#open.size >= inFlightMax) await Promise.race(this.#open);
-      else this.#send(samples.next().value);
+      else this.#send(samples.next().value, beganAtMs + dueMs);
     }
     await Promise.all(this.#open);
   }
 
-  #send(sample: Sample): void {
+  #send(sample: Sample, dueAtMs: number): void {
     this.sent += 1;
     this.drift = { name: sample.drift, severity: sample.severity };
-    const done = this.#ask(sample).finally(() => this.#open.delete(done));
+    const done = this.#ask(sample, dueAtMs).finally(() => this.#open.delete(done));
     this.#open.add(done);
   }
 
-  async #ask(sample: Sample): Promise<void> {
-    const { client, source, clock } = this.#deps;
+  async #ask(sample: Sample, dueAtMs: number): Promise<void> {
+    const { client, source, clock, onEnd } = this.#deps;
     const { model, run, deadlineMs } = this.#options;
     const sentAtMs = clock.monotonicMs();
     const input = { dt: "<f4", sh: [1, 28, 28], data: sample.picture } as const;
     const outcome = await client.infer(model, input, { id: `${run}.${sample.index}`, deadlineMs });
     this.retried += outcome.tries - 1;
+    const endedAtMs = clock.monotonicMs();
+    onEnd?.({ dueAtMs, sentAtMs, endedAtMs, answered: outcome.kind === "reply" });
     if (outcome.kind !== "reply") {
       const code = outcome.kind === "refusal" ? outcome.refusal.code : outcome.why;
       this.refused[code] = (this.refused[code] ?? 0) + 1;
       return;
     }
-    this.latency.add(clock.monotonicMs() - sentAtMs);
+    this.latency.add(endedAtMs - sentAtMs);
     this.#score(sample, outcome.reply, argmax(await source.run(sample.picture, 1)));
   }
 

@@ -56,6 +56,11 @@ export class Scoreboard {
     return this.#all.n;
   }
 
+  /** How many answers were right. */
+  get right(): { readonly adapting: number; readonly source: number } {
+    return { adapting: this.#all.adapting, source: this.#all.source };
+  }
+
   /** Shares in 0..1; zeros before anything was scored. */
   get accuracy(): { readonly adapting: number; readonly source: number } {
     return shares(this.#all);

@@ -20,6 +20,19 @@ export interface WorkerChaosOptions {
   readonly seed: number;
   /** Requests sent so far. */
   readonly sent: () => number;
+  /** Of one iteration; `requestsPerIteration` when left out. */
+  readonly requestsPerIteration?: number;
+  /** Told of each kill when it is mended or given up. */
+  readonly onKill?: (kill: WorkerKill) => void;
+}
+
+export type Kill = ChaosTally["kills"][number];
+
+/** A kill, and which life it ended. */
+export interface WorkerKill extends Kill {
+  readonly node: string;
+  readonly incarnation: number;
+  readonly atMs: number;
 }
 
 /** Requests of one iteration. */
@@ -28,8 +41,6 @@ export const defaultCrashProbability = 0.01;
 export const noKills: ChaosTally = { kills: [], count: 0 };
 
 const lookMs = 25;
-
-type Kill = ChaosTally["kills"][number];
 
 /** Strikes until the signal aborts; resolves with all kills, each mended or given up. */
 export async function killWorkers(
@@ -49,16 +60,20 @@ export async function killWorkers(
   });
   const kills: Kill[] = [];
   const schedule = faultSchedule({ ...options, targets: ["nodes"], modes: ["sigkill"] });
+  const perIteration = options.requestsPerIteration ?? requestsPerIteration;
   try {
     for (let iteration = 0; !signal.aborted; ) {
-      if (options.sent() < (iteration + 1) * requestsPerIteration) {
+      if (options.sent() < (iteration + 1) * perIteration) {
         await clock.delay(lookMs, signal);
         continue;
       }
       iteration += 1;
       const draw = schedule.next().value;
       const kill = draw === undefined ? undefined : await killWorker({ bus, subjects }, clock, draw);
-      if (kill !== undefined) kills.push(kill);
+      if (kill === undefined) continue;
+      const { pid, at, signal: sent, nextPid } = kill;
+      kills.push({ pid, at, signal: sent, nextPid });
+      options.onKill?.(kill);
     }
   } finally {
     await bus.close();
@@ -66,15 +81,20 @@ export async function killWorkers(
   return { kills, count: kills.length };
 }
 
-async function killWorker(door: ChaosDoor, clock: Clock, draw: Parameters<typeof drawn>[0]): Promise<Kill | undefined> {
+async function killWorker(
+  door: ChaosDoor,
+  clock: Clock,
+  draw: Parameters<typeof drawn>[0],
+): Promise<WorkerKill | undefined> {
   const worker = drawn(draw, workersIn(await treeOf(door)));
   if (worker?.pid === undefined) return undefined;
-  const at = new Date(clock.nowMs()).toISOString();
+  const atMs = clock.nowMs();
   const answer = await askFault(door, "root", { target: worker.target, mode: "sigkill" });
   if (answer.kind === "refused") return undefined;
   const after = workersIn(await treeOf(door)).find(({ name }) => name === worker.name);
   const nextPid = after?.pid === worker.pid ? null : (after?.pid ?? null);
-  return { pid: worker.pid, at, signal: "SIGKILL", nextPid };
+  const { pid, name: node, generation: incarnation } = worker;
+  return { pid, at: new Date(atMs).toISOString(), signal: "SIGKILL", nextPid, node, incarnation, atMs };
 }
 
 /** The processes that hold an updater. */

@@ -12,7 +12,10 @@ import { isTimeoutName, type Timeouts } from "./timeouts.js";
 export interface ClusterContext {
   readonly cluster: string;
   readonly natsUrl: string;
+  /** "" where HTTP is not served. */
   readonly httpUrl: string;
+  /** Who reads over HTTP, and who gives orders; left out where it is not served. */
+  readonly httpTokens?: { readonly viewer: string; readonly operator: string };
   /** The root process. */
   readonly pid: number;
   /** What this cluster was started with beside the defaults. */
@@ -81,14 +84,17 @@ function contextIn(text: string): ClusterContext | string {
   } catch (error) {
     return String(error);
   }
-  const { cluster, natsUrl, httpUrl, pid, users, settings } = (found ?? {}) as Partial<ClusterContext>;
+  const { cluster, natsUrl, httpUrl, httpTokens, pid, users, settings } = (found ?? {}) as Partial<ClusterContext>;
   if (typeof cluster !== "string" || typeof natsUrl !== "string" || typeof pid !== "number") {
     return "cluster, natsUrl or pid is missing";
   }
   if (!isCredential(users?.client) || !isCredential(users.telemetry) || !isCredential(users.operator)) {
     return "users must name client, telemetry and operator with user and password";
   }
-  const told = settings === undefined ? {} : { settings: settingsIn(settings) };
+  const told = {
+    ...(settings === undefined ? {} : { settings: settingsIn(settings) }),
+    ...(typeof httpTokens?.viewer === "string" && typeof httpTokens.operator === "string" ? { httpTokens } : {}),
+  };
   return { cluster, natsUrl, httpUrl: typeof httpUrl === "string" ? httpUrl : "", pid, users, ...told };
 }
 

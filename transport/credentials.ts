@@ -44,10 +44,18 @@ export function permissionsOf(role: Role, subjects: Subjects): Permissions {
     case "client":
       return { publish: [all.infer, all.feedback, discovery.all], subscribe: [inbox] };
     case "telemetry":
-      return { publish: [], subscribe: [all.telemetry, all.alert, inbox] };
+      return { publish: [all.report], subscribe: [all.telemetry, all.alert, inbox] };
     case "operator":
       return {
-        publish: [all.infer, all.feedback, all.chaos, all.order, all.actor, discovery.all, ...readOnlyJetStreamApi],
+        publish: [
+          ...[all.infer, all.feedback, all.chaos, all.order, all.actor, all.report],
+          // Whoever sends a labelled stream says how it went; every other event is a node's.
+          subjects.event("scored"),
+          // How far the stability test is.
+          subjects.event("stability"),
+          discovery.all,
+          ...readOnlyJetStreamApi,
+        ],
         subscribe: [all.telemetry, all.alert, all.cleanup, inbox],
       };
     case "node":

@@ -3,7 +3,23 @@
 // Owns: their bytes in both directions. Does not own: when they are sent (operations/telemetry.ts), their subjects (subjects.ts).
 
 import { encodeMessage, type Fields, type PlainMap } from "./codec.js";
-import { flag, inside, list, map, number, oneOf, optional, type Parsed, parse, text, whole, wrong } from "./fields.js";
+import {
+  column,
+  flag,
+  inside,
+  list,
+  map,
+  number,
+  oneOf,
+  optional,
+  type Parsed,
+  parse,
+  text,
+  texts,
+  whole,
+  wrong,
+} from "./fields.js";
+import { sketchBytesMax } from "./sketch-bytes.js";
 import type { Severity } from "./subjects.js";
 
 export type EventValue = string | number | boolean | null;
@@ -26,6 +42,8 @@ export interface MetricsSample {
   readonly incarnation: number;
   readonly atMs: number;
   readonly values: Readonly<Record<string, number>>;
+  /** Distributions since the process began (sketch-bytes.ts), each as it is now: the newest that was heard says everything. */
+  readonly sketches?: Readonly<Record<string, Uint8Array>>;
   /** The run this process belongs to: its root's, or its own when nobody restarts it. */
   readonly run?: string;
   /** Somebody watches this process and restarts it. */
@@ -84,14 +102,26 @@ export function parseEvent(bytes: Uint8Array): Parsed<TelemetryEvent> {
   }));
 }
 
-export function encodeMetrics(sample: MetricsSample): Uint8Array {
-  return encodeMessage({ v: 1, ...sample });
+const sketchesMax = 256;
+
+/** Sketches are one tensor of bytes after the other, named and measured beside it. */
+export function encodeMetrics({ sketches, ...sample }: MetricsSample): Uint8Array {
+  const named = Object.entries(sketches ?? {});
+  if (named.length === 0) return encodeMessage({ v: 1, ...sample });
+  const data = Buffer.concat(named.map(([, bytes]) => bytes));
+  const head = {
+    ...sample,
+    sketchNames: named.map(([name]) => name),
+    sketchSizes: named.map(([, bytes]) => bytes.byteLength),
+  };
+  return encodeMessage({ v: 1, ...head }, { sketches: { dt: "|u1", sh: [data.byteLength], data } });
 }
 
 export function parseMetrics(bytes: Uint8Array): Parsed<MetricsSample> {
   return parse(bytes, (fields) => {
     const run = optional(fields, "run", text(64));
     const rooted = optional(fields, "rooted", flag);
+    const sketches = "sketches" in fields ? sketchesIn(fields) : undefined;
     return {
       node: text(64)(fields, "node"),
       incarnation: whole(0)(fields, "incarnation"),
@@ -99,8 +129,28 @@ export function parseMetrics(bytes: Uint8Array): Parsed<MetricsSample> {
       values: valuesIn(fields, "values"),
       ...(run === undefined ? {} : { run }),
       ...(rooted === undefined ? {} : { rooted }),
+      ...(sketches === undefined ? {} : { sketches }),
     };
   });
+}
+
+/** Views of the message's bytes; whether each is a sketch shows when it is read. */
+function sketchesIn(fields: Fields): Readonly<Record<string, Uint8Array>> {
+  const names = texts(64)(fields, "sketchNames");
+  const sizes = list(whole(1, sketchBytesMax))(fields, "sketchSizes");
+  if (names.length > sketchesMax) throw wrong("sketchNames", `must be ${sketchesMax} at most`);
+  if (new Set(names).size !== names.length) throw wrong("sketchNames", "must differ");
+  if (sizes.length !== names.length) throw wrong("sketchSizes", "must be one for each name");
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const data = column(fields, "sketches", "|u1", [total]);
+  let at = 0;
+  return Object.fromEntries(
+    names.map((name, index) => {
+      const size = sizes[index] ?? 0;
+      at += size;
+      return [name, data.subarray(at - size, at)];
+    }),
+  );
 }
 
 const causeMax = 512;

@@ -30,6 +30,8 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
   /** Messages per fetch. */
   readonly batch?: number;
+  /** Only messages on this subject, which may have wildcards; all when left out. */
+  readonly subject?: string;
 }
 
 export interface Followed {
@@ -87,6 +89,7 @@ class Follower {
   readonly #stream: string;
   readonly #signal: AbortSignal;
   readonly #batch: number;
+  readonly #subject: string | undefined;
   readonly #queue: Followed[] = [];
   readonly #stopListening: () => void;
   #nextSeq: number;
@@ -107,6 +110,7 @@ class Follower {
     this.#stream = stream;
     this.#signal = options.signal;
     this.#batch = options.batch ?? batchDefault;
+    this.#subject = options.subject;
     this.#nextSeq = Math.max(1, options.fromSeq);
     this.#stopListening = bus.onEvent((event) => {
       if (event.kind === "disconnected") this.#detach();
@@ -218,6 +222,7 @@ class Follower {
         opt_start_seq: this.#nextSeq,
         ack_policy: "none",
         replay_policy: "instant",
+        ...(this.#subject === undefined ? {} : { filter_subject: this.#subject }),
         inactive_threshold: consumerIdleMs * nanosPerMs,
         num_replicas: 1,
         mem_storage: true,

@@ -56,7 +56,7 @@ async function sweepOnce(bus: Bus, clock: Clock, bucket: string, owner: LeaseOwn
 }
 
 /** The keys of a bucket that were ever written, in place of the subjects. */
-async function keysOf(bus: Bus, bucket: string): Promise<SubjectsOutcome> {
+export async function keysOf(bus: Bus, bucket: string): Promise<SubjectsOutcome> {
   const all = bucketKeys(bucket);
   const found = await lastSubjects(bus, bucketStream(bucket), all);
   if (found.kind === "unavailable") return found;

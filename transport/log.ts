@@ -10,6 +10,7 @@
 
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "./bus.js";
+import type { Headers } from "./bus-outcome.js";
 import { type Followed, type FollowOptions, follow } from "./follow.js";
 import {
   ask,
@@ -55,7 +56,7 @@ export interface LogOptions {
 }
 
 export interface Log {
-  append(subject: string, bytes: Uint8Array, messageId: string): Promise<AppendOutcome>;
+  append(subject: string, bytes: Uint8Array, messageId: string, headers?: Headers): Promise<AppendOutcome>;
   follow(stream: string, options: FollowOptions): AsyncIterable<Followed>;
   state(stream: string): Promise<StateOutcome>;
   last(stream: string, subject: string): Promise<StoredOutcome>;
@@ -71,13 +72,13 @@ export function openLog(
 ): Log {
   const levels = new Map<string, Level>();
   return {
-    append: async (subject, bytes, messageId) => {
+    append: async (subject, bytes, messageId, headers) => {
       const bound = boundOf(subject);
       const level = levels.get(subject) ?? { bytes: Number.POSITIVE_INFINITY, seq: 0, largest: 0 };
       levels.set(subject, level);
       if (bound !== undefined && !(await fits(bus, bound, level, bytes.byteLength)))
         return { kind: "unavailable", why: "full" };
-      const outcome = await append(bus, clock, settings, { subject, bytes, messageId });
+      const outcome = await append(bus, clock, settings, { subject, bytes, messageId, headers });
       if (outcome.kind === "appended") raise(level, outcome.seq, bytes.byteLength);
       return outcome;
     },
@@ -122,6 +123,7 @@ interface Append {
   readonly subject: string;
   readonly bytes: Uint8Array;
   readonly messageId: string;
+  readonly headers: Headers | undefined;
 }
 
 async function append(bus: Bus, clock: Clock, settings: LogSettings, what: Append): Promise<AppendOutcome> {
@@ -131,6 +133,7 @@ async function append(bus: Bus, clock: Clock, settings: LogSettings, what: Appen
     const outcome = await store(bus, what.subject, what.bytes, {
       timeoutMs: Math.max(1, Math.min(settings.tryMs, leftMs)),
       messageId: what.messageId,
+      headers: what.headers,
     });
     if (outcome.kind === "stored") return { kind: "appended", seq: outcome.seq, duplicate: outcome.duplicate };
     if (outcome.kind === "wrong_sequence") throw new Error(`${what.subject}: an append expects no sequence`);

@@ -196,7 +196,7 @@ function wordIn(fields: Fields): LateWord {
 export function encodeUpdate(entry: UpdateEntry): Uint8Array {
   if (entry.kind === "mark") return encodeMessage({ v: 1, kind: entry.kind, ...entry.mark });
   if (entry.kind === "restore") return encodeRestore(entry.restore);
-  const { experience, ...task } = entry.task;
+  const { experience, traceparent: _, ...task } = entry.task;
   return encodeMessage({ v: 1, kind: entry.kind, ...task, experience: plainPosition(experience) });
 }
 

@@ -138,6 +138,56 @@ export async function ensureCleanupStream(
   });
 }
 
+/** Some minutes of everything that nodes tell, two hours at most: what an operations node needs to go on where a dead one ended. */
+const telemetryLimits = {
+  maxBytes: 48 * mebibyte,
+  maxAgeMs: 7_200_000,
+  /** A beat a second fits for more than an hour, whatever thousands of votes and spans a minute bring. */
+  messagesPerSubjectMax: 4_096,
+} as const;
+
+/** The stream of telemetry and alerts, in memory: telemetry is best effort, and a full disk does not end it. The oldest goes first. */
+export async function ensureTelemetryStream(
+  bus: Bus,
+  subjects: Subjects,
+  replicas: number = streamLimits.replicas,
+): Promise<{ readonly kind: "ready" } | Unavailable> {
+  return ensureStream(bus, {
+    name: subjects.telemetryStream,
+    subjects: [subjects.all.telemetry, subjects.all.alert, subjects.all.observed],
+    retention: "limits",
+    storage: "memory",
+    discard: "old",
+    max_bytes: telemetryLimits.maxBytes,
+    max_age: telemetryLimits.maxAgeMs * nanosPerMs,
+    max_msgs_per_subject: telemetryLimits.messagesPerSubjectMax,
+    num_replicas: replicas,
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+  });
+}
+
+/** What each stream of a cluster may hold, in bytes, by its name; the log as the nodes keep it. */
+export function streamBounds(
+  subjects: Subjects,
+  models: readonly string[],
+  limits: StreamLimits,
+): ReadonlyMap<string, number> {
+  const ofModels = models.flatMap((model) => [
+    [subjects.stream("experience", model), limits.experienceMaxBytes] as const,
+    [subjects.stream("update", model), limits.updateMaxBytes] as const,
+    [subjects.stream("weights", model), limits.weightsMaxBytes] as const,
+    [subjects.stream("snapshot", model), limits.snapshotMaxBytes] as const,
+  ]);
+  return new Map([
+    ...ofModels,
+    [subjects.cleanupStream, cleanupLimits.maxBytes],
+    [subjects.deadLetterStream, bookLimits.maxBytes],
+    [subjects.telemetryStream, telemetryLimits.maxBytes],
+    [bucketStream(subjects.leaseBucket), mebibyte],
+  ]);
+}
+
 function configOf(kind: StreamKind, subjects: Subjects, model: string, limits: StreamLimits) {
   const keepsOld = kind === "experience" || kind === "update";
   const maxBytes = {

@@ -15,6 +15,8 @@ export const header = {
   error: "Nats-Service-Error",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
   keyOperation: "KV-Operation",
+  /** `sub`: this message takes the place of all earlier ones on its subject. */
+  rollup: "Nats-Rollup",
   checksum: "Driftmend-Sha256",
   position: "Driftmend-Position",
   sequence: "Nats-Sequence",
@@ -53,6 +55,10 @@ export type StreamKind = "experience" | "update" | "weights" | "snapshot";
 export const streamKinds: readonly StreamKind[] = ["experience", "update", "weights", "snapshot"];
 
 export type Severity = "critical" | "warning" | "info";
+/** Whole reports that operations nodes answer with. */
+export type ReportName = "metrics" | "health" | "alerts" | "series";
+/** What an observer leaves on the telemetry stream for the next one: its looks second by second, and what reaches further back. */
+export type ObservedKind = "looks" | "kept";
 export type DiscoveryVerb = "PING" | "INFO" | "STATS";
 
 export interface Subjects {
@@ -67,7 +73,12 @@ export interface Subjects {
   cleanup(node: string): string;
   event(kind: string): string;
   metrics(node: string): string;
+  /** What a node writes to its log. */
+  logLine(node: string): string;
   alert(severity: Severity, name: string): string;
+  /** A request; answered by one of the operations nodes. */
+  report(what: ReportName): string;
+  observed(what: ObservedKind): string;
   chaos(node: string): string;
   /** What an operator tells a node, the root, or the writer of a model to do; acknowledged. */
   order(node: string, what: string): string;
@@ -84,7 +95,11 @@ export interface Subjects {
     readonly log: string;
     readonly telemetry: string;
     readonly metrics: string;
+    readonly events: string;
+    readonly logLines: string;
     readonly alert: string;
+    readonly report: string;
+    readonly observed: string;
     readonly chaos: string;
     readonly order: string;
     readonly actor: string;
@@ -103,8 +118,20 @@ export interface Subjects {
   readonly servingGroup: string;
   /** KV bucket of the leader leases, and the key of one model's writer. */
   readonly leaseBucket: string;
+  /** KV bucket of the alerts: what fires, silences, acknowledgements, who was told what; and the lease of whoever tells. */
+  readonly alertBucket: string;
+  /** Where whoever tells of alerts takes orders about them. */
+  readonly alertOrders: string;
   /** The stream of deaths, cleanups and starts. */
   readonly cleanupStream: string;
+  /** Events, metrics, alerts of the recent past, in memory: best effort, and gone with the broker. */
+  readonly telemetryStream: string;
+  /** Queue group of the nodes that answer with reports. */
+  readonly reportGroup: string;
+  /** Where every observer is told to forget the highest utilization so far. */
+  readonly peakOrders: string;
+  /** Queue group of those who hand spans on: each span leaves once. */
+  readonly spanExportGroup: string;
 }
 
 /** All names of one cluster. Throws NameError for a name that cannot be a token. */
@@ -121,8 +148,11 @@ export function subjectsOf(cluster: string): Subjects {
     snapshots: (model) => logSubject("snapshot", model),
     cleanup: (node) => `${root}.cleanup.${token("node", node)}`,
     event: (kind) => `${root}.telemetry.event.${token("event", kind)}`,
+    logLine: (node) => `${root}.telemetry.log.${token("node", node)}`,
     metrics: (node) => `${root}.telemetry.metrics.${token("node", node)}`,
     alert: (severity, name) => `${root}.alert.${severity}.${token("alert", name)}`,
+    report: (what) => `${root}.report.${what}`,
+    observed: (what) => `${root}.observed.${what}`,
     chaos: (node) => `${root}.chaos.${token("node", node)}`,
     order: (node, what) => `${root}.order.${token("node", node)}.${token("key", what)}`,
     actor: (node, path) => `${root}.actor.${token("node", node)}.${actorTokens(path)}`,
@@ -133,10 +163,16 @@ export function subjectsOf(cluster: string): Subjects {
     logSubject,
     servingGroup: `${root}-serving`,
     leaseBucket: `${root}-leases`,
+    alertBucket: `${root}-alerts`,
+    alertOrders: `${root}.order.any.alerts`,
     cleanupStream: `${root}-cleanup`,
+    telemetryStream: `${root}-telemetry`,
+    spanExportGroup: `${root}-span-export`,
     deadLetterStream: `${root}-dlq`,
     deadLetterOrders: `${root}.order.any.dlq`,
     deadLetterGroup: `${root}-dlq`,
+    reportGroup: `${root}-reports`,
+    peakOrders: `${root}.order.any.peaks`,
   };
 }
 
@@ -152,7 +188,11 @@ function wildcards(root: string): Subjects["all"] {
     log: `${root}.wal.>`,
     telemetry: `${root}.telemetry.>`,
     metrics: `${root}.telemetry.metrics.*`,
+    events: `${root}.telemetry.event.>`,
+    logLines: `${root}.telemetry.log.*`,
     alert: `${root}.alert.>`,
+    report: `${root}.report.*`,
+    observed: `${root}.observed.*`,
     chaos: `${root}.chaos.>`,
     order: `${root}.order.>`,
     actor: `${root}.actor.>`,
@@ -229,4 +269,9 @@ export function bucketKey(bucket: string, key: string): string {
 }
 export function bucketKeys(bucket: string): string {
   return `$KV.${token("bucket", bucket)}.>`;
+}
+
+/** Which of a model's streams that is, in the cluster that keeps it; undefined for any other stream. */
+export function streamKindOf(cluster: string, stream: string): StreamKind | undefined {
+  return streamKinds.find((kind) => stream.startsWith(`${cluster}-${kind}-`));
 }

@@ -6,6 +6,7 @@
 
 import { type Command, Option } from "commander";
 import type { FaultMode } from "../../transport/chaos-orders.js";
+import type { NoteOptions, SilenceOptions } from "./alerts.js";
 import type { ChaosOptions } from "./chaos.js";
 import type { ChaosRunOptions } from "./chaos-run.js";
 import type { ClusterOptions } from "./cluster.js";
@@ -14,9 +15,12 @@ import type { DrainOptions } from "./drain.js";
 import { durationMs, fromTo, oneAccepted, probability, someOf, valueRange, wholeNumber } from "./flags.js";
 import { clientVerb, type Run, settable, verb } from "./grammar.js";
 import type { FeedbackOptions, InferOptions } from "./infer.js";
+import type { TopOptions } from "./metrics.js";
 import type { ModelInitOptions } from "./model-init.js";
+import type { PageOptions } from "./page.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RestoreOptions } from "./snapshots.js";
+import { traceVerbs } from "./trace-grammar.js";
 
 const faultModes: readonly FaultMode[] = ["crash", "kill", "hang", "slow", "sigkill", "sigstop"];
 
@@ -26,9 +30,11 @@ export function clientVerbs(root: Command, run: Run, searchPath: string): void {
   orderVerbs(root, run);
   chaosVerbs(root, run);
   deadLetterVerbs(root, run);
+  alertVerbs(root, run);
   snapshotVerbs(root, run);
   modelVerbs(root, run);
   checkVerbs(root, run, searchPath);
+  traceVerbs(root, run);
 }
 
 function modelVerbs(root: Command, run: Run): void {
@@ -74,6 +80,13 @@ function lookVerbs(root: Command, run: Run): void {
   clientVerb(root, "status", "nodes, models, memory, updates").action((options: ClusterOptions) =>
     run(options, async (terminal) => (await import("./look.js")).status(options, terminal)),
   );
+  figureVerbs(root, run);
+  verb(root, "page", "the link to the cluster's page; with --operator, one that may give orders")
+    .option("--operator", "put the operator's token into the link: whoever has it may kill nodes")
+    .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
+    .action((options: PageOptions) =>
+      run(options, async (terminal) => (await import("./page.js")).showPage(options, terminal)),
+    );
   clientVerb(root, "guardrails <model>", "what keeps learning from making it worse: settings and counts").action(
     (model: string, options: ClusterOptions) =>
       run(options, async (terminal) => (await import("./guardrails.js")).showGuardrails(model, options, terminal)),
@@ -81,6 +94,36 @@ function lookVerbs(root: Command, run: Run): void {
   clientVerb(root, "watch [subject]", "telemetry and alerts as they happen, until Ctrl-C").action(
     (subject: string | undefined, options: ClusterOptions) =>
       run(options, async (terminal) => (await import("./watch.js")).watch(subject, options, terminal)),
+  );
+}
+
+function figureVerbs(root: Command, run: Run): void {
+  const verbs = () => import("./metrics.js");
+  const metrics = clientVerb(
+    root,
+    "metrics",
+    "vitals, models, pools, jobs and phases, queues, logs, nodes",
+  ).helpCommand(false);
+  metrics.action((options: ClusterOptions) =>
+    run(options, async (terminal) => (await verbs()).metrics(options, terminal)),
+  );
+  clientVerb(metrics, "reset-peaks", "let the highest utilization of the pools count anew").action(
+    (_: ClusterOptions, command: Command) => {
+      // The verb above takes the same options, and what is typed may end up with it.
+      const options: ClusterOptions = command.optsWithGlobals();
+      return run(options, async (terminal) => (await verbs()).resetPeaks(options, terminal));
+    },
+  );
+  clientVerb(root, "top", "nodes, pools, jobs, queues and models, redrawn every second until q or Ctrl-C")
+    .option("--once", "one look, and end")
+    .action((options: TopOptions) =>
+      run(options, async (terminal) => {
+        const [{ top }, { processScreen }] = await Promise.all([verbs(), import("../terminal/live-screen.js")]);
+        return top(options, terminal, processScreen());
+      }),
+    );
+  clientVerb(root, "subjects", "the queues: where each is, how deep, how old its oldest message").action(
+    (options: ClusterOptions) => run(options, async (terminal) => (await verbs()).listSubjects(options, terminal)),
   );
 }
 
@@ -158,6 +201,34 @@ function deadLetterVerbs(root: Command, run: Run): void {
     );
 }
 
+function alertVerbs(root: Command, run: Run): void {
+  const alerts = root
+    .command("alerts")
+    .description("what fires: list, acknowledge, silence, test the way to people")
+    .helpCommand(false);
+  const verbs = () => import("./alerts.js");
+  clientVerb(alerts, "ls", "what fires, what is over, what is silenced").action((options: ClusterOptions) =>
+    run(options, async (terminal) => (await verbs()).listAlerts(options, terminal)),
+  );
+  clientVerb(alerts, "ack <fingerprint>", "somebody knows: it is not told again, its end is; FINGERPRINT as in ls")
+    .option("--note <text>", "for whoever looks at the list")
+    .action((fingerprint: string, options: NoteOptions) =>
+      run(options, async (terminal) => (await verbs()).acknowledgeAlert(fingerprint, options, terminal)),
+    );
+  clientVerb(alerts, "silence <match>", "tell nobody for a while; MATCH is an alert's name, or one fingerprint")
+    .requiredOption("--for <d>", "how long, as in 1h", durationMs)
+    .option("--note <text>", "for whoever looks at the list")
+    .action((match: string, options: SilenceOptions) =>
+      run(options, async (terminal) => (await verbs()).silenceAlerts(match, options, terminal)),
+    );
+  clientVerb(alerts, "unsilence <match>", "end a silence").action((match: string, options: ClusterOptions) =>
+    run(options, async (terminal) => (await verbs()).unsilenceAlerts(match, options, terminal)),
+  );
+  clientVerb(alerts, "test", "send one test message through every sink, and say what each answered").action(
+    (options: ClusterOptions) => run(options, async (terminal) => (await verbs()).testSinks(options, terminal)),
+  );
+}
+
 function snapshotVerbs(root: Command, run: Run): void {
   const snapshots = clientVerb(root, "snapshots <model>", "the snapshots that are kept of a model").helpCommand(false);
   snapshots.action((model: string, options: ClusterOptions) =>
@@ -197,9 +268,21 @@ function checkVerbs(root: Command, run: Run, searchPath: string): void {
     .action((options) =>
       run(options, async (terminal) => (await import("./strategies.js")).listStrategies(options, terminal)),
     );
-  settable(verb(root, "config", "every timeout and bound: value, source, what it bounds"))
+  clientVerb(root, "health", "healthy, degraded or unhealthy: every check, and what to do about what fails").action(
+    (options: ClusterOptions) =>
+      run(options, async (terminal) => (await import("./health.js")).health(options, terminal)),
+  );
+  const config = settable(verb(root, "config", "every timeout and bound: value, source, what it bounds"))
     .option("--context <file>", "context file of the cluster (default: .driftmend/context.json)")
-    .action((options) => run(options, async (terminal) => (await import("./config.js")).config(options, terminal)));
+    .helpCommand(false);
+  config.action((options) => run(options, async (terminal) => (await import("./config.js")).config(options, terminal)));
+  verb(config, "check <file>", "would a cluster take this operations file? One line for each problem").action(
+    // The verb above takes --json too, and what is typed may end up with it.
+    (file: string, _: unknown, command: Command) =>
+      run(command.optsWithGlobals<{ json?: boolean }>(), async (terminal) =>
+        (await import("./config-check.js")).configCheck(file, terminal),
+      ),
+  );
   verb(root, "doctor", "can a cluster run here, and if not, what to type")
     .option("--store <dir>", "where the log would be kept", ".driftmend")
     .option("--nats-server <file>", "the nats-server to look at")

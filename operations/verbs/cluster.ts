@@ -43,7 +43,7 @@ interface Address {
 }
 
 const noSettings: ClusterSettings = { timeouts: {}, guardrails: {}, unsafeGuardrails: false };
-const startOne = "start a cluster with: driftmend up   (or the demo: driftmend demo)";
+export const startOne = "start a cluster with: driftmend up   (or the demo: driftmend demo)";
 
 /** Connects, runs `work`, closes the connection however it ended. */
 export async function withCluster(
@@ -101,7 +101,7 @@ async function fromContext(options: ClusterOptions, role: Role): Promise<Address
   return { kind: "address", cluster, url: natsUrl, source: file, settings, ...(user === "" ? {} : { user, password }) };
 }
 
-function whyNone(read: Exclude<FoundContext, { kind: "found" }>): string {
+export function whyNone(read: Exclude<FoundContext, { kind: "found" }>): string {
   if (read.kind === "missing") return `no cluster here: there is no ${read.file}`;
   if (read.kind === "stale") return `the cluster of ${read.file} is gone: its process ${read.pid} ended`;
   return `${read.file} cannot be read: ${printable(read.message)}`;

@@ -5,7 +5,7 @@ import type { DriftmendClient } from "../../transport/client.js";
 import { discovery, isToken } from "../../transport/subjects.js";
 
 /** Names of the nodes of this cluster, each once, sorted. */
-export async function discoverNodes(client: DriftmendClient): Promise<readonly string[]> {
+export async function discoverNodes(client: Pick<DriftmendClient, "bus" | "subjects">): Promise<readonly string[]> {
   const replies = await client.bus.requestMany(discovery.ping, new Uint8Array(0), {
     waitMs: client.bus.timeouts.discover,
   });

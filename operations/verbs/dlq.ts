@@ -94,7 +94,7 @@ const silence = {
 } as const;
 
 /** By place in the list, or the newest letter of a job by the job's own id. */
-function findEntry(book: Book, id: string): BookEntry | undefined {
+export function findEntry(book: Book, id: string): BookEntry | undefined {
   const bySeq = /^\d{1,15}$/.test(id) ? book.get(Number(id)) : undefined;
   return bySeq ?? [...book.values()].reverse().find(({ letter }) => letter.jobId === id);
 }
@@ -121,7 +121,7 @@ async function withBook(
 }
 
 /** One entry as a JSON document: times in epoch milliseconds, the request's bytes in base64. */
-function plainEntry({ seq, letter, investigated, resolution, requeuedAtMs }: BookEntry) {
+export function plainEntry({ seq, letter, investigated, resolution, requeuedAtMs }: BookEntry) {
   const { kind: _, payload, ...job } = letter;
   const reference =
     payload.kind === "request"

@@ -5,12 +5,23 @@ import { InvalidArgumentError } from "commander";
 import { type GuardrailName, type GuardrailValues, guardrailNames, guardrails } from "../../models/guard-limits.js";
 import { isDtype } from "../../transport/codec.js";
 import { isTimeoutName, type Timeouts, timeoutNames } from "../../transport/timeouts.js";
-import { parseDuration } from "../duration.js";
+import { formatDuration, parseDuration } from "../duration.js";
+import { type HttpAddress, parseHttpAddress } from "../http/http-address.js";
+import { tracePolicyOf } from "../traces/trace-context.js";
 
 export function durationMs(text: string): number {
   const parsed = parseDuration(text);
   if (parsed.kind === "refused") throw new InvalidArgumentError(parsed.message);
   return parsed.ms;
+}
+
+/** A duration of `lowMs` or more, in milliseconds. */
+export function durationFrom(lowMs: number): (text: string) => number {
+  return (text) => {
+    const ms = durationMs(text);
+    if (ms < lowMs) throw new InvalidArgumentError(`Give ${formatDuration(lowMs)} or more.`);
+    return ms;
+  };
 }
 
 /** A whole number from `low` to `high`, in decimal digits. */
@@ -158,6 +169,31 @@ export function natsUrl(text: string): string {
   return text;
 }
 
+/** "7480", "0.0.0.0:7480", "0" for any free port. */
+export function httpAddress(text: string): HttpAddress {
+  const read = parseHttpAddress(text);
+  if (read.kind === "refused") throw new InvalidArgumentError(read.message);
+  return read.address;
+}
+
 function rangeText(low: number, high: number): string {
   return high === Number.MAX_SAFE_INTEGER ? `of ${low} or more` : `from ${low} to ${high}`;
+}
+
+/** The word itself: it is handed on to the nodes. */
+export function traceWord(text: string): string {
+  if (tracePolicyOf(text) === undefined)
+    throw new InvalidArgumentError("Give off, errors, all, or a number from 0 to 1, as in 0.1.");
+  return text;
+}
+
+/** The collector's address: without a path it is `/v1/traces` there, as the OpenTelemetry exporters have it. */
+export function otlpUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !["http:", "https:"].includes(url.protocol))
+    throw new InvalidArgumentError("Give an address like http://127.0.0.1:4318.");
+  if (url.username !== "" || url.password !== "")
+    throw new InvalidArgumentError("A command line is read by every user of the machine: no user or password in it.");
+  if (url.pathname === "/") url.pathname = "/v1/traces";
+  return url.href;
 }

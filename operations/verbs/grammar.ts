@@ -3,9 +3,10 @@
 // Owns: these flags and their help. Does not own: the verbs (client-grammar.ts, cli.ts), what a flag's value means (flags.ts).
 
 import { type Command, Option } from "commander";
+import { logLevels } from "../../supervision/logger.js";
 import { overflowPolicies } from "../overflow.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { guardrailsOf, natsUrl, timeoutsOf, wholeNumber } from "./flags.js";
+import { guardrailsOf, natsUrl, otlpUrl, timeoutsOf, traceWord, wholeNumber } from "./flags.js";
 import type { Outcome } from "./outcome.js";
 
 /** A verb that runs a cluster ends by its own rules and gives the exit code itself. */
@@ -36,8 +37,14 @@ export function settable(command: Command): Command {
         overflowPolicies,
       ),
     )
+    .option("--trace <what>", "what is traced: off, errors, all, or a part of all, as in 0.1 (default: all)", traceWord)
+    .option("--otlp <url>", "send spans to an OpenTelemetry collector, as in http://127.0.0.1:4318", otlpUrl)
+    .addOption(
+      new Option("--log-level <level>", "least level of log lines on stderr (default: warn)").choices(logLevels),
+    )
     .option("--open-max <n>", "requests open at once on a node (default: 1024)", wholeNumber(1, 1_000_000))
     .option("--guardrail <name=value>", "tighten a guardrail, as in klLimit=0.02; may be given again", guardrailsOf)
+    .option("--operations <file>", "YAML with health checks and who is told of alerts (docs/health.md, docs/alerts.md)")
     .option("--unsafe-guardrails", "let --guardrail and manifests loosen guardrails beyond what is shipped");
 }
 

@@ -6,9 +6,12 @@ import type { Fields } from "../../transport/codec.js";
 import { map } from "../../transport/fields.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
 import { parseOutcome } from "../../transport/wire.js";
+import { askReport } from "../metrics/ask-report.js";
+import type { ClusterMetrics } from "../metrics/cluster-metrics.js";
+import { renderVitals } from "../terminal/metrics.js";
 import { renderStatus } from "../terminal/status.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { cut, printable } from "../terminal/text.js";
 import { renderTree } from "../terminal/tree.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { discoverNodes } from "./discovery.js";
@@ -65,14 +68,23 @@ export async function status(options: ClusterOptions, terminal: Terminal): Promi
     const nodes = await discoverNodes(client);
     const asked = await Promise.all(nodes.map(async (node) => ({ node, status: await askStatus(client, node) })));
     if (nodes.length === 0) return nobody;
+    const figures = await askReport(client, "metrics");
+    const metrics = figures.kind === "report" ? figures.report : undefined;
     if (terminal.json)
       terminal.print(
         JSON.stringify({
           cluster: client.subjects.cluster,
+          ...(metrics === undefined ? {} : clusterStatus(metrics)),
           nodes: Object.fromEntries(asked.map(({ node, status: found }) => [node, found ?? null])),
         }),
       );
-    else terminal.print(asked.map(({ node, status: found }) => statusText(node, found, terminal)).join("\n\n"));
+    else
+      terminal.print(
+        [
+          ...(metrics === undefined ? [] : [clusterText(metrics, terminal)]),
+          ...asked.map(({ node, status: found }) => statusText(node, found, terminal)),
+        ].join("\n\n"),
+      );
     const silent = asked.filter((each) => each.status === undefined).map(({ node }) => node);
     if (silent.length === 0) return done;
     return { kind: "failed", message: `no status from ${silent.join(", ")}`, next: "driftmend tree" };
@@ -86,6 +98,20 @@ async function askStatus(client: DriftmendClient, node: string): Promise<Fields 
   if (outcome.kind !== "reply") return undefined;
   const parsed = parseOutcome(outcome.data, (fields) => map(fields, "status"));
   return parsed.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
+}
+
+function clusterStatus({ atMs, models, vitals }: ClusterMetrics) {
+  return { atMs, modes: Object.fromEntries(models.map(({ name, mode }) => [name, mode])), vitals };
+}
+
+/** The cluster in two lines: its vital signs, and in which mode each model answers. */
+function clusterText(metrics: ClusterMetrics, { colours, width }: Terminal): string {
+  const modes = metrics.models.map(({ name, mode, version }) => `${printable(name)} ${mode}, version ${version}`);
+  return [
+    colours.title(printable(metrics.cluster)),
+    cut(`  ${renderVitals(metrics)}`, width),
+    cut(`  ${modes.join("; ")}`, width),
+  ].join("\n");
 }
 
 function statusText(node: string, found: Fields | undefined, terminal: Terminal): string {

@@ -2,6 +2,7 @@
 //
 // Owns: their names and units. Does not own: defaults that depend on the machine (operations/up.ts, sim/demo.ts, node.ts).
 
+import type { HttpAddress } from "../http/http-address.js";
 import type { SettingOptions } from "../settings.js";
 
 export interface UpOptions extends SettingOptions {
@@ -18,12 +19,16 @@ export interface UpOptions extends SettingOptions {
   readonly user?: string;
   readonly password?: string;
   readonly natsServer?: string;
+  /** Where HTTP is served; the default port, or any free one, when left out. False: nowhere. */
+  readonly http?: HttpAddress | false;
   /** False: no process waits to be the learning node's next incarnation. */
   readonly spare?: boolean;
   /** Bytes; bound of each model's experience log. */
   readonly logMax?: number;
   /** The PATH variable's value: where nats-server is looked for. */
   readonly searchPath: string;
+  /** Where the operations file finds the secrets that it names as `env:NAME`. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 export interface DemoOptions extends UpOptions {
@@ -46,6 +51,9 @@ export interface DemoOptions extends UpOptions {
 
 export type NodeRole = "serving" | "learning" | "operations";
 
+export const meterSwitches = ["metrics", "traces", "both"] as const;
+export type MeterSwitch = (typeof meterSwitches)[number];
+
 export interface NodeOptions extends SettingOptions {
   readonly json?: boolean;
   readonly role: readonly NodeRole[];
@@ -66,6 +74,12 @@ export interface NodeOptions extends SettingOptions {
   readonly model?: readonly string[];
   /** Bytes; bound of each model's experience log. */
   readonly logMax?: number;
+  /** Where an operations node serves HTTP; nowhere when left out. */
+  readonly http?: HttpAddress;
+  /** Where the reports of stability runs lie that it shows; none when left out. */
+  readonly httpReports?: string;
   /** Where the node notes which requests are in its models, for its next incarnation; nowhere when left out. */
   readonly flightDir?: string;
+  /** What SIGUSR2 turns off and on, to find out what it costs. */
+  readonly meterSwitch?: MeterSwitch;
 }

@@ -2,8 +2,10 @@
 import type { Bus } from "../../transport/bus.js";
 import { decodeMessage } from "../../transport/codec.js";
 import { parseAlert, parseEvent, parseMetrics } from "../../transport/events.js";
+import { parseLogLine } from "../../transport/log-lines.js";
 import type { Colours } from "../terminal/colours.js";
 import { renderAlert, renderEvent, renderMetrics } from "../terminal/events.js";
+import { renderLogLine } from "../terminal/log-lines.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { cut, printable } from "../terminal/text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
@@ -69,6 +71,8 @@ function readableLines(subject: string, data: Uint8Array, colours: Colours): rea
   if (metrics.kind === "ok") return [renderMetrics(metrics.value, colours)];
   const alert = parseAlert(data);
   if (alert.kind === "ok") return [renderAlert(alert.value, colours)];
+  const line = parseLogLine(data);
+  if (line.kind === "ok") return [renderLogLine(line.value, colours)];
   return [`${printable(subject)}  ${otherText(data)}`];
 }
 

@@ -2,7 +2,7 @@
 //
 // Owns: what is counted and how it reads. Does not own: the evidence, the judgement.
 
-import { PercentileSketch } from "../../operations/percentile-sketch.js";
+import { PercentileSketch } from "../../operations/metrics/percentile-sketch.js";
 import type { Death, Violation } from "./evidence.js";
 import type { FaultCounts } from "./plan.js";
 import { auditActors, updateDips } from "./repair-invariants.js";

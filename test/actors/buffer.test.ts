@@ -169,7 +169,7 @@ test("warm batches come with their neighbours, cold ones ask no memory", async (
   await voter.until(2);
   t.is(voter.messages[0]?.neighbours, undefined);
   t.deepEqual([...(voter.messages[1]?.neighbours?.found ?? [])], [5, 5, 5]);
-  t.is(counters.get("recall_searches"), 3);
+  t.is(counters.get("knn_searches"), 3);
   await tree.stop();
 });
 
@@ -194,7 +194,7 @@ test("a search that fails costs its rows their vote, not their answer, and is co
   tell(recall(0, newIds));
   await voter.until(1);
   t.is(voter.messages[0]?.neighbours, undefined);
-  t.deepEqual([counters.get("recall_searches"), counters.get("recall_failures")], [3, 3]);
+  t.deepEqual([counters.get("knn_searches"), counters.get("knn_failures")], [3, 3]);
   await tree.stop();
 });
 

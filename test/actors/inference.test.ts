@@ -4,6 +4,7 @@ import type { Worker } from "node:worker_threads";
 import test from "ava";
 import { type HeadSource, type InferenceDeps, inference } from "../../actors/inference.js";
 import type { BufferMessage, InferenceMessage, ServedHead } from "../../actors/messages.js";
+import { Shadows } from "../../actors/shadows.js";
 import { type Adapted, sourceAdapted } from "../../models/adaptation.js";
 import { pictureSize } from "../../models/digits/idx.js";
 import { loadModel, type Model } from "../../models/manifest.js";
@@ -11,7 +12,7 @@ import { openSession } from "../../models/onnx-session.js";
 import type { ActorTree } from "../../supervision/system.js";
 import { digitsFolder, firstDigits } from "../models/digits-model.js";
 import { type EventLog, smallTree } from "../supervision/small-tree.js";
-import { Askers, type Inbox, inbox, openAt, quietDesk, settle } from "./small-node.js";
+import { Askers, type Inbox, inbox, openAt, quietDesk, recorded, settle, subjects } from "./small-node.js";
 
 const digits = await loadModel(digitsFolder);
 const { input } = await firstDigits(12);
@@ -26,6 +27,8 @@ interface Scene {
   readonly desk: InferenceDeps["desk"];
   readonly commit: (served: ServedHead) => void;
   readonly tell: (message: InferenceMessage) => void;
+  readonly around: ReturnType<typeof recorded>;
+  readonly shadows: Shadows;
   ask(...ids: readonly string[]): void;
 }
 
@@ -43,6 +46,8 @@ async function scene({ coldStart = 0, remembered = 0, adapted = unadapted, lates
   const buffer = inbox<BufferMessage>((message) => {
     if (message.kind === "introduce") message.reply.answer({ experiences: remembered, adapted });
   });
+  const around = recorded();
+  const shadows = new Shadows(around.telemetry);
   const following = new Set<(served: ServedHead) => void>();
   const heads: HeadSource = {
     latest: async () => latest?.() ?? { seq: 0, version: 0, head: model.calibration.head },
@@ -60,7 +65,7 @@ async function scene({ coldStart = 0, remembered = 0, adapted = unadapted, lates
     {
       id: "inference",
       restart: "permanent",
-      behaviour: (refs) => inference({ model, desk, buffer: refs.ref("buffer"), heads, origin: "test" }),
+      behaviour: (refs) => inference({ model, desk, buffer: refs.ref("buffer"), heads, shadows, origin: "test" }),
     },
   ]);
   const ref = tree.ref<InferenceMessage>("inference");
@@ -71,6 +76,8 @@ async function scene({ coldStart = 0, remembered = 0, adapted = unadapted, lates
     askers,
     buffer,
     desk,
+    around,
+    shadows,
     commit: (served) => {
       for (const onHead of following) onHead(served);
     },
@@ -138,6 +145,57 @@ test("(S0-2) request N is cold and request N+1 is not, also inside one batch", a
       [false, "d", "e"],
     ],
   );
+  await tree.stop();
+});
+
+/** Ids of which the first has a shadow and the second has none. */
+function shadowedAndNot(shadows: Shadows): readonly [string, string] {
+  const ids = Array.from({ length: 200 }, (_, n) => `id-${n}`);
+  const [one, other] = [ids.find((id) => shadows.wants(id)), ids.find((id) => !shadows.wants(id))];
+  if (one === undefined || other === undefined) throw new Error("of 200 ids all or none have a shadow");
+  return [one, other];
+}
+
+const moved = { kind: "remembered", arrived: 1, experiences: 1, adapted: anythingElse } as const;
+
+test("one request in sixteen is run again with the source parameters, once its batch is through and nobody waits", async (t) => {
+  const wrong = { seq: 1, version: 1, head: headFor(7) };
+  const { tree, tell, ask, buffer, around, shadows } = await scene({ latest: () => wrong });
+  const [chosen, other] = shadowedAndNot(shadows);
+  ask(chosen, other);
+  const [run] = await runs(buffer, 2);
+  await settle();
+  t.is(around.bus.events("shadow").length, 0, "its batch is still on its way");
+  tell(moved);
+  await around.bus.until(subjects.event("shadow"));
+  const items = around.bus.events("shadow").flatMap((event) => event.items);
+  t.deepEqual(
+    items.map(({ id, adapted }) => ({ id, adapted })),
+    [{ id: chosen, adapted: 7 }],
+  );
+  const { labels } = await firstDigits(1);
+  t.is(items[0]?.source, labels[0], "the source model reads the digit");
+  t.is(shadows.sourceAnswer(chosen), labels[0]);
+  t.is(shadows.sourceAnswer(other), undefined);
+  t.is(run?.requests.length, 2);
+  t.like(tree.summary("inference"), { runs: 1, rows: 2 }, "a shadow is no run of anybody's request");
+  await tree.stop();
+});
+
+test("a request that is queued goes before the shadow of an earlier one", async (t) => {
+  const { tree, tell, ask, buffer, around, shadows } = await scene();
+  const [chosen, other] = shadowedAndNot(shadows);
+  ask(chosen);
+  await runs(buffer, 1);
+  await settle();
+  tell(moved);
+  ask(other);
+  await runs(buffer, 2);
+  await settle();
+  t.is(around.bus.events("shadow").length, 0);
+  tell(moved);
+  await around.bus.until(subjects.event("shadow"));
+  t.is(around.bus.events("shadow")[0]?.items[0]?.id, chosen);
   await tree.stop();
 });
 
@@ -270,3 +328,17 @@ test.serial(
     await tree.stop();
   },
 );
+
+test("which requests have a shadow follows from their ids: about one in sixteen, also of ids in a row", (t) => {
+  const { telemetry } = recorded();
+  const [one, other] = [new Shadows(telemetry), new Shadows(telemetry)];
+  const ids = Array.from({ length: 8_000 }, (_, n) => `client-7.${n}`);
+  const chosen = ids.filter((id) => one.wants(id));
+  t.true(chosen.length > 400 && chosen.length < 600, `${chosen.length} of 8,000`);
+  for (let from = 0; from < 8_000; from += 1_000)
+    t.true(ids.slice(from, from + 1_000).filter((id) => one.wants(id)).length > 30);
+  t.deepEqual(
+    chosen,
+    ids.filter((id) => other.wants(id)),
+  );
+});

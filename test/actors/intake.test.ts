@@ -1,9 +1,13 @@
 // The intake: every message that can be answered is answered, and a closed door lets what is open be finished.
 
 import test from "ava";
+import type { Written } from "../../actors/feedback.js";
 import { intake, type Served } from "../../actors/intake.js";
 import type { BufferMessage, InferenceMessage } from "../../actors/messages.js";
+import { InferMeter } from "../../operations/metrics/infer-meter.js";
+import { systemClock } from "../../supervision/clock.js";
 import type { ActorTree } from "../../supervision/system.js";
+import { header } from "../../transport/subjects.js";
 import {
   encodeFeedbackRequest,
   encodeInferenceRequest,
@@ -37,8 +41,10 @@ async function scene(onBuffer: (message: BufferMessage) => void, given: Partial<
           desk,
           inference,
           buffer,
-          appendLabel: async () => true,
-          appendReward: async () => true,
+          meter: new InferMeter("small", around.telemetry, systemClock),
+          counters: around.counters,
+          appendLabel: async () => "new",
+          appendReward: async () => "new",
           ...given,
         };
         return intake({ ...deps, models: new Map([["small", served]]) });
@@ -52,7 +58,7 @@ const picture = encodeInferenceRequest({ id: "a", input: { dt: "<f4", sh: [2], d
 const feedback = encodeFeedbackRequest({ id: "a", label: "b" });
 
 function located(message: BufferMessage): void {
-  if (message.kind === "locate") message.reply.answer({ seq: 4, index: 1 });
+  if (message.kind === "locate") message.reply.answer({ at: { seq: 4, index: 1 }, answer: 1 });
 }
 
 /** The refusal's code, or "reply". */
@@ -94,7 +100,7 @@ test("a late label goes to the log at the position of the answer", async (t) => 
   const { tree, around } = await scene(located, {
     appendLabel: async (...label) => {
       labels.push(label);
-      return true;
+      return "new";
     },
   });
   around.bus.deliver(subjects.feedback("small"), feedback);
@@ -114,7 +120,7 @@ test("(S2-31) a late label is refused by name: unknown label, unknown request, l
   const cases = [
     [located, {}, encodeFeedbackRequest({ id: "a", label: "zebra" }), "bad_request"],
     [unknown, {}, feedback, "bad_request"],
-    [located, { appendLabel: async () => false }, feedback, "log_unavailable"],
+    [located, { appendLabel: async (): Promise<Written> => "refused" }, feedback, "log_unavailable"],
     [broken, {}, feedback, "not_ready"],
   ] as const;
   for (const [onBuffer, deps, bytes, code] of cases) {
@@ -125,6 +131,57 @@ test("(S2-31) a late label is refused by name: unknown label, unknown request, l
     t.is(tree.tree().children.find(({ name }) => name === "intake")?.restarts, 0, "the door stays open");
     await tree.stop();
   }
+});
+
+/** The scene's own kind of figures. */
+function figures({ around }: Pick<Scene, "around">, ...names: readonly string[]): number[] {
+  return names.map((name) => around.counters.get(name));
+}
+
+test("a true label counts once, and as right when the answer was this label", async (t) => {
+  const written = ["new", "repeated", "new"] as const;
+  let turn = 0;
+  const { tree, around } = await scene(located, {
+    appendLabel: async () => written[turn++] ?? "refused",
+    sourceAnswer: () => 0,
+  });
+  for (const [index, label] of ["b", "b", "a", "a"].entries()) {
+    around.bus.deliver(subjects.feedback("small"), encodeFeedbackRequest({ id: "a", label }));
+    await around.bus.until("reply", index + 1);
+  }
+  t.deepEqual(said(around), ["reply", "reply", "reply", "log_unavailable"]);
+  t.deepEqual(figures({ around }, "feedback_labels", "feedback_right"), [2, 1]);
+  t.deepEqual(figures({ around }, "feedback_source_labels", "feedback_source_right"), [2, 1]);
+  await tree.stop();
+});
+
+test("(S1-11) of ten tries that were repeats nine are answered: the retries' success is 0.9; first tries do not count", async (t) => {
+  const { tree, around, inference, desk } = await scene(located);
+  for (let n = 0; n < 12; n += 1) {
+    const request = encodeInferenceRequest({ id: `r${n}`, input: { dt: "<f4", sh: [2], data: new Float32Array(2) } });
+    around.bus.deliver(subjects.infer("small"), request, n < 10 ? { [header.attempt]: "2" } : {});
+  }
+  await inference.until(12);
+  t.is(around.counters.get("retried_infer"), 0, "none has ended");
+  for (const [index, message] of inference.messages.entries())
+    if (message.kind === "request" && index !== 3) desk.settle(message.request, new Uint8Array([1]));
+    else if (message.kind === "request") desk.refuse(message.request, "deadline", "too late");
+  t.deepEqual(figures({ around }, "retried_infer", "retried_infer_ok"), [10, 9]);
+  await tree.stop();
+});
+
+test("(S1-10) of a hundred requests that reach the door, thirty are no requests: the phase receive fails in 0.3 of them, others in none", async (t) => {
+  const { tree, around, inference, desk } = await scene(located);
+  for (let n = 0; n < 100; n += 1) {
+    const request = encodeInferenceRequest({ id: `q${n}`, input: { dt: "<f4", sh: [2], data: new Float32Array(2) } });
+    around.bus.deliver(subjects.infer("small"), n % 10 < 3 ? new Uint8Array([193]) : request);
+  }
+  await inference.until(70);
+  for (const message of inference.messages)
+    if (message.kind === "request") desk.settle(message.request, new Uint8Array([1]));
+  t.deepEqual(figures({ around }, "phase_infer_receive_started", "phase_infer_receive_failed"), [100, 30]);
+  t.deepEqual(figures({ around }, "phase_infer_queue_started", "phase_infer_queue_failed"), [70, 0]);
+  await tree.stop();
 });
 
 test("stopping closes the door first and waits until what is open is finished", async (t) => {

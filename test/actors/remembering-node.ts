@@ -1,7 +1,7 @@
 // One buffer in a real supervision tree, with the real memory behind it and a log in memory in front of it.
 
 import { type BufferDeps, buffer } from "../../actors/buffer.js";
-import type { BufferMessage, InferenceMessage, Remembered, VoterMessage } from "../../actors/messages.js";
+import type { BufferMessage, InferenceMessage, Located, Remembered, VoterMessage } from "../../actors/messages.js";
 import type { ExperienceRecord, Position } from "../../models/experience.js";
 import type { Model } from "../../models/manifest.js";
 import type { LoggedExperience } from "../../operations/log-fold.js";
@@ -66,7 +66,8 @@ export async function rememberingNode(given: Remembering = {}): Promise<Remember
     voter,
     tell: (message) => ref.tell(message),
     introduce: () => ask<BufferMessage, Remembered>(ref, (reply) => ({ kind: "introduce", reply }), within),
-    locate: (id) => ask<BufferMessage, Position | undefined>(ref, (reply) => ({ kind: "locate", id, reply }), within),
+    locate: async (id) =>
+      (await ask<BufferMessage, Located | undefined>(ref, (reply) => ({ kind: "locate", id, reply }), within))?.at,
   };
 }
 

@@ -9,6 +9,7 @@ import type { Model } from "../../models/manifest.js";
 import type { Embedded } from "../../models/pass.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { newTimings } from "../../operations/timings/batch-timings.js";
 import type { ChildSpec } from "../../supervision/child-spec.js";
 import { systemClock } from "../../supervision/clock.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
@@ -53,9 +54,9 @@ export class RecordingBus implements Bus {
   }
 
   /** Brings a message to its subscriber; false when nobody listens. The answer is published on "reply". */
-  deliver(subject: string, data: Uint8Array): boolean {
+  deliver(subject: string, data: Uint8Array, named: Readonly<Record<string, string>> = {}): boolean {
     const [, handler] = [...this.#handlers].find(([pattern]) => isUnder(pattern, subject)) ?? [];
-    const headers = { get: () => undefined, status: 0, description: "" };
+    const headers = { get: (name: string) => named[name], status: 0, description: "" };
     void handler?.({ subject, data, headers, replyTo: "reply", respond: (bytes) => this.publish("reply", bytes) });
     return handler !== undefined;
   }
@@ -170,7 +171,8 @@ export function batchOf(
   const looks = { ...noLooks, weights: new Float32Array() };
   const plain = { embeddings, logits, moments, density, plain: logits };
   const embedded: Embedded = { rows, ...plain, domains: new Uint8Array(rows), looks };
-  return { batchId: "batch-1", requests, cold: false, version: 3, atMs: 1_000, embedded, ...given };
+  const timings = newTimings({ rows, cold: false, version: 3 });
+  return { batchId: "batch-1", requests, cold: false, version: 3, atMs: 1_000, embedded, timings, ...given };
 }
 
 export interface Inbox<M> {

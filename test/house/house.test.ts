@@ -18,14 +18,24 @@ const seams: Readonly<Record<string, readonly string[]>> = {
   msgpackr: ["transport/codec.ts"],
   "@nats-io/": ["transport/bus.ts", "transport/bus-outcome.ts"],
   "onnx-proto": ["models/onnx-file.ts"],
+  nodemailer: ["operations/alerts/notify/mail.ts"],
   pino: ["supervision/logger.ts"],
   commander: [
     "cli.ts",
     "operations/verbs/client-grammar.ts",
     "operations/verbs/flags.ts",
     "operations/verbs/grammar.ts",
+    "sim/stability/grammar.ts",
+    "operations/verbs/trace-grammar.ts",
   ],
+  fastify: ["operations/http/server.ts"],
+  "@fastify/": ["operations/http/server.ts"],
   picocolors: ["operations/terminal/colours.ts"],
+  yaml: ["operations/health/yaml-text.ts"],
+  preact: ["operations/page/view.ts"],
+  htm: ["operations/page/view.ts"],
+  uplot: ["operations/page/plot.ts"],
+  esbuild: ["operations/page/build.ts"],
 };
 
 const linesMax = 400;

@@ -69,6 +69,15 @@ const usageErrors: readonly (readonly [words: readonly string[], says: RegExp])[
   [["replay", "digits", "--what-if", "stage.haed=false"], /no setting "stage.haed"[\s\S]*did you mean stages.head\?/],
   [["replay", "digits", "--what-if", "gate=high"], /gate takes a number, not "high"/],
   [["replay", "digits", "--what-if", "gate=2"], /gate=2/],
+  [["up", "--http", "banana"], /--http.*PORT or HOST:PORT/],
+  [
+    ["node", "--role", "serving", "--nats", "nats://127.0.0.1:1", "--http", "0"],
+    /--http goes with the role operations/,
+  ],
+  [
+    ["node", "--role", "operations", "--nats", "nats://127.0.0.1:1", "--http", "0.0.0.0:0"],
+    /--http 0\.0\.0\.0:0 is beyond loopback.*DRIFTMEND_HTTP_VIEWER and DRIFTMEND_HTTP_OPERATOR/,
+  ],
   [["feedback", "digits", "id"], /one of LABEL, --reward and --show/],
 ];
 

@@ -1,7 +1,7 @@
 // How far learning is from the source, and for how long.
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { decideAlert, type FiringAlert } from "../../operations/alert-rules.js";
+import { AlertBook } from "../../operations/alerts/alert-book.js";
 import { KlWatch, klWindow } from "../../operations/kl-watch.js";
 
 const settings = { above: 0.2, forMs: 10_000 };
@@ -39,8 +39,8 @@ test("(S0-13) two high steps with a long silence between them prove nothing", (t
 });
 
 test("(S0-13) the alert fires with it and ends with it", (t) => {
-  const firing = new Map<string, FiringAlert>();
+  const book = new AlertBook();
   const event = (kind: string) => ({ kind, about: "digits", detail: "" });
-  t.like(decideAlert(firing, event("kl_high"), 0), [{ name: "kl_high", state: "fired", severity: "warning" }]);
-  t.like(decideAlert(firing, event("kl_normal"), 5), [{ name: "kl_high", state: "resolved" }]);
+  t.like(book.hear(event("kl_high"), 0)[0], { kind: "fired", alert: { name: "kl_high", severity: "warning" } });
+  t.like(book.hear(event("kl_normal"), 5)[0], { kind: "resolved", alert: { name: "kl_high" } });
 });

@@ -1,7 +1,9 @@
 // A node composed from the production parts, of which a test takes one protection away, or which ends itself at a named moment.
 //
 // Run as the node program instead of cli.js. Told in the environment:
-//   UNSAFE  the protection that is missing: outbox, write-ahead, commit-fence
+//   UNSAFE  the protection that is missing: outbox, write-ahead, commit-fence; or what it does wrong for hours: leak (1 MB a second), stuck (no
+//           update is taken up), truncation (the log is never cut back)
+//   LOG_MAX bytes; bound of the experience log, when it is not the usual one
 //   SCENE   what befalls the node: crash-after-model, crash-after-append, die-after-reply, freeze-before-commit, or fault-points (fault-points.ts)
 //   ONCE    a file that the first process to meet its scene creates; the others then go on unharmed
 
@@ -10,6 +12,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { hostNode } from "../../actors/host.js";
 import type { ModelWiring } from "../../actors/model-wiring.js";
+import type { UpdaterStore } from "../../actors/updater.js";
 import type { NodeWiring } from "../../actors/wiring.js";
 import { seededRandom } from "../../models/clock.js";
 import { loadModel } from "../../models/manifest.js";
@@ -25,6 +28,7 @@ import { wrapped } from "../writer/wrapped-store.js";
 import { endingAt, pointOf } from "./fault-points.js";
 
 const { UNSAFE: unsafe = "", SCENE: scene = "", ONCE: once = "", DRIFTMEND_PASSWORD: password = "" } = process.env;
+const { LOG_MAX: logMax = "" } = process.env;
 const text = { type: "string" } as const;
 const { values: flags } = parseArgs({
   allowPositionals: true,
@@ -78,9 +82,28 @@ function wrapModel(model: ModelWiring): ModelWiring {
           if (outcome.kind !== "fenced") return outcome;
         }
       };
-      return { ...deps, store: wrapped(store, { commit }) };
+      return { ...deps, store: wrapped(store, { commit, ...undone() }) };
     },
   };
+}
+
+/** What the writer never does. */
+function undone(): Partial<UpdaterStore> {
+  if (unsafe === "truncation") return { truncate: async () => undefined };
+  return unsafe === "stuck" ? { updates: silence } : {};
+}
+
+async function* silence(_fromSeq: number, signal: AbortSignal): ReturnType<UpdaterStore["updates"]> {
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}
+
+const leaked: Buffer[] = [];
+const leakBytes = 2 ** 18;
+
+/** A megabyte a second, touched so that it is resident. */
+function leak(): void {
+  leaked.push(Buffer.alloc(leakBytes, 1));
+  clock.after(250, leak);
 }
 
 type Append = ReturnType<ModelWiring["voter"]>["append"];
@@ -182,6 +205,7 @@ function wrapWiring(wiring: NodeWiring): NodeWiring {
 }
 
 watchParent(() => process.exit(70));
+if (unsafe === "leak") leak();
 const hosted = await hostNode(
   {
     node: name,
@@ -196,7 +220,11 @@ const hosted = await hostNode(
     random: seededRandom(incarnation),
     log: openLogger("warn", { node: name, nodeIncarnation: incarnation }),
     version: "0.0.0",
-    vitals: () => ({}),
+    vitals: () => {
+      const { rss: rssBytes, heapUsed: heapUsedBytes } = process.memoryUsage();
+      return { rssBytes, heapUsedBytes, loopDelayMaxMs: 0, uptimeMs: Math.round(process.uptime() * 1_000) };
+    },
+    ...(logMax === "" ? {} : { logMaxBytes: Number(logMax) }),
   },
   (wiring) => wrapTree(nodeTree(name, [role] satisfies Role[], wrapWiring(wiring))),
 );

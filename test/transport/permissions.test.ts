@@ -55,6 +55,7 @@ const operating = [
 ];
 const asking = [publish(s.infer("digits")), publish(s.feedback("digits")), publish("$SRV.PING")];
 const watching = [subscribe(s.all.telemetry), subscribe(s.all.alert)];
+const reports = [publish(s.report("metrics")), publish(s.report("health"))];
 const readingLog = [
   publish(jetStreamApi.streamInfo(log)),
   publish(jetStreamApi.messageGet(log)),
@@ -79,11 +80,15 @@ const rules: Readonly<Record<Role, { readonly allowed: readonly Deed[]; readonly
       subscribe(s.all.log),
       subscribe(">"),
       publish(s.event("vote")),
+      publish(s.event("scored")),
+      ...reports,
     ],
   },
   telemetry: {
-    allowed: watching,
+    allowed: [...watching, ...reports],
     denied: [
+      publish(s.event("scored")),
+      publish(s.observed("kept")),
       ...asking,
       ...logWriting,
       ...operating,
@@ -94,8 +99,9 @@ const rules: Readonly<Record<Role, { readonly allowed: readonly Deed[]; readonly
     ],
   },
   operator: {
-    allowed: [...asking, ...operating, ...readingLog, ...watching],
+    allowed: [...asking, ...operating, ...readingLog, ...watching, ...reports, publish(s.event("scored"))],
     denied: [
+      publish(s.observed("kept")),
       ...logWriting,
       ...eavesdropping("operator"),
       subscribe(s.all.log),

@@ -23,6 +23,7 @@ import type { Parameters } from "../../../models/pass.js";
 import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../../models/policy.js";
 import { requestSeed } from "../../../models/request-chance.js";
 import type { LearningSettings } from "../../../models/settings.js";
+import { newTimings } from "../../../operations/timings/batch-timings.js";
 import type { Method, MethodKind, World } from "./method.js";
 import { ServingGraph } from "./serving-graph.js";
 
@@ -159,7 +160,8 @@ export class Stages implements Method {
           learning.neighbours,
           learning.labelled.neighbours,
         );
-    const batch = { batchId: `${experienceSeq}`, requests, cold, version: cold ? 0 : version, atMs, embedded };
+    const timings = newTimings({ rows: inputs.length, cold, version });
+    const batch = { batchId: `${experienceSeq}`, requests, cold, version: cold ? 0 : version, atMs, embedded, timings };
     const message = { kind: "judge", batch, neighbours, past: [] } as const;
     const judgement = judge(this.#model, message, { ...author, nowMs: atMs });
     if (judgement === undefined) throw new Error("a micro-batch without rows");
@@ -188,8 +190,11 @@ export class Stages implements Method {
       input,
       explain: false,
       isRetry: false,
+      receivedAtMs: atMs,
       acceptedAtMs: atMs,
       deadlineAtMs: Number.POSITIVE_INFINITY,
+      caller: undefined,
+      timings: undefined,
     };
   }
 }

@@ -3,9 +3,11 @@
 // Owns: scales, bands, lines, and the attributes by which the page's script finds them. Does not own: colours (style.ts), the page.
 //
 // C1. Every series is a polyline with data-method; a reader without scripts sees all of them.
+
+import { escaped } from "../../page/escape.js";
+import { niceStep, round } from "../../page/scale.js";
 import type { CurvePoint } from "../measures.js";
 import type { Stretch } from "../streams.js";
-import { escaped } from "./escape.js";
 
 export interface Series {
   readonly method: string;
@@ -111,18 +113,8 @@ function requestMarks(requests: number, x: Scale): string {
   return marks.join("");
 }
 
-/** 1, 2 or 5 times a power of ten, at least `least`. */
-function niceStep(least: number): number {
-  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= least) ?? 10 * power;
-}
-
 function line({ method, colour, own, curve }: Series, x: Scale, y: Scale): string {
   const points = curve.map(({ at, accuracy }) => `${round(x(at))},${round(y(accuracy))}`).join(" ");
   const classes = `series m${colour}${own ? " own" : ""}${method === "source" ? " source" : ""}`;
   return `<polyline class="${classes}" data-method="${escaped(method)}" points="${points}"/>`;
-}
-
-function round(value: number): number {
-  return Math.round(10 * value) / 10;
 }

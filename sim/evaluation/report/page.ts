@@ -2,11 +2,11 @@
 //
 // Owns: the page's parts and their order. Does not own: charts (chart.ts), looks (style.ts), what it does (script.ts), figures (document.ts).
 
+import { escaped } from "../../page/escape.js";
 import { methodNames } from "../methods/names.js";
 import { chart } from "./chart.js";
 import type { EvaluationReport, Summary } from "./document.js";
 import { streamNames } from "./document.js";
-import { escaped } from "./escape.js";
 import { script } from "./script.js";
 import { colourCount, style } from "./style.js";
 import { rangeOf, signed } from "./table.js";

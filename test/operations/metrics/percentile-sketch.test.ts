@@ -2,7 +2,7 @@
 
 import test from "ava";
 import fc from "fast-check";
-import { PercentileSketch } from "../../operations/percentile-sketch.js";
+import { PercentileSketch } from "../../../operations/metrics/percentile-sketch.js";
 
 /** The order statistic that a quantile means. */
 function exact(values: readonly number[], q: number): number {

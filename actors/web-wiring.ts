@@ -1,0 +1,135 @@
+// What the web actor is given: the routes over the real cluster, and the story of learning as it goes on.
+//
+// Owns: where the HTTP interface meets transport. Does not own: the routes, the listener's life (web.ts).
+
+import type { Model } from "../models/manifest.js";
+import { Access } from "../operations/http/access.js";
+import { type ClusterDoor, clusterSources } from "../operations/http/cluster-sources.js";
+import { LiveEvents } from "../operations/http/events.js";
+import { hearTelemetry } from "../operations/http/heard-telemetry.js";
+import { reachOf } from "../operations/http/http-address.js";
+import type { HttpSettings } from "../operations/http/http-settings.js";
+import { keptMax, LearningBook, learningEvents } from "../operations/http/learning-book.js";
+import { LiveLooks } from "../operations/http/live-looks.js";
+import { readPage } from "../operations/http/page-file.js";
+import { documentRoutes } from "../operations/http/routes-documents.js";
+import { lookRoutes } from "../operations/http/routes-looks.js";
+import { orderRoutes } from "../operations/http/routes-orders.js";
+import { openServer } from "../operations/http/server.js";
+import type { Report } from "../operations/http/sources.js";
+import { StabilityShelf, stabilityEvent } from "../operations/http/stability-shelf.js";
+import { reportSources, traceSources } from "../operations/http/told-sources.js";
+import type { ClusterMetrics } from "../operations/metrics/cluster-metrics.js";
+import { prometheusText } from "../operations/metrics/prometheus.js";
+import type { Telemetry } from "../operations/telemetry.js";
+import { openTraceShelf, type TraceShelf } from "../operations/traces/trace-shelf.js";
+import type { Life } from "../supervision/behaviour.js";
+import { asError } from "../supervision/exit-reason.js";
+import { parseEvent } from "../transport/events.js";
+import { openLog } from "../transport/log.js";
+import { decodeCommit } from "../transport/records.js";
+import type { Surroundings } from "./surroundings.js";
+import type { OpenWeb, WebDeps, WebMessage } from "./web.js";
+
+export interface WebSurroundings extends ClusterDoor {
+  readonly telemetry: Telemetry;
+  readonly version: string;
+  readonly models: readonly string[];
+  /** Prometheus' text format; without it there is none. */
+  readonly exposition: ((metrics: ClusterMetrics) => string) | undefined;
+  /** Made anew by every incarnation; without it there are no traces. */
+  readonly traces: (() => TraceShelf) | undefined;
+  /** Where reports of stability runs lie; none are shown without it. */
+  readonly reports: string | undefined;
+}
+
+const lookEveryMs = 1_000;
+
+export function wireWeb(around: WebSurroundings, { address, tokens }: HttpSettings): WebDeps {
+  return {
+    address,
+    lookEveryMs,
+    telemetry: around.telemetry,
+    open: (newest, life) => openWeb(around, { address, tokens }, newest, life),
+  };
+}
+
+/** Undefined where no HTTP is served. */
+export function wireNodeWeb(around: Surroundings, models: readonly Model[]): WebDeps | undefined {
+  const { http, bus, subjects, clock, telemetry } = around;
+  if (http === undefined) return undefined;
+  const names = models.map(({ manifest }) => manifest.name);
+  return wireWeb(
+    {
+      ...{ bus, subjects, clock, telemetry, version: http.version, models: names },
+      exposition: prometheusText,
+      traces: () => openTraceShelf(subjects),
+      reports: http.reports,
+    },
+    http,
+  );
+}
+
+async function openWeb(
+  around: WebSurroundings,
+  { address, tokens }: HttpSettings,
+  newest: () => Report | undefined,
+  life: Life<WebMessage>,
+): Promise<OpenWeb> {
+  const { clock, models, exposition, version } = around;
+  const book = new LearningBook(models);
+  const shelf = new StabilityShelf(clock, around.reports);
+  const traces = around.traces?.();
+  const hear = (wanted: readonly string[], take: (bytes: Uint8Array) => void): void =>
+    void hearTelemetry(around, wanted, take, life.signal).catch((error) => life.fail(asError(error)));
+  const kinds = [...learningEvents, stabilityEvent];
+  hear(kinds.map(around.subjects.event), (bytes) => {
+    const event = parseEvent(bytes);
+    if (event.kind !== "ok") return;
+    if (event.value.kind === stabilityEvent) shelf.heard(event.value);
+    else book.heard(event.value);
+  });
+  if (traces !== undefined) hear(traces.subjects, (bytes) => traces.take(bytes));
+  followCommits(around, book, life);
+  const stability = { stability: () => shelf.list(), stabilityReport: (id: string) => shelf.html(id) };
+  const told = { newest, ...reportSources(around), ...traceSources(traces), ...stability };
+  const sources = clusterSources(around, told, book);
+  const events = new LiveEvents(clock);
+  const page = await readPage();
+  if (page.kind === "absent") life.log.warn(page.message, {});
+  // The description is of the server that serves it.
+  let description: unknown;
+  const server = await openServer({
+    routes: [
+      ...lookRoutes({ sources, clock, exposition }),
+      ...orderRoutes(sources),
+      ...documentRoutes({ sources, page, openApi: () => description }),
+    ],
+    access: new Access({ reach: reachOf(address), tokens }, clock),
+    events,
+    log: life.log,
+    version,
+  });
+  description = server.openApi();
+  const looks = new LiveLooks(sources, events);
+  return { server, events, look: () => looks.look() };
+}
+
+/** From the log, as far back as the story goes, and each new one. */
+function followCommits(
+  { bus, subjects, clock, models }: WebSurroundings,
+  book: LearningBook,
+  life: Life<WebMessage>,
+): void {
+  const log = openLog(bus, clock);
+  const follow = async (model: string): Promise<void> => {
+    const stream = subjects.stream("weights", model);
+    const state = await log.state(stream);
+    const fromSeq = state.kind === "unavailable" ? 1 : Math.max(1, state.state.lastSeq - keptMax + 1);
+    for await (const { bytes } of log.follow(stream, { fromSeq, signal: life.signal })) {
+      const commit = decodeCommit(bytes);
+      if (commit.kind === "ok") book.committed(commit.value);
+    }
+  };
+  for (const model of models) follow(model).catch((error) => life.fail(asError(error)));
+}

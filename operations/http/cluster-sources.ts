@@ -1,0 +1,131 @@
+// The answers of the HTTP interface, from the real cluster: the observer's word, the tree by the root, the log, orders over the bus.
+//
+// Owns: whom each question is put to, and what a silence means. Does not own: the routes, the connection.
+//
+// S1. Nothing is asked without a bound, and nothing that is expensive is asked more often than every `restMs`, however many pages are open.
+
+import type { Clock } from "../../models/clock.js";
+import type { Bus } from "../../transport/bus.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
+import { encodeDeadLetterOrder, parseDeadLetterReceipt } from "../../transport/operator-orders.js";
+import { openSnapshots } from "../../transport/snapshot.js";
+import type { Subjects } from "../../transport/subjects.js";
+import { askFault } from "../chaos-client.js";
+import { pageOf, readBook } from "../dead-letter-book.js";
+import { discoverNodes } from "../verbs/discovery.js";
+import { findEntry, plainEntry } from "../verbs/dlq.js";
+import type { Learning, LetterReceipt, Letters } from "./answer-shapes.js";
+import type { LearningBook } from "./learning-book.js";
+import { type FaultOrder, type Found, found, missing, type Sources, unavailable } from "./sources.js";
+
+/** What other parts of the operations node know. */
+export type ToldSources = Pick<
+  Sources,
+  "newest" | "series" | "alerts" | "acknowledge" | "silence" | "traces" | "trace" | "stability" | "stabilityReport"
+>;
+
+export interface ClusterDoor {
+  readonly bus: Bus;
+  readonly subjects: Subjects;
+  readonly clock: Clock;
+}
+
+const orderMs = 10_000;
+/** Snapshots are read whole to be listed. */
+const restMs = 5_000;
+
+export function clusterSources(door: ClusterDoor, told: ToldSources, book: LearningBook): Sources {
+  const snapshots = rested(door.clock, () => Promise.all(book.models.map((model) => snapshotsOf(door, model))));
+  return {
+    ...told,
+    tree: () => wholeTree(door),
+    learning: async () => found(storyOf(book, await snapshots())),
+    deadLetters: (limit, before) => lettersOf(door, limit, before),
+    requeue: (id) => requeue(door, id),
+    fault: (order) => fault(door, order),
+  };
+}
+
+/** The answer of the last `restMs`, or a new one; whoever asks meanwhile waits for the same. */
+function rested<T>(clock: Clock, ask: () => Promise<T>): () => Promise<T> {
+  let last: { readonly answer: Promise<T>; readonly atMs: number } | undefined;
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (last === undefined || nowMs - last.atMs >= restMs) last = { answer: ask(), atMs: nowMs };
+    return last.answer;
+  };
+}
+
+async function wholeTree(door: ClusterDoor): Promise<Found<TreeNode>> {
+  const root = await nodeTree(door, "root");
+  if (root !== undefined) return found(root);
+  const trees = await Promise.all((await discoverNodes(door)).map((node) => nodeTree(door, node)));
+  const children = trees.filter((each) => each !== undefined);
+  if (children.length === 0) return unavailable("no node of the cluster answers");
+  const { cluster: name } = door.subjects;
+  return found({ name, kind: "root", generation: 0, state: "without a root process", restarts: 0, children });
+}
+
+async function nodeTree({ bus, subjects }: ClusterDoor, node: string): Promise<TreeNode | undefined> {
+  const outcome = await bus.request(subjects.actor(node, "tree"), encodeLookRequest(), {
+    timeoutMs: bus.timeouts.look,
+  });
+  const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
+  return parsed?.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
+}
+
+type ListedSnapshots = Learning["models"][number]["snapshots"];
+
+async function snapshotsOf({ bus, subjects, clock }: ClusterDoor, model: string): Promise<ListedSnapshots> {
+  const at = { stream: subjects.stream("snapshot", model), subject: subjects.snapshots(model) };
+  const listing = await openSnapshots(bus, clock, at).list();
+  if (listing.kind === "unavailable") return [];
+  return listing.snapshots.map(({ seq, place, atMs }) => ({ seq, version: place?.version ?? null, atMs }));
+}
+
+function storyOf(book: LearningBook, snapshots: readonly ListedSnapshots[]): Learning {
+  const models = book.models.map((name, index) => ({ name, ...book.story(name), snapshots: snapshots[index] ?? [] }));
+  return { v: 1, models };
+}
+
+async function lettersOf(
+  { bus, subjects, clock }: ClusterDoor,
+  limit: number,
+  before: number | undefined,
+): Promise<Found<Letters>> {
+  const read = await readBook(bus, clock, subjects);
+  if (read.kind === "unavailable") return unavailable(`the dead letters cannot be read: ${read.why}`);
+  const { entries, cursor } = pageOf(read.book, { limit, before });
+  return found({ entries: entries.map(plainEntry), cursor });
+}
+
+async function requeue({ bus, subjects, clock }: ClusterDoor, id: string): Promise<Found<LetterReceipt>> {
+  const read = await readBook(bus, clock, subjects);
+  if (read.kind === "unavailable") return unavailable(`the dead letters cannot be read: ${read.why}`);
+  const entry = findEntry(read.book, id);
+  if (entry === undefined) return missing("there is no such dead letter; GET /api/queues lists those there are");
+  const bytes = encodeDeadLetterOrder({ kind: "requeue", seq: entry.seq });
+  const outcome = await bus.request(subjects.deadLetterOrders, bytes, { timeoutMs: orderMs });
+  const parsed = outcome.kind === "reply" ? parseDeadLetterReceipt(outcome.data) : undefined;
+  if (parsed?.kind !== "ok")
+    return unavailable("no node took the order in time; the list shows whether it was carried out");
+  if (parsed.value.kind === "reply") return found(parsed.value.reply);
+  const { code, message } = parsed.value.refusal;
+  return { kind: "declined", code, message };
+}
+
+/** Whole nodes are the root's to strike. */
+async function fault(door: ClusterDoor, { node, target, mode, forMs }: FaultOrder) {
+  const whom = target === node ? "root" : node;
+  const answer = await askFault(door, whom, { target, mode, ...(forMs === undefined ? {} : { forMs }) });
+  switch (answer.kind) {
+    case "reply":
+      return found(answer.reply);
+    case "refused":
+      return { kind: "declined", code: answer.code, message: answer.message } as const;
+    case "silent":
+      return unavailable(`${whom}: ${answer.message}`);
+    default:
+      return answer satisfies never;
+  }
+}

@@ -1,0 +1,32 @@
+// `driftmend health`: how the cluster is, every check with its figure, and what to do about what fails.
+//
+// Owns: the verb's ending: 0 for healthy and degraded, 1 for unhealthy. Does not own: the checks (health/), the picture (terminal/health.ts).
+import { askReport } from "../metrics/ask-report.js";
+import { renderHealth } from "../terminal/health.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { printable } from "../terminal/text.js";
+import { type ClusterOptions, withCluster } from "./cluster.js";
+import { done, type Outcome } from "./outcome.js";
+
+export async function health(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
+  return withCluster(options, "telemetry", terminal, async (client) => {
+    const asked = await askReport(client, "health");
+    if (asked.kind === "unavailable")
+      return {
+        kind: "failed",
+        message: printable(asked.message),
+        next: `${terminal.self} tree shows which nodes run; health is known to those with the role operations`,
+      };
+    const { report } = asked;
+    if (terminal.json) terminal.print(JSON.stringify(report));
+    else terminal.print(renderHealth(report, terminal.width, terminal.colours));
+    if (report.status !== "unhealthy") return done;
+    const failing = report.checks.filter(({ status }) => status === "fail");
+    const names = [...new Set(failing.map(({ name, about }) => `${name} (${printable(about)})`))];
+    return {
+      kind: "failed",
+      message: `the cluster is unhealthy: ${names.join(", ")}`,
+      next: `${terminal.self} tree; ${terminal.self} watch`,
+    };
+  });
+}

@@ -1,0 +1,106 @@
+// The web actor: its port over its lives, a port that somebody else has, the observer's word.
+
+import { createServer, type Server } from "node:net";
+import test, { type ExecutionContext } from "ava";
+import { type WebDeps, type WebMessage, web } from "../../actors/web.js";
+import { healthReportSchema } from "../../operations/health/health-report.js";
+import { LiveEvents } from "../../operations/http/events.js";
+import { clusterMetricsSchema } from "../../operations/metrics/cluster-metrics.js";
+import { systemClock } from "../../supervision/clock.js";
+import type { ActorTree } from "../../supervision/system.js";
+import { scene } from "../operations/http/http-scene.js";
+import { type EventLog, smallTree } from "../supervision/small-tree.js";
+import { type RecordingBus, recorded } from "./small-node.js";
+
+interface Running {
+  readonly tree: ActorTree;
+  readonly events: EventLog;
+  readonly bus: RecordingBus;
+  /** What the newest incarnation was given. */
+  readonly opened: { newest(): ReturnType<Parameters<WebDeps["open"]>[0]>; live: LiveEvents }[];
+}
+
+/** A web actor over plain data, on a real port. */
+async function running(t: ExecutionContext, port: number): Promise<Running> {
+  const { bus, telemetry } = recorded();
+  const opened: Running["opened"] = [];
+  const deps: WebDeps = {
+    address: { host: "127.0.0.1", port },
+    lookEveryMs: 20,
+    telemetry,
+    open: async (newest) => {
+      const live = new LiveEvents(systemClock);
+      const { server } = await scene({ sources: { newest }, events: live });
+      opened.push({ newest, live });
+      return { server, events: live, look: () => Promise.resolve() };
+    },
+  };
+  const small = await smallTree([{ id: "web", restart: "permanent", behaviour: () => web(deps) }]);
+  t.teardown(() => small.tree.stop());
+  return { ...small, bus, opened };
+}
+
+async function freePort(): Promise<{ readonly port: number; readonly holder: Server }> {
+  const holder = createServer();
+  await new Promise<void>((resolve) => {
+    holder.listen(0, "127.0.0.1", resolve);
+  });
+  const address = holder.address();
+  return { port: typeof address === "object" && address !== null ? address.port : 0, holder };
+}
+
+const close = (server: Server) => new Promise((resolve) => server.close(resolve));
+const ask = (port: number, path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+
+async function untilServed(port: number): Promise<void> {
+  for (;;) {
+    const status = await ask(port, "/api/tree").then(
+      (answer) => answer.status,
+      () => 0,
+    );
+    if (status === 200) return;
+    await systemClock.delay(10);
+  }
+}
+
+for (const how of ["crash", "kill"] as const)
+  test(`after a ${how} the next incarnation listens on the same port (S1-40)`, async (t) => {
+    const { port, holder } = await freePort();
+    await close(holder);
+    const { tree, events } = await running(t, port);
+    for (let incarnation = 2; incarnation <= 4; incarnation += 1) {
+      t.is((await ask(port, "/api/tree")).status, 200);
+      await tree.kill("web", how);
+      await events.started("web", incarnation);
+      await untilServed(port);
+    }
+    t.is(tree.summary("web")?.url, `http://127.0.0.1:${port}`);
+  });
+
+test("a port that is taken is an error by name, tried again, and never a restart", async (t) => {
+  const { port, holder } = await freePort();
+  const { tree, events, bus } = await running(t, port);
+  t.like(tree.summary("web"), { url: null, tries: 1 });
+  t.like(bus.events("http_refused")[0]?.items[0], { about: `127.0.0.1:${port}`, cause: "this port is taken" });
+  await close(holder);
+  await untilServed(port);
+  t.is(events.lines("crashed", "restarting").length, 0);
+  t.is(tree.summary("web")?.url, `http://127.0.0.1:${port}`);
+});
+
+test("the observer's word is what is served, until the next one", async (t) => {
+  const { port, holder } = await freePort();
+  await close(holder);
+  const { tree, opened } = await running(t, port);
+  const stage = await scene();
+  const { metrics, health } = stage.report("unhealthy");
+  t.is((await ask(port, "/api/metrics")).status, 503);
+  const message: WebMessage = {
+    kind: "report",
+    metrics: clusterMetricsSchema.parse(metrics),
+    health: healthReportSchema.parse(health),
+  };
+  tree.ref<WebMessage>("web").tell(message);
+  while (opened[0]?.newest() === undefined) await systemClock.delay(5);
+  t.like(opened[0].newest(), { metrics, health });
+});
