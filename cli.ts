@@ -31,6 +31,7 @@ import { oneMore, passwordOption, type Run, settable, verb } from "./operations/
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
 import { meterSwitches, type NodeOptions, type UpOptions } from "./operations/verbs/run-options.js";
 import { methodNames } from "./sim/evaluation/methods/names.js";
+import { stabilityVerb } from "./sim/stability/grammar.js";
 import { unseenVariants, variants } from "./sim/stream.js";
 import { systemClock } from "./supervision/clock.js";
 
@@ -55,6 +56,7 @@ function grammar(run: Run): Command {
   clusterVerbs(root, run);
   clientVerbs(root, run, process.env.PATH ?? "");
   soakVerb(root, run);
+  stabilityVerb(root, run, process.env.PATH ?? "");
   evalVerb(root, run);
   return root;
 }
