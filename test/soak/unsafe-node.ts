@@ -2,7 +2,7 @@
 //
 // Run as the node program instead of cli.js. Told in the environment:
 //   UNSAFE  the protection that is missing: outbox, write-ahead, commit-fence; or what it does wrong for hours: leak (1 MB a second), stuck (no
-//           update is taken up), truncation (the log is never cut back)
+//           update is taken up), truncation (the log is never cut back), cleanup (the watchdog confirms nothing)
 //   LOG_MAX bytes; bound of the experience log, when it is not the usual one
 //   SCENE   what befalls the node: crash-after-model, crash-after-append, die-after-reply, freeze-before-commit, or fault-points (fault-points.ts)
 //   ONCE    a file that the first process to meet its scene creates; the others then go on unharmed
@@ -201,7 +201,14 @@ function fenced<M>(turn: Turn<M>): Turn<M> {
 function wrapWiring(wiring: NodeWiring): NodeWiring {
   const models = wiring.models.map(wrapModel);
   const point = scene === "fault-points" ? pointOf(incarnation) : undefined;
-  return { ...wiring, models: point === undefined ? models : models.map((model) => endingAt(point, model, bus)) };
+  // Deaths are swept up after, and nobody is told that it was done.
+  const mute = { declare: async () => true, confirm: async () => true };
+  const watchdog = unsafe === "cleanup" ? { ...wiring.watchdog, ...mute } : wiring.watchdog;
+  return {
+    ...wiring,
+    watchdog,
+    models: point === undefined ? models : models.map((model) => endingAt(point, model, bus)),
+  };
 }
 
 watchParent(() => process.exit(70));

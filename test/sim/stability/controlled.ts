@@ -49,7 +49,7 @@ export async function runControl(control: Control): Promise<Outcome> {
       nodes: [
         { id: "serving-1", role: "serving", env: { ...wrong("leak"), ...bound } },
         { id: "learning-1", role: "learning", env: { ...wrong("stuck", "truncation"), ...bound } },
-        { id: "operations-1", role: "operations" },
+        { id: "operations-1", role: "operations", env: { ...wrong("cleanup"), ...bound } },
       ],
       ...(isPlanted("cleanup") ? { cleanUp: async () => ({ leasesCleaned: 0 }) } : {}),
     },
