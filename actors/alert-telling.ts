@@ -15,9 +15,10 @@ import { tellFirmly } from "./tell-firmly.js";
 export function tellSinks(deps: AlerterDeps, { leading, book }: AlerterState, turn: AlerterTurn): void {
   if (leading === undefined) return;
   const nowMs = turn.clock.nowMs();
+  const tickMs = turn.clock.monotonicMs();
   const grouping = deps.grouping();
   for (const sink of deps.sinks()) {
-    if (leading.sending.has(sink.name) || nowMs < (leading.notBeforeMs.get(sink.name) ?? 0)) continue;
+    if (leading.sending.has(sink.name) || tickMs < (leading.notBeforeMs.get(sink.name) ?? tickMs)) continue;
     const group = dueGroup(book, sink.name, grouping, nowMs);
     if (group === undefined) continue;
     leading.sending.add(sink.name);
@@ -48,7 +49,7 @@ export function delivered(
   const { begun, repeated, resolved } = group;
   const facts = { about: sink, id, firing: begun.length + repeated.length, resolved: resolved.length };
   if (outcome.kind === "taken") book.told(sink, namesOf(group), turn.clock.nowMs());
-  else leaveAlone(leading, sink, turn.clock.nowMs() + outcome.againInMs);
+  else leaveAlone(leading, sink, turn.clock.monotonicMs() + outcome.againInMs);
   const line = outcome.kind === "taken" ? turn.log.info : turn.log.warn;
   line(`notification ${outcome.kind}: ${sink}`, { ...facts, said: outcome.said });
   const origin = { actor: turn.path, incarnation: turn.incarnation };

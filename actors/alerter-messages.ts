@@ -108,7 +108,7 @@ export interface Leading {
   waiters: readonly Waiter[];
   /** Sinks that a message is under way to. */
   readonly sending: Set<string>;
-  /** Sinks that did not take a message, until when they are left alone. */
+  /** Sinks that did not take a message, until when they are left alone, by the clock that is never set. */
   readonly notBeforeMs: Map<string, number>;
 }
 

@@ -1,7 +1,7 @@
 // What the rows of a micro-batch become: answers, lines of the log, and perhaps tasks.
 //
 // Owns: the judgement of each row, its columns in the log, the reply that follows from both.
-// Does not own: the formulas (models/vote.ts, gate.ts, reward.ts, priority.ts, moments.ts), the log, who is waiting (desk.ts).
+// Does not own: the formulas (models/vote.ts, gate.ts, reward.ts, priority.ts, domains.ts), the log, who is waiting (desk.ts).
 //
 // J1. Pure: a function of the batch and the time. Chance, for the moment slot alone, follows from the request's id.
 // J2. Rows that the log already answered are left out: they leave no second experience.

@@ -242,7 +242,8 @@ function looked(
     if (newest !== undefined && newest !== before) deps.turned?.(newest, turn);
     if (health !== undefined) for (const listener of deps.listeners) listener.tell({ kind: "report", metrics, health });
     if (found !== undefined) deps.leave({ kind: "looked", looked: found });
-    if (nowMs - state.keptAtMs < deps.keepEveryMs) return;
+    // A clock that was set back is no reason to wait.
+    if (nowMs >= state.keptAtMs && nowMs - state.keptAtMs < deps.keepEveryMs) return;
     state.keptAtMs = nowMs;
     deps.leave({ kind: "kept", kept: keptOf(state, nowMs) });
   });

@@ -45,7 +45,7 @@ export interface WebSurroundings extends ClusterDoor {
 
 const lookEveryMs = 1_000;
 
-export function wireWeb(around: WebSurroundings, { address, tokens }: HttpSettings): WebDeps {
+function wireWeb(around: WebSurroundings, { address, tokens }: HttpSettings): WebDeps {
   return {
     address,
     lookEveryMs,

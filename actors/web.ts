@@ -53,10 +53,14 @@ export function web(deps: WebDeps): Behaviour<WebMessage, State> {
       const told: State["told"] = { newest: undefined };
       const opened = await deps.open(() => told.newest, life);
       // One that is killed before it is ready is not stopped, and must not keep the port.
-      const close = (): void => void opened.server.close();
+      const close = (): void => {
+        opened.server.close().catch((error) => life.log.error("the HTTP interface did not close", { error }));
+      };
       life.signal.addEventListener("abort", close, { once: true });
       const state: State = { web: opened, told, place: { kind: "refused", tries: 0 } };
-      await listen(deps, state, life);
+      // An end that came while it was opened calls nobody any more.
+      if (life.signal.aborted) close();
+      else await listen(deps, state, life);
       tellLater(life, deps.lookEveryMs, { kind: "look" });
       return state;
     },
@@ -64,7 +68,7 @@ export function web(deps: WebDeps): Behaviour<WebMessage, State> {
       switch (message.kind) {
         case "report": {
           const { metrics, health } = message;
-          state.told.newest = { metrics, health, heardAtMs: turn.clock.nowMs() };
+          state.told.newest = { metrics, health, heardAtMs: turn.clock.monotonicMs() };
           state.web.events.publish("metrics", metrics);
           state.web.events.publish("health", health);
           return;
@@ -84,7 +88,7 @@ export function web(deps: WebDeps): Behaviour<WebMessage, State> {
       ...(place.kind === "listening" ? { url: place.url } : { url: null, tries: place.tries }),
       readers: events.readers,
       dropped: events.dropped,
-      heardAtMs: told.newest?.heardAtMs ?? null,
+      figuresAtMs: told.newest?.metrics.atMs ?? null,
     }),
   };
 }
@@ -93,6 +97,7 @@ export function web(deps: WebDeps): Behaviour<WebMessage, State> {
 async function listen({ address, telemetry }: WebDeps, state: State, life: Life<WebMessage>): Promise<void> {
   if (state.place.kind === "listening") return;
   const outcome = await state.web.server.listen(address);
+  if (life.signal.aborted) return;
   if (outcome.kind === "listening") {
     state.place = { kind: "listening", url: outcome.url };
     return;

@@ -1,7 +1,7 @@
 // What clean data looked like to the source model: measured once, at registration, never changed afterwards.
 //
 // Owns: the shape of the calibration and its file. Does not own: how it is measured (models/calibrate.ts),
-// what is done with it (models/moments.ts, models/policy.ts).
+// what is done with it (models/domains.ts, models/policy.ts).
 //
 // Channels of all adaptable normalisation layers stand behind one another: layer after layer, C in all.
 import { z } from "zod";
@@ -44,7 +44,7 @@ export interface Calibration {
   readonly anchorEmbeddings: Float32Array;
   /** Density k of clean embeddings (mean cosine to the 5 nearest anchors): mean, deviation, 7th and 25th percentile. */
   readonly density: { readonly mean: number; readonly deviation: number; readonly low: number; readonly high: number };
-  /** 99th percentile of the first layer's moment distance on clean examples (models/moments.ts, `momentDistance`). */
+  /** 99th percentile of the first layer's moment distance on clean examples (models/domains.ts, `momentDistance`). */
   readonly momentDistance99: number;
   readonly signature: SignatureBasis;
   /** [width * classes + classes] the source head: W row-major [width, classes], then b. */

@@ -23,7 +23,7 @@ export interface Evidence {
   readonly verdict: Pick<Verdict, "answer" | "votes">;
   /** k: mean cosine to the 5 nearest anchors. */
   readonly density: number;
-  /** First-layer moment distance and its 99th percentile on clean data (models/moments.ts). */
+  /** First-layer moment distance and its 99th percentile on clean data (models/domains.ts). */
   readonly momentDistance: number;
   readonly momentDistance99: number;
 }

@@ -5,6 +5,7 @@
 //
 // K1. The keys are those of the shipped settings, nested ones with a dot: a new field is a key without further work.
 
+import { editDistance } from "./edit-distance.js";
 import { learningOf } from "./manifest.js";
 import { defaults, type LearningSettings } from "./settings.js";
 
@@ -61,7 +62,7 @@ export function valueAt(settings: LearningSettings, key: string): SettingValue |
   return typeof found === "number" || typeof found === "boolean" || typeof found === "string" ? found : undefined;
 }
 
-/** By the fewest letters changed, left out or put in; the last part of a key counts like the whole. */
+/** By the fewest letters that differ; the last part of a key counts like the whole. */
 export function nearestKey(word: string): string {
   const distances = settingKeys.map((key) => {
     const parts = [key, key.slice(key.lastIndexOf(".") + 1)];
@@ -100,18 +101,4 @@ function valueFrom(word: string, like: SettingValue | undefined): SettingValue |
 function kindOf(like: SettingValue | undefined): string {
   if (typeof like === "number") return "a number";
   return typeof like === "boolean" ? "true or false" : "a word";
-}
-
-/** Levenshtein, 1966, one row at a time. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
-  for (const [i, letter] of [...from].entries()) {
-    const next = [i + 1];
-    for (let j = 1; j <= to.length; j++) {
-      const changed = (row[j - 1] ?? 0) + (letter === to[j - 1] ? 0 : 1);
-      next.push(Math.min(changed, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
 }

@@ -5,6 +5,7 @@
 //
 // K1. The log is the truth (law 1): the book is read anew whenever somebody asks, and is nowhere else. The stream's bound bounds it.
 // K2. A mark on a letter that the stream no longer holds is passed by, as is a record that nobody can read.
+// K3. Reading ends: when the stream's last record is read, or as unavailable once `readMs` are over.
 
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "../transport/bus.js";
@@ -42,6 +43,9 @@ export function enter(book: Book, seq: number, record: DeadLetterRecord | DeadLe
 
 export type ReadBook = { readonly kind: "book"; readonly book: Book } | Unavailable;
 
+/** A whole book of the largest size is read in a fraction of it; a broker that does not answer is not waited for longer. */
+const readMs = 15_000;
+
 /** Everything the stream holds now. An operator may read it. */
 export async function readBook(bus: Bus, clock: Clock, subjects: Subjects): Promise<ReadBook> {
   const log = openLog(bus, clock);
@@ -52,16 +56,18 @@ export async function readBook(bus: Bus, clock: Clock, subjects: Subjects): Prom
   const book: Book = new Map();
   if (messages === 0) return { kind: "book", book };
   const reading = new AbortController();
+  const cancel = clock.after(readMs, () => reading.abort());
   try {
-    for await (const { seq, bytes } of log.follow(stream, { fromSeq: 1, signal: reading.signal })) {
+    for await (const { seq, bytes, pending } of log.follow(stream, { fromSeq: 1, signal: reading.signal })) {
       const decoded = decodeDeadLetter(bytes);
       if (decoded.kind === "ok") enter(book, seq, decoded.value);
-      if (seq >= lastSeq) break;
+      if (seq >= lastSeq || pending === 0) return { kind: "book", book };
     }
   } finally {
+    cancel();
     reading.abort();
   }
-  return { kind: "book", book };
+  return { kind: "unavailable", why: "timeout" };
 }
 
 export interface Page {

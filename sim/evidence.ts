@@ -9,10 +9,11 @@ import type { Model } from "../models/manifest.js";
 import { ModelLog } from "../operations/model-log.js";
 import { type Replayed, replayModel } from "../operations/replay.js";
 import type { DemoReport } from "../operations/terminal/report.js";
-import { type Bus, connectBus } from "../transport/bus.js";
+import type { Bus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
-import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
+import { type Subjects, subjectsOf } from "../transport/subjects.js";
+import { connectAs } from "./connection.js";
 
 export interface Evidence {
   readonly updates: DemoReport["updates"];
@@ -34,14 +35,7 @@ export async function gatherEvidence(
   withinMs = settleWithinMs,
 ): Promise<Evidence> {
   const subjects = subjectsOf(context.cluster);
-  const { operator } = context.users;
-  const bus = await connectBus({
-    ...operator,
-    url: context.natsUrl,
-    name: "driftmend-evidence",
-    inboxPrefix: inboxPrefixOf(operator.user),
-    clock,
-  });
+  const bus = await connectAs(context, "operator", "driftmend-evidence", clock);
   try {
     const log = new ModelLog(bus, subjects, model, clock, () => undefined);
     await settled(log, clock, withinMs);

@@ -3,10 +3,10 @@
 // Owns: the pace. Does not own: the counts (scoreboard.ts), what is made of them (operations/metrics/vitals.ts).
 
 import type { Clock } from "../models/clock.js";
-import { connectBus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
 import { encodeEvent } from "../transport/events.js";
-import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
+import { subjectsOf } from "../transport/subjects.js";
+import { connectAs } from "./connection.js";
 
 /** Cumulative, of answers whose true label the sender knows. */
 export interface Scores {
@@ -24,14 +24,8 @@ export async function tellScores(
   run: string,
   scores: () => Scores,
 ): Promise<() => Promise<void>> {
-  const { user, password } = context.users.operator;
   const subject = subjectsOf(context.cluster).event("scored");
-  const bus = await connectBus({
-    url: context.natsUrl,
-    name: "driftmend-scores",
-    clock,
-    ...(user === "" ? {} : { user, password, inboxPrefix: inboxPrefixOf(user) }),
-  });
+  const bus = await connectAs(context, "operator", "driftmend-scores", clock);
   const over = new AbortController();
   const tell = (): void => {
     const event = { kind: "scored", node: "sim", actor: run, incarnation: 1, atMs: clock.nowMs() };

@@ -1,10 +1,11 @@
 // What telemetry says of learning and of restarts while a run goes on: for the screen. The report asks the log instead.
 
 import type { Clock } from "../models/clock.js";
-import { type Bus, connectBus } from "../transport/bus.js";
+import type { Bus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
 import { parseEvent, type TelemetryEvent } from "../transport/events.js";
-import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
+import { subjectsOf } from "../transport/subjects.js";
+import { connectAs } from "./connection.js";
 
 export interface UpdateTally {
   applied: number;
@@ -16,14 +17,7 @@ export interface UpdateTally {
 
 export async function followUpdates(context: ClusterContext, clock: Clock): Promise<UpdateTally> {
   const subjects = subjectsOf(context.cluster);
-  const { telemetry } = context.users;
-  const bus = await connectBus({
-    ...telemetry,
-    url: context.natsUrl,
-    name: "driftmend-demo",
-    inboxPrefix: inboxPrefixOf(telemetry.user),
-    clock,
-  });
+  const bus = await connectAs(context, "telemetry", "driftmend-demo", clock);
   const tally: UpdateTally = { applied: 0, refused: {}, actorRestarts: 0, event: undefined, close: () => bus.close() };
   on(bus, subjects.event("update"), (event) => {
     for (const item of event.items) count(tally, item);

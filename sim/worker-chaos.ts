@@ -9,10 +9,10 @@ import type { Clock } from "../models/clock.js";
 import { askFault, type ChaosDoor } from "../operations/chaos-client.js";
 import { candidatesIn, drawn, faultSchedule } from "../operations/fault-schedule.js";
 import type { ChaosTally } from "../operations/terminal/report.js";
-import { connectBus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
-import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
+import { subjectsOf } from "../transport/subjects.js";
+import { connectAs } from "./connection.js";
 
 export interface WorkerChaosOptions {
   /** Of a kill in one iteration. */
@@ -49,15 +49,8 @@ export async function killWorkers(
   options: WorkerChaosOptions,
   signal: AbortSignal,
 ): Promise<ChaosTally> {
-  const { operator } = context.users;
   const subjects = subjectsOf(context.cluster);
-  const bus = await connectBus({
-    ...operator,
-    url: context.natsUrl,
-    name: "driftmend-chaos",
-    inboxPrefix: inboxPrefixOf(operator.user),
-    clock,
-  });
+  const bus = await connectAs(context, "operator", "driftmend-chaos", clock);
   const kills: Kill[] = [];
   const schedule = faultSchedule({ ...options, targets: ["nodes"], modes: ["sigkill"] });
   const perIteration = options.requestsPerIteration ?? requestsPerIteration;

@@ -87,11 +87,14 @@ function both(one: Logger, other: Logger): Logger {
   };
 }
 
-/** The component is the actor's own name, where nobody said otherwise: "digits/buffer" and "digits-updater" are buffer and updater. */
 function complete(fields: LogFields): LogFields {
   if (typeof fields.actor !== "string" || fields.component !== null) return fields;
-  const [last = ""] = fields.actor.split(/[/-]/).slice(-1);
-  return { ...fields, component: last };
+  return { ...fields, component: componentOf(fields.actor) };
+}
+
+/** The actor's own name, where nobody said otherwise: "digits/buffer" and "digits-updater" are buffer and updater. */
+export function componentOf(actor: string): string {
+  return actor.split(/[/-]/).at(-1) ?? "";
 }
 
 function stderrSink(level: LogLevel, output: number): LineSink {

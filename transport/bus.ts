@@ -39,7 +39,7 @@ export interface Incoming {
   readonly data: Uint8Array;
   readonly headers: HeaderView;
   readonly replyTo: string | undefined;
-  /** False when there is nobody to answer or the connection is down. */
+  /** False when there is nobody to answer, when the answer is wanted elsewhere than in an inbox, or when the connection is down. */
   respond(data: Uint8Array, headers?: Headers): boolean;
 }
 
@@ -234,7 +234,7 @@ class NatsBus implements Bus {
         // A denied subscription also arrives as a status, which is where it is reported.
         if (error !== null) return;
         try {
-          const handled = handler(new Delivery(message, this.#respond));
+          const handled = handler(new Delivery(message, this.#respond, this.#inboxPrefix !== undefined));
           if (handled !== undefined) handled.catch(failed);
         } catch (thrown) {
           failed(thrown);

@@ -238,7 +238,8 @@ function valuesIn(fields: Fields, field: string): Readonly<Record<string, number
   const values: Record<string, number> = {};
   for (const [key, value] of Object.entries(map(fields, field))) {
     if (typeof value !== "number") throw wrong(`${field}.${key}`, "must be a number");
-    values[key] = value;
+    // One gauge of one node that is no number must not make the figures of the whole cluster unreadable.
+    if (Number.isFinite(value)) values[key] = value;
   }
   return values;
 }

@@ -7,8 +7,7 @@
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "./bus.js";
 import type { Unavailable } from "./jetstream.js";
-import { openLease } from "./lease.js";
-import { keysOf } from "./lease-sweep.js";
+import { looksAt } from "./lease-sweep.js";
 
 export type LeaseAges =
   /** `oldestAgeMs`: since its last renewal was seen; null when none is held. */
@@ -27,17 +26,11 @@ export class LeaseClockwatch {
   }
 
   async look(): Promise<LeaseAges> {
-    const found = await keysOf(this.#bus, this.#bucket);
+    const found = await looksAt(this.#bus, this.#clock, this.#bucket);
     if (found.kind === "unavailable") return found;
-    const looks = await Promise.all(
-      found.subjects.map(async (key) => ({
-        key,
-        view: await openLease(this.#bus, this.#clock, this.#bucket, key).look(),
-      })),
-    );
     const nowMs = this.#clock.monotonicMs();
     const seen = new Map<string, { readonly revision: number; readonly sinceMs: number }>();
-    for (const { key, view } of looks) {
+    for (const { key, view } of found.looks) {
       if (view.kind === "unavailable") return view;
       if (view.kind === "free") continue;
       const known = this.#seen.get(key);

@@ -15,6 +15,13 @@ import { bucketKeys, bucketStream } from "./subjects.js";
 
 export type SweepOutcome = { readonly kind: "swept"; readonly leases: number } | Unavailable;
 
+export interface KeyLook {
+  readonly key: string;
+  readonly view: LeaseView;
+}
+
+export type LooksOutcome = { readonly kind: "looks"; readonly looks: readonly KeyLook[] } | Unavailable;
+
 export interface Patience {
   /** Tries again for this long while the broker is away; not at all when left out. */
   readonly forMs?: number;
@@ -55,8 +62,19 @@ async function sweepOnce(bus: Bus, clock: Clock, bucket: string, owner: LeaseOwn
   };
 }
 
+/** A look at each key of a bucket that was ever written. */
+export async function looksAt(bus: Bus, clock: Clock, bucket: string): Promise<LooksOutcome> {
+  const found = await keysOf(bus, bucket);
+  if (found.kind === "unavailable") return found;
+  const look = async (key: string): Promise<KeyLook> => ({
+    key,
+    view: await openLease(bus, clock, bucket, key).look(),
+  });
+  return { kind: "looks", looks: await Promise.all(found.subjects.map(look)) };
+}
+
 /** The keys of a bucket that were ever written, in place of the subjects. */
-export async function keysOf(bus: Bus, bucket: string): Promise<SubjectsOutcome> {
+async function keysOf(bus: Bus, bucket: string): Promise<SubjectsOutcome> {
   const all = bucketKeys(bucket);
   const found = await lastSubjects(bus, bucketStream(bucket), all);
   if (found.kind === "unavailable") return found;
@@ -91,16 +109,10 @@ export class LeaseWatch {
   async reclaim(
     wanted: (owner: LeaseOwner) => "stale" | "at_once" | "never" = () => "stale",
   ): Promise<readonly Reclaimed[]> {
-    const found = await keysOf(this.#bus, this.#bucket);
+    const found = await looksAt(this.#bus, this.#clock, this.#bucket);
     // Nothing was seen, so nothing is known to be unchanged until later.
     if (found.kind === "unavailable") return [];
-    const views = await Promise.all(
-      found.subjects.map(async (key) => ({
-        key,
-        view: await openLease(this.#bus, this.#clock, this.#bucket, key).look(),
-      })),
-    );
-    const held = views.flatMap(({ key, view }) => (view.kind === "held" ? [{ key, view }] : []));
+    const held = found.looks.flatMap(({ key, view }) => (view.kind === "held" ? [{ key, view }] : []));
     const before = this.#seen;
     const nowMs = this.#clock.monotonicMs();
     this.#seen = new Map(

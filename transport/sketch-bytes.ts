@@ -83,7 +83,8 @@ function readCounts(reader: Reader, buckets: number): Float64Array | undefined {
 /** W2. A sum of many roundings may be off in its last digits. */
 function isSound({ zeros, counts, sum, max }: SketchParts): boolean {
   const count = counts.reduce((total, each) => total + each, zeros);
-  return Number.isSafeInteger(count) && sum >= 0 && max >= 0 && max < Infinity && sum <= count * max * (1 + 1e-6);
+  const areFinite = Number.isFinite(sum) && Number.isFinite(max);
+  return Number.isSafeInteger(count) && areFinite && sum >= 0 && max >= 0 && sum <= count * max * (1 + 1e-6);
 }
 
 interface Reader {

@@ -222,6 +222,10 @@ export function inboxPrefixOf(user: string): string {
   return `_INBOX.${token("key", user)}`;
 }
 
+export function isInbox(subject: string): boolean {
+  return subject.startsWith("_INBOX.");
+}
+
 /** Whose inbox a reply goes to, where users have inboxes of their own (nobody else may listen there); undefined without users. */
 export function userOfInbox(replyTo: string | undefined): string | undefined {
   const [inbox, user, ...rest] = (replyTo ?? "").split(".");

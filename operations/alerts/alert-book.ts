@@ -1,12 +1,14 @@
 // The book of alerts: what fires, since when, who acknowledged it, what is silenced, who was told what.
 //
 // Owns: how events, checks, orders and time change it. Pure: time is an argument. Does not own: when a sink is told (alert-groups.ts),
-// where the book is kept (alert-store.ts), delivery (notify/).
+// where the book is kept (transport/alert-bucket.ts), delivery (notify/).
 //
 // A1. Same name and subject, same alert: it begins once, repetitions count, it is over once nobody says any more that it is so.
 // A2. An event's alert ends with its event, or when it has been quiet for its rule's time; a check's when the check passes.
 // A3. What somebody has to be told of is never forgotten: a resolved alert stays until every sink that believes it fires was told.
 // A4. Bounded: subjects of one name, alerts, resolved ones, silences. Beyond, subjects of one name are one alert about "(others)".
+// A5. Nothing lies in the future: where the clock was set back, what was kept counts from now on, so that no alert stays for want of quiet and
+//     no sink is left without news until the clock is there again.
 
 import type { HealthReport } from "../health/health-report.js";
 import type { ClusterMetrics } from "../metrics/cluster-metrics.js";
@@ -101,6 +103,7 @@ export class AlertBook {
 
   /** What has been quiet for long enough is over; silences end; what nobody has to know any more goes. */
   pass(nowMs: number): AlertChange[] {
+    this.#bringBack(nowMs);
     const changes = eventRules.flatMap(({ name, quietAfterMs }) =>
       this.alerts
         .filter((alert) => alert.name === name && nowMs - alert.heardAtMs >= quietAfterMs)
@@ -269,6 +272,23 @@ export class AlertBook {
     if (this.#alerts.has(fingerprintOf(name, about))) return about;
     const subjects = this.alerts.filter((alert) => alert.name === name && isFiring(alert)).length;
     return subjects < bookLimits.subjectsOfName ? about : "(others)";
+  }
+
+  /** A5. */
+  #bringBack(nowMs: number): void {
+    const back = (atMs: number): number => Math.min(atMs, nowMs);
+    for (const alert of this.alerts) {
+      const { sinceMs, resolvedAtMs, heardAtMs, told } = alert;
+      if (Math.max(sinceMs, resolvedAtMs ?? 0, heardAtMs, ...told.map(({ atMs }) => atMs)) <= nowMs) continue;
+      this.#put({
+        ...alert,
+        sinceMs: back(sinceMs),
+        resolvedAtMs: resolvedAtMs === null ? null : back(resolvedAtMs),
+        heardAtMs: back(heardAtMs),
+        told: told.map(({ sink, atMs }) => ({ sink, atMs: back(atMs) })),
+      });
+    }
+    for (const [sink, atMs] of this.#sent) if (atMs > nowMs) this.#sent.set(sink, nowMs);
   }
 
   #forgetOld(nowMs: number): void {

@@ -62,7 +62,7 @@ const guides: Readonly<Record<string, Guide>> = {
   knn_failing: {
     means: "searches of the memory fail, so answers come without neighbours",
     advice:
-      "driftmend status shows the memories; a serving node that keeps failing is best restarted with drain --restart",
+      "driftmend status shows the memories; a serving node that keeps failing is best restarted with driftmend drain NODE --restart",
   },
   model_below_source: {
     means: "on labelled answers the adapting model does worse than its source",

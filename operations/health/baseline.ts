@@ -6,6 +6,8 @@
 //     see that something which had become better is bad again.
 // B2. Nothing is usual before `afterMs` of readings: until then there is no baseline.
 
+import { median } from "../../models/median.js";
+
 export interface BaselineSettings {
   /** Readings this old or younger are in the rolling median. */
   readonly overMs: number;
@@ -52,12 +54,4 @@ export class Baseline {
     this.#rolling = median(this.#points.map((point) => point.value));
     this.#frozen ??= this.#rolling;
   }
-}
-
-/** values not empty. */
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
 }

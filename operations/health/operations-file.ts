@@ -6,6 +6,7 @@
 // F1. A bad version is never taken: the one before stays, and what is wrong is told with line and column.
 // F2. A version is taken when two looks in a row found the same text: an editor that is still writing is not read.
 // F3. Looking is reading the whole (bounded) file: that sees a renamed, mounted or linked one too, which notifications of the system miss.
+// F4. A version that cannot even be judged is a bad one: an edit never ends the node, and the next one is read like any other.
 
 import { open } from "node:fs/promises";
 import { z } from "zod";
@@ -60,12 +61,13 @@ export type FileText =
   | { readonly kind: "read"; readonly text: string }
   | { readonly kind: "unreadable"; readonly message: string };
 
-/** Of at most `textMax` characters; one that is longer is cut just above that, and refused for it. */
+/** Of at most `textMax` bytes: a longer one is not read, for its beginning alone could be taken for the whole. */
 export async function readOperationsText(path: string): Promise<FileText> {
   try {
     const file = await open(path, "r");
     try {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(textMax + 1), 0, textMax + 1, 0);
+      if (bytesRead > textMax) return { kind: "unreadable", message: `more than ${textMax} bytes are too many` };
       return { kind: "read", text: buffer.subarray(0, bytesRead).toString("utf8") };
     } finally {
       await file.close();
@@ -152,7 +154,12 @@ class WatchedFile<Notify> implements OperationsFile<Notify> {
     while (!signal.aborted) {
       await clock.delay(lookEveryMs, signal);
       if (signal.aborted) return;
-      this.#look(await readOperationsText(path));
+      try {
+        this.#look(await readOperationsText(path));
+      } catch (error) {
+        // F4.
+        this.#reject([`${path}: cannot be judged: ${error instanceof Error ? error.message : String(error)}`]);
+      }
     }
   }
 

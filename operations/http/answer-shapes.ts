@@ -6,6 +6,7 @@
 
 import { z } from "zod";
 import { faultModes } from "../../transport/chaos-orders.js";
+import { lineLevels } from "../../transport/log-lines.js";
 import type { TreeNode } from "../../transport/look-orders.js";
 import { alertListSchema } from "../alerts/alert-list.js";
 import { healthReportSchema } from "../health/health-report.js";
@@ -110,12 +111,28 @@ const traceLineSchema = z.object({
 export const tracesSchema = z.object({ v: z.literal(1), traces: z.array(traceLineSchema) });
 export type Traces = z.infer<typeof tracesSchema>;
 
+/** As nodes tell it (transport/log-lines.ts). */
+const logLineSchema = z.object({
+  atMs: z.number(),
+  level: z.enum(lineLevels),
+  message: z.string(),
+  trace: z.string().nullable(),
+  span: z.string().nullable(),
+  node: z.string().nullable(),
+  actor: z.string().nullable(),
+  incarnation: z.int().nullable(),
+  phase: z.string().nullable(),
+  component: z.string().nullable(),
+  fields: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+  dropped: z.int().optional(),
+});
+
 export const traceSchema = z.object({
   v: z.literal(1),
   traceId: z.string(),
   spans: z.array(spanSchema),
-  /** Log lines that name this trace. */
-  logs: z.array(z.looseObject({})),
+  /** Those that name this trace. */
+  logs: z.array(logLineSchema),
 });
 export type Trace = z.infer<typeof traceSchema>;
 

@@ -2,7 +2,8 @@
 //
 // Owns: whom each question is put to, and what a silence means. Does not own: the routes, the connection.
 //
-// S1. Nothing is asked without a bound, and nothing that is expensive is asked more often than every `restMs`, however many pages are open.
+// S1. Nothing is asked without a bound. What is expensive is asked once at a time, and snapshots no more often than every `restMs`, however
+//     many pages are open.
 
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../../transport/bus.js";
@@ -35,14 +36,27 @@ const orderMs = 10_000;
 const restMs = 5_000;
 
 export function clusterSources(door: ClusterDoor, told: ToldSources, book: LearningBook): Sources {
+  const tree = shared(() => wholeTree(door));
+  const letters = shared(() => readBook(door.bus, door.clock, door.subjects));
   const snapshots = rested(door.clock, () => Promise.all(book.models.map((model) => snapshotsOf(door, model))));
   return {
     ...told,
-    tree: () => wholeTree(door),
+    tree,
     learning: async () => found(storyOf(book, await snapshots())),
-    deadLetters: (limit, before) => lettersOf(door, limit, before),
+    deadLetters: async (limit, before) => lettersOf(await letters(), limit, before),
     requeue: (id) => requeue(door, id),
     fault: (order) => fault(door, order),
+  };
+}
+
+/** One asking at a time: whoever asks while it is under way gets its answer. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | undefined;
+  return () => {
+    underWay ??= ask().finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
   };
 }
 
@@ -88,12 +102,11 @@ function storyOf(book: LearningBook, snapshots: readonly ListedSnapshots[]): Lea
   return { v: 1, models };
 }
 
-async function lettersOf(
-  { bus, subjects, clock }: ClusterDoor,
+function lettersOf(
+  read: Awaited<ReturnType<typeof readBook>>,
   limit: number,
   before: number | undefined,
-): Promise<Found<Letters>> {
-  const read = await readBook(bus, clock, subjects);
+): Found<Letters> {
   if (read.kind === "unavailable") return unavailable(`the dead letters cannot be read: ${read.why}`);
   const { entries, cursor } = pageOf(read.book, { limit, before });
   return found({ entries: entries.map(plainEntry), cursor });

@@ -10,7 +10,7 @@
 
 import type { Clock } from "../../models/clock.js";
 
-export const liveKinds = ["metrics", "health", "alerts", "series", "tree"] as const;
+const liveKinds = ["metrics", "health", "alerts", "series", "tree"] as const;
 export type LiveKind = (typeof liveKinds)[number];
 
 /** One reader's connection. */
@@ -28,7 +28,7 @@ export interface EventLimits {
   readonly heartbeatMs: number;
 }
 
-export const eventLimits: EventLimits = { readersMax: 32, behindMaxBytes: 1024 * 1024, heartbeatMs: 3_000 };
+const eventLimits: EventLimits = { readersMax: 32, behindMaxBytes: 1024 * 1024, heartbeatMs: 3_000 };
 
 /** How soon a browser comes back; the same in every answer. */
 const comeBackMs = 1_000;

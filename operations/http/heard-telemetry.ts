@@ -5,6 +5,8 @@
 //
 // P1. Listening begins before the past is read, so nothing falls in between; what both tell is told once, in the past's place.
 // P2. Without the stream, or with one that is wiped, there is only what comes from now on: telemetry is best effort.
+// P3. What comes while the past is read is bounded: a JetStream that does not answer while nodes go on telling must not fill the memory. The
+//     oldest of it goes first; the past, once it can be read, has it.
 
 import { createHash } from "node:crypto";
 import { LogWipedError } from "../../transport/follow.js";
@@ -15,6 +17,8 @@ import type { ClusterDoor } from "./cluster-sources.js";
 const batch = 512;
 /** Of the past, the newest that may come a second time: what was published between the beginning to listen and the look at the stream. */
 const tailMax = 4_096;
+/** Messages that wait for the past. */
+export const earlyMax = 4_096;
 
 /** `wanted` may end in ".*". Goes on until the signal aborts; resolves when the past is told. */
 export async function hearTelemetry(
@@ -27,8 +31,9 @@ export async function hearTelemetry(
   let early: { readonly subject: string; readonly data: Uint8Array }[] | undefined = [];
   const subscriptions = wanted.map((each) =>
     door.bus.subscribe(each, {}, ({ subject, data }) => {
-      if (early === undefined) take(data);
-      else early.push({ subject, data });
+      if (early === undefined) return take(data);
+      early.push({ subject, data });
+      if (early.length > earlyMax) early.shift();
     }),
   );
   const unsubscribe = (): void => {

@@ -15,7 +15,7 @@ export interface HttpAddress {
   readonly port: number;
 }
 
-export const httpDefault: HttpAddress = { host: "127.0.0.1", port: 7480 };
+const httpDefault: HttpAddress = { host: "127.0.0.1", port: 7480 };
 
 export type ReadAddress =
   | { readonly kind: "address"; readonly address: HttpAddress }

@@ -12,7 +12,7 @@ export interface HttpTokens {
   readonly operator: string;
 }
 
-export const tokenVariables = { viewer: "DRIFTMEND_HTTP_VIEWER", operator: "DRIFTMEND_HTTP_OPERATOR" } as const;
+const tokenVariables = { viewer: "DRIFTMEND_HTTP_VIEWER", operator: "DRIFTMEND_HTTP_OPERATOR" } as const;
 
 const tokenBytes = 32;
 /** Characters: a token of 16 random bytes has that many. */

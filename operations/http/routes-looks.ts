@@ -9,6 +9,7 @@ import type { Clock } from "../../models/clock.js";
 import { alertListSchema } from "../alerts/alert-list.js";
 import { healthReportSchema } from "../health/health-report.js";
 import { type ClusterMetrics, clusterMetricsSchema } from "../metrics/cluster-metrics.js";
+import { prometheusContentType } from "../metrics/prometheus.js";
 import { seriesSchema } from "../metrics/series.js";
 import {
   learningSchema,
@@ -21,7 +22,7 @@ import {
 import { json, type Refused, type Reply, type Route, refused, route } from "./route.js";
 import type { Found, Report, Sources } from "./sources.js";
 
-export const staleMs = 5_000;
+const staleMs = 5_000;
 
 export interface LookDeps {
   readonly sources: Sources;
@@ -30,7 +31,6 @@ export interface LookDeps {
   readonly exposition: ((metrics: ClusterMetrics) => string) | undefined;
 }
 
-const expositionType = "text/plain; version=0.0.4; charset=utf-8";
 const seeJson = "GET /api/metrics has the same figures";
 const traceLimit = { least: 1, most: 200, usual: 50 } as const;
 const letterLimit = { most: 500, usual: 50 } as const;
@@ -40,20 +40,20 @@ export function lookRoutes(deps: LookDeps): readonly Route[] {
 }
 
 function figureRoutes({ sources, clock, exposition }: LookDeps): readonly Route[] {
-  const fresh = (): Report | Refused => freshReport(sources.newest(), clock.nowMs());
+  const fresh = (): Report | Refused => freshReport(sources.newest(), clock.monotonicMs());
   return [
     route({
       method: "GET",
       path: "/metrics",
       summary: "The figures for Prometheus",
       needs: "viewer",
-      answers: { kind: "text", type: expositionType, what: "Prometheus text format 0.0.4" },
+      answers: { kind: "text", type: prometheusContentType, what: "Prometheus text format 0.0.4" },
       answer: () => {
         const report = fresh();
         if (!("metrics" in report)) return report;
         if (exposition === undefined)
           return refused(503, "no_exposition", "this node writes no Prometheus text", seeJson);
-        return { kind: "text", type: expositionType, text: exposition(report.metrics) };
+        return { kind: "text", type: prometheusContentType, text: exposition(report.metrics) };
       },
     }),
     route({
@@ -154,7 +154,7 @@ function traceRoutes(sources: Sources): readonly Route[] {
   ];
 }
 
-/** L1. */
+/** L1. Both moments are by the clock that is never set: figures do not become new because somebody set the time back. */
 export function freshReport(report: Report | undefined, nowMs: number): Report | Refused {
   if (report === undefined)
     return refused(

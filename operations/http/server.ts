@@ -112,9 +112,17 @@ export async function openServer(parts: ServerParts): Promise<HttpServer> {
   for (const each of routes) register(app, each, parts);
   await app.ready();
   app.server.maxConnections = bounds.connectionsMax;
+  let isClosed = false;
   return {
-    listen: (address) => listen(app, address),
+    listen: async (address) => {
+      const outcome = await listen(app, address);
+      if (!isClosed || outcome.kind === "refused") return outcome;
+      // Closed while it was about to listen: fastify has closed what was not open yet, and the port would stay taken for good.
+      await endListening(app.server);
+      return { kind: "refused", why: "it was closed meanwhile" };
+    },
     close: async () => {
+      isClosed = true;
       parts.events.close();
       await app.close();
     },
@@ -326,6 +334,13 @@ async function listen(app: FastifyInstance, address: HttpAddress): Promise<Liste
   const bound = app.server.address();
   const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
   return { kind: "listening", address: { ...address, port }, url: urlOf({ ...address, port }) };
+}
+
+function endListening(server: FastifyInstance["server"]): Promise<void> {
+  server.closeAllConnections();
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+  });
 }
 
 function knockOf({ method, headers, ip }: FastifyRequest) {

@@ -28,7 +28,7 @@ export type Found<T> =
   /** It was understood and is not done. */
   | { readonly kind: "declined"; readonly code: string; readonly message: string };
 
-/** What the observer told last, and when it was heard (epoch milliseconds of this process). */
+/** What the observer told last, and when it was heard (monotonic milliseconds of this process). */
 export interface Report {
   readonly metrics: ClusterMetrics;
   readonly health: HealthReport;

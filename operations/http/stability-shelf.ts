@@ -32,12 +32,12 @@ export class StabilityShelf {
 
   heard({ items }: TelemetryEvent): void {
     const item = items.at(-1);
-    if (item !== undefined) this.#running = { item, heardAtMs: this.#clock.nowMs() };
+    if (item !== undefined) this.#running = { item, heardAtMs: this.#clock.monotonicMs() };
   }
 
   async list(): Promise<Found<Stability>> {
     const running = this.#running;
-    const isRunning = running !== undefined && this.#clock.nowMs() - running.heardAtMs < silentMs;
+    const isRunning = running !== undefined && this.#clock.monotonicMs() - running.heardAtMs < silentMs;
     const reports = await Promise.all((await this.#names()).map((id) => this.#headOf(id)));
     const known = reports.filter((each) => each !== undefined).sort((a, b) => b.startedAtMs - a.startedAtMs);
     return found({ v: 1, running: isRunning ? { ...running.item } : null, reports: known.slice(0, reportsMax) });

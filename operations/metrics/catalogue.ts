@@ -45,7 +45,6 @@ export const phases = {
 } as const satisfies Readonly<Record<JobKind, Readonly<Record<string, Section>>>>;
 export type Section = "transport" | "compute" | "serialize" | "store";
 export type InferPhase = keyof typeof phases.infer;
-export type UpdatePhase = keyof typeof phases.update;
 
 const guards = [
   "kl",

@@ -38,5 +38,3 @@ export function distributionOf(sketch: Sketch): Distribution {
     max: sketch.max,
   };
 }
-
-export const noDistribution: Distribution = distributionOf(emptySketch());

@@ -79,6 +79,7 @@ export class QueueLooks {
     }
     const learned = await Promise.all(models.map((model) => this.#learned(model, found)));
     if (learned.some((each) => each === undefined)) return undefined;
+    this.#forgetLetters(found.get(subjects.deadLetterStream));
     const open = [...this.#letters.values()];
     return {
       v: 1,
@@ -109,6 +110,12 @@ export class QueueLooks {
       if (record.value.kind === "letter") this.#letters.set(seq, record.value.atMs);
       else this.#letters.delete(record.value.of);
     }
+  }
+
+  /** What fell off the beginning of the stream waits for nobody any more. */
+  #forgetLetters(stream: StreamState | undefined): void {
+    if (stream === undefined) return;
+    for (const seq of this.#letters.keys()) if (seq < stream.firstSeq) this.#letters.delete(seq);
   }
 
   /** A stream that the broker has no memory for, or whose node was not there yet, is empty. */

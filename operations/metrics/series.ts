@@ -3,6 +3,7 @@
 // Owns: the shape of the series, its pace and its bounds. Does not own: the figures (aggregate.ts), who is told.
 //
 // S1. Time only goes on: what is not later than the newest point is passed by, so a replay over kept points doubles none.
+// S2. A clock that is set back takes the points along that it leaves in the future: the curve goes on from where the clock is now.
 
 import { z } from "zod";
 import type { CleanupRecord } from "../../transport/events.js";
@@ -52,10 +53,14 @@ export class Series {
   #points: SeriesPoint[] = [];
   #marks: SeriesMark[] = [];
   #requests: { readonly atMs: number; readonly total: number } | undefined;
+  /** Of the figures that were taken last, whether a point was due or not. */
+  #takenAtMs = Number.NEGATIVE_INFINITY;
 
   /** The new point, where one was due. */
   take(metrics: ClusterMetrics): SeriesPoint | undefined {
     const { atMs, vitals, jobs, nodes, counters } = metrics;
+    if (atMs < this.#takenAtMs) this.#setBack(atMs);
+    this.#takenAtMs = atMs;
     const newest = this.#points.at(-1);
     if (newest !== undefined && atMs < newest.atMs + stepMs - earlyMs) return undefined;
     const total = counters.requests ?? 0;
@@ -103,6 +108,12 @@ export class Series {
   /** Points of an earlier observer, before anything is taken. Its marks come again from the cleanup stream. */
   restore(points: readonly SeriesPoint[]): void {
     this.#points = [...points];
+  }
+
+  /** S2. */
+  #setBack(nowMs: number): void {
+    this.#points = this.#points.filter(({ atMs }) => atMs <= nowMs);
+    if (this.#requests !== undefined && this.#requests.atMs >= nowMs) this.#requests = undefined;
   }
 
   #forget(nowMs: number): void {

@@ -115,7 +115,7 @@ export class ShareTrend {
   /** What ended since the look before. */
   add(atMs: number, jobs: number, failed: number): Trend {
     if (jobs > 0) this.#ended.push({ atMs, jobs, failed: Math.min(failed, jobs) });
-    this.#ended = newest(this.#ended.filter((each) => each.atMs > atMs - shareTest.ageMaxMs));
+    this.#ended = newest(this.#ended.filter((each) => each.atMs > atMs - shareTest.ageMaxMs && each.atMs <= atMs));
     this.#word = this.#decide();
     return this.#word;
   }

@@ -15,10 +15,10 @@ const minuteMs = 60_000;
 export class MinuteRate {
   #looks: { readonly atMs: number; readonly sum: number }[] = [];
 
-  /** Per minute. A sum that fell, because the log was begun anew or an earlier state restored, begins anew. */
+  /** Per minute. A sum that fell, because the log was begun anew or an earlier state restored, begins anew; so does a clock set back. */
   add(atMs: number, sum: number): number {
     const newest = this.#looks.at(-1);
-    if (newest !== undefined && sum < newest.sum) this.#looks = [];
+    if (newest !== undefined && (sum < newest.sum || atMs < newest.atMs)) this.#looks = [];
     this.#looks.push({ atMs, sum });
     const first = this.#looks.findIndex((look) => look.atMs > atMs - minuteMs);
     if (first > 1) this.#looks.splice(0, first - 1);
@@ -46,7 +46,11 @@ const labelsKeptMs = 600_000;
 class LabelHistory {
   #history: Labelled[] = [];
 
+  /** What a clock that was set back leaves in the future is forgotten: it would count as of this minute until the clock is there again. */
   add(increment: Labelled): void {
+    const newest = this.#history.at(-1);
+    if (newest !== undefined && increment.atMs < newest.atMs)
+      this.#history = this.#history.filter(({ atMs }) => atMs <= increment.atMs);
     if (increment.labels > 0) this.#history.push(increment);
     const first = this.#history.findIndex(({ atMs }) => atMs > increment.atMs - labelsKeptMs);
     if (first > 0) this.#history.splice(0, first);

@@ -8,6 +8,8 @@
 // W2. A total is the sum over all lives, also of those that ended: what is forgotten of the oldest goes into a base. So it never falls.
 // W3. What came about in a window is the difference of two samples of one life, so a lost beat loses nothing. A life that began in the
 //     window began with zero; of one that was there before it was first heard, what it did before is nobody's.
+// W4. The order of a process's samples is that of its uptime, which no clock sets back. When the clock of whoever hears them is set back, what
+//     was heard before moves along: windows stay as long as they are, and nobody was heard in the future.
 
 import type { MetricsSample } from "../../transport/events.js";
 import { emptySketch, readSketch, type Sketch, sketchSince } from "./distribution.js";
@@ -82,8 +84,8 @@ export class Life implements LifeName {
   readonly run: string;
   readonly pid: number;
   heardAtMs = 0;
-  /** The clock of the node, for the order of its samples. */
-  saidAtMs = Number.NEGATIVE_INFINITY;
+  /** The newest sample's place in their order. */
+  #said = { uptimeMs: Number.NEGATIVE_INFINITY, atMs: Number.NEGATIVE_INFINITY };
   ended: "left" | "died" | undefined;
   #beats: Beat[] = [];
   #values: Values | undefined = {};
@@ -104,7 +106,18 @@ export class Life implements LifeName {
     return this.#values;
   }
 
-  hear(heardAtMs: number, { values, sketches = {} }: MetricsSample, keepMs: number): void {
+  /** When its newest sample was taken, by its own clock. */
+  get saidAtMs(): number {
+    return this.#said.atMs;
+  }
+
+  /** Whether the sample is newer than all before. */
+  isNews({ atMs, values: { uptimeMs = 0 } }: MetricsSample): boolean {
+    return uptimeMs > this.#said.uptimeMs || (uptimeMs === this.#said.uptimeMs && atMs > this.#said.atMs);
+  }
+
+  hear(heardAtMs: number, { atMs, values, sketches = {} }: MetricsSample, keepMs: number): void {
+    this.#said = { uptimeMs: values.uptimeMs ?? 0, atMs };
     const last = this.#beats.at(-1);
     // Of beats close together one is enough to take a difference from.
     if (last !== undefined && last.heardAtMs - this.#measuredAtMs < sketchesEveryMs) last.sketches = undefined;
@@ -113,6 +126,13 @@ export class Life implements LifeName {
     this.#values = undefined;
     this.heardAtMs = heardAtMs;
     this.forget(heardAtMs - keepMs);
+  }
+
+  /** The clock of whoever hears it was set back. */
+  moveBack(byMs: number): void {
+    this.heardAtMs -= byMs;
+    this.#measuredAtMs -= byMs;
+    this.#beats = this.#beats.map((beat) => ({ ...beat, heardAtMs: beat.heardAtMs - byMs }));
   }
 
   /** Of an earlier observer. */
@@ -178,10 +198,10 @@ export class Lives {
     const { node, incarnation, run = node, values } = sample;
     const name = { node, incarnation, run, pid: values.pid ?? 0 };
     const life = this.#lives.get(keyOf(name)) ?? new Life(name);
-    if (sample.atMs <= life.saidAtMs) return false;
+    if (!life.isNews(sample)) return false;
+    if (heardAtMs < this.#newestMs) for (const each of this.#lives.values()) each.moveBack(this.#newestMs - heardAtMs);
     this.#lives.delete(keyOf(name));
     this.#lives.set(keyOf(name), life);
-    life.saidAtMs = sample.atMs;
     this.#newestMs = heardAtMs;
     life.hear(heardAtMs, sample, this.#keepMs);
     this.#forgetOldest();
@@ -271,6 +291,7 @@ export class Lives {
     const life = new Life(name);
     life.revive(heardAtMs, values);
     this.#lives.set(keyOf(life), life);
+    this.#newestMs = Math.max(this.#newestMs, heardAtMs);
   }
 
   /** The lives that are not current any more are ended; of those the ones that were heard longest ago go into the base. */

@@ -95,10 +95,12 @@ export class WorkFigures {
   #peak(name: JobKind, running: readonly Life[], slots: number, meanPct: number, nowMs: number): Peak {
     let busy = 0;
     let atMs = nowMs;
-    for (const { values, heardAtMs } of running) {
+    for (const { values, heardAtMs, saidAtMs } of running) {
       const active = values[`pool_${name}_active`] ?? 0;
-      const peakAtMs = values[`pool_${name}_peak_at_ms`] ?? 0;
-      const isNew = peakAtMs > heardAtMs - beatMs && peakAtMs > this.#resetAtMs;
+      // How old it was in its beat is by the node's own clock, which may be off: when it was here follows from that.
+      const ageMs = saidAtMs - (values[`pool_${name}_peak_at_ms`] ?? 0);
+      const peakAtMs = heardAtMs - ageMs;
+      const isNew = ageMs >= 0 && ageMs < beatMs && peakAtMs > this.#resetAtMs;
       busy += isNew ? Math.max(active, values[`pool_${name}_peak`] ?? 0) : active;
       if (isNew) atMs = Math.min(atMs, peakAtMs);
     }

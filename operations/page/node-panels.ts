@@ -54,7 +54,7 @@ function row(node: NodeFigures, growth: Growth): View {
   </tr>`;
 }
 
-export function growthBadge(growth: Growth): View {
+function growthBadge(growth: Growth): View {
   if (growth.kind === "unknown") return html`<span class="quiet">too early to say</span>`;
   const tone: Tone = growth.kind === "growing" ? "bad" : "good";
   const slope = growth.bytesPerHour / 1_000_000;

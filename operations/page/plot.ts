@@ -58,7 +58,7 @@ function legendEntry({ format }: PlotProps, { label, colour, values, look }: Cur
   return html`<span class="legend-entry"><i class="swatch look-${look ?? "line"}" aria-hidden="true" style=${{ color: `var(--${colour})` }}></i>${label} <b>${format(value)}</b></span>`;
 }
 
-export function lastKnown(values: readonly (number | null)[]): number | null {
+function lastKnown(values: readonly (number | null)[]): number | null {
   return values.findLast((value) => value !== null) ?? null;
 }
 

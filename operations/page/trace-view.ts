@@ -71,7 +71,6 @@ function shortName(name: string): string {
 }
 
 type LogLine = Trace["logs"][number];
-const named = ["level", "msg", "message", "time", "atMs", "node", "actor", "traceId"] as const;
 
 function logsPanel(logs: readonly LogLine[]): View {
   const columns = [{ title: "When" }, { title: "Level" }, { title: "Where" }, { title: "Message" }];
@@ -83,32 +82,13 @@ function logsPanel(logs: readonly LogLine[]): View {
   );
 }
 
-function logRow(line: LogLine): View {
-  const level = levelOf(line.level);
-  const rest = Object.entries(line).filter(([name]) => !(named as readonly string[]).includes(name));
+function logRow({ atMs, level, node, actor, message, fields }: LogLine): View {
+  const look = level === "error" || level === "fatal" ? "bad" : level === "warn" ? "warn" : "quiet";
+  const rest = Object.entries(fields);
   return html`<tr>
-    <td>${timeOf(line.atMs ?? line.time)}</td>
-    <td>${badge(level === "error" || level === "fatal" ? "bad" : level === "warn" ? "warn" : "quiet", level)}</td>
-    <td class="quiet">${[line.node, line.actor].filter((part) => typeof part === "string").join(", ")}</td>
-    <td class="cause">${String(line.msg ?? line.message ?? "")}${rest.map(([name, value]) => html` <code class="quiet">${name}=${typeof value === "string" ? value : JSON.stringify(value)}</code>`)}</td>
+    <td>${hour(atMs)}</td>
+    <td>${badge(look, level)}</td>
+    <td class="quiet">${[node, actor].filter((part) => part !== null).join(", ")}</td>
+    <td class="cause">${message}${rest.map(([name, value]) => html` <code class="quiet">${name}=${String(value)}</code>`)}</td>
   </tr>`;
-}
-
-const levels: Readonly<Record<number, string>> = {
-  10: "trace",
-  20: "debug",
-  30: "info",
-  40: "warn",
-  50: "error",
-  60: "fatal",
-};
-
-/** pino writes numbers. */
-function levelOf(level: unknown): string {
-  return typeof level === "number" ? (levels[level] ?? String(level)) : typeof level === "string" ? level : "info";
-}
-
-function timeOf(time: unknown): string {
-  const atMs = typeof time === "number" ? time : typeof time === "string" ? Date.parse(time) : Number.NaN;
-  return Number.isFinite(atMs) ? hour(atMs) : "";
 }

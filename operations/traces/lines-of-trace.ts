@@ -3,6 +3,7 @@
 // Owns: how an event and a span become a line, and which lines somebody wants. Does not own: where telemetry is read from
 // (past-telemetry.ts), how a line is shown (terminal/log-lines.ts).
 
+import { componentOf } from "../../supervision/logger.js";
 import type { EventItem, TelemetryEvent } from "../../transport/events.js";
 import { parseEvent } from "../../transport/events.js";
 import { type LineLevel, type LineValue, type LogLine, lineLevels, parseLogLine } from "../../transport/log-lines.js";
@@ -47,7 +48,7 @@ function lineOfItem({ kind, node, actor, incarnation, atMs }: TelemetryEvent, it
   for (const [name, value] of Object.entries(rest)) if (value !== undefined) fields[name] = value;
   const trace = typeof traceId === "string" ? traceId : null;
   const level = bad.test(kind) || item.kind === "refused" ? "warn" : "info";
-  const component = actor.split(/[/-]/).at(-1) ?? null;
+  const component = componentOf(actor);
   return { atMs, level, message: kind, trace, span: null, node, actor, incarnation, phase: null, component, fields };
 }
 
@@ -56,7 +57,7 @@ function lineOfSpan({ traceId: trace, spanId: span, name, startMs, endMs, status
   const [, phase] = name.split(".");
   return {
     ...{ atMs: startMs, level: status === "error" ? "warn" : "info", message: name, trace, span },
-    ...{ node, actor, incarnation, phase: phase ?? null, component: actor.split(/[/-]/).at(-1) ?? null },
+    ...{ node, actor, incarnation, phase: phase ?? null, component: componentOf(actor) },
     fields: { durationMs: round(endMs - startMs), status, ...attributes },
   };
 }

@@ -26,8 +26,9 @@ export function spansOf(event: TelemetryEvent): Span[] {
 
 /** The same for one job of the event. */
 export function spansOfRow(event: TelemetryEvent, batch: EventItem, row: EventItem): Span[] {
-  if (typeof batch.beganAtMs !== "number" || typeof row.traceId !== "string" || !isTraceId(row.traceId)) return [];
-  const of: Reading = { event, batch, row, beganAtMs: batch.beganAtMs, traceId: row.traceId };
+  const beganAtMs = numberIn(batch.beganAtMs);
+  if (beganAtMs === undefined || typeof row.traceId !== "string" || !isTraceId(row.traceId)) return [];
+  const of: Reading = { event, batch, row, beganAtMs, traceId: row.traceId };
   if (batch.job === "infer") return inferSpans(of);
   return batch.job === "update" ? updateSpans(of) : [];
 }
@@ -211,8 +212,9 @@ function numbers(item: EventItem, ...names: readonly string[]): Record<string, n
   return found;
 }
 
+/** Within what a moment, a place in a stream or a count can be: sums of two are still finite, and can be written as whole nanoseconds. */
 function numberIn(value: EventValue | undefined): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+  return typeof value === "number" && Math.abs(value) <= Number.MAX_SAFE_INTEGER ? value : undefined;
 }
 
 function textIn(value: EventValue | undefined): string {

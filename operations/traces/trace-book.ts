@@ -4,6 +4,8 @@
 //
 // B1. Kept as it came, and spelled out when somebody asks: thousands of jobs a second cost a few references each.
 // B2. At the bound the oldest trace goes whole.
+// B3. Of one trace `jobsOfTraceMax` jobs are kept, the first ones: whoever sends all requests under one id makes a trace that nobody could
+//     read, and that would cost a second to spell out whenever somebody looks.
 
 import type { EventItem, TelemetryEvent } from "../../transport/events.js";
 import type { LogLine } from "../../transport/log-lines.js";
@@ -31,6 +33,7 @@ interface Kept {
 /** About 12 MB: what an operations node keeps for whoever asks. */
 const jobsDefault = 20_000;
 const linesDefault = 5_000;
+export const jobsOfTraceMax = 500;
 
 export class TraceBook {
   readonly #jobsMax: number;
@@ -104,6 +107,7 @@ export class TraceBook {
   #keep(kept: Kept): void {
     const { traceId } = kept.extent;
     const together = this.#traces.get(traceId);
+    if (together !== undefined && together.length >= jobsOfTraceMax) return;
     if (together === undefined) this.#traces.set(traceId, [kept]);
     else together.push(kept);
     this.#jobs += 1;

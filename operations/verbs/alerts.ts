@@ -16,6 +16,7 @@ import type { Terminal } from "../terminal/terminal.js";
 import { plural, printable, quantity } from "../terminal/text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { done, type Outcome } from "./outcome.js";
+import { noReport } from "./reports.js";
 
 export interface NoteOptions extends ClusterOptions {
   readonly note?: string;
@@ -35,8 +36,7 @@ const wordMax = 256;
 export async function listAlerts(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "telemetry", terminal, async (client) => {
     const asked = await askReport(client, "alerts");
-    if (asked.kind === "unavailable")
-      return { kind: "failed", message: printable(asked.message), next: `${terminal.self} tree shows which nodes run` };
+    if (asked.kind === "unavailable") return noReport(asked, terminal);
     const { report } = asked;
     if (terminal.json) terminal.print(JSON.stringify(report));
     else terminal.print(renderAlerts(report, terminal.width, terminal.colours));

@@ -7,16 +7,12 @@ import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { done, type Outcome } from "./outcome.js";
+import { noReport } from "./reports.js";
 
 export async function health(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "telemetry", terminal, async (client) => {
     const asked = await askReport(client, "health");
-    if (asked.kind === "unavailable")
-      return {
-        kind: "failed",
-        message: printable(asked.message),
-        next: `${terminal.self} tree shows which nodes run; health is known to those with the role operations`,
-      };
+    if (asked.kind === "unavailable") return noReport(asked, terminal);
     const { report } = asked;
     if (terminal.json) terminal.print(JSON.stringify(report));
     else terminal.print(renderHealth(report, terminal.width, terminal.colours));

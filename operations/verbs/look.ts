@@ -74,7 +74,7 @@ export async function status(options: ClusterOptions, terminal: Terminal): Promi
       terminal.print(
         JSON.stringify({
           cluster: client.subjects.cluster,
-          ...(metrics === undefined ? {} : clusterStatus(metrics)),
+          ...clusterStatus(metrics),
           nodes: Object.fromEntries(asked.map(({ node, status: found }) => [node, found ?? null])),
         }),
       );
@@ -100,7 +100,10 @@ async function askStatus(client: DriftmendClient, node: string): Promise<Fields 
   return parsed.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
 }
 
-function clusterStatus({ atMs, models, vitals }: ClusterMetrics) {
+/** The same fields whether or not somebody knows the figures: null, where nobody does. */
+function clusterStatus(metrics: ClusterMetrics | undefined) {
+  if (metrics === undefined) return { atMs: null, modes: null, vitals: null };
+  const { atMs, models, vitals } = metrics;
   return { atMs, modes: Object.fromEntries(models.map(({ name, mode }) => [name, mode])), vitals };
 }
 

@@ -1,53 +1,27 @@
 // `driftmend metrics`, `subjects` and `top`: the cluster's figures, as an operations node has folded them.
 //
-// Owns: whom to ask, what is said when nobody knows. Does not own: the figures (operations/metrics/), their layout (terminal/metrics.ts).
+// Owns: these looks, and the redrawing. Does not own: the figures (operations/metrics/), their layout (terminal/metrics.ts).
 
 import type { DriftmendClient } from "../../transport/client.js";
 import { decodeMessage, encodeMessage } from "../../transport/codec.js";
-import type { ReportName } from "../../transport/subjects.js";
 import { type AskedReport, askReport, type Report } from "../metrics/ask-report.js";
 import { renderMetrics, renderQueues, renderTop } from "../terminal/metrics.js";
 import { type Canvas, openPainter } from "../terminal/painter.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { done, type Outcome } from "./outcome.js";
+import { askPatiently, noReport } from "./reports.js";
 
 export interface TopOptions extends ClusterOptions {
   readonly once?: boolean;
 }
 
-/** A node that has just started has figures within two seconds. */
-const earlyTries = 12;
-const earlyPauseMs = 250;
 const topEveryMs = 1_000;
-
-/** Waits for a node that has none yet. */
-export async function askPatiently<Name extends ReportName>(
-  client: DriftmendClient,
-  what: Name,
-  terminal: Terminal,
-): Promise<AskedReport<Report<Name>>> {
-  for (let tries = 1; ; tries += 1) {
-    const asked = await askReport(client, what);
-    const passes = asked.kind === "unavailable" && (asked.why === "early" || asked.why === "none");
-    if (!passes || tries === earlyTries || terminal.interrupted.aborted) return asked;
-    await terminal.clock.delay(earlyPauseMs, terminal.interrupted);
-  }
-}
-
-export function unavailableOutcome({ why, message }: Extract<AskedReport<never>, { kind: "unavailable" }>): Outcome {
-  const next =
-    why === "denied"
-      ? "check --user and --password, or the context file"
-      : "driftmend tree shows what runs; a node with --role operations answers";
-  return { kind: "failed", message: printable(message), next };
-}
 
 export async function metrics(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "telemetry", terminal, async (client) => {
     const asked = await askPatiently(client, "metrics", terminal);
-    if (asked.kind === "unavailable") return unavailableOutcome(asked);
+    if (asked.kind === "unavailable") return noReport(asked, terminal);
     const { width, colours } = terminal;
     terminal.print(terminal.json ? JSON.stringify(asked.report) : renderMetrics(asked.report, width, colours));
     return done;
@@ -57,7 +31,7 @@ export async function metrics(options: ClusterOptions, terminal: Terminal): Prom
 export async function listSubjects(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "telemetry", terminal, async (client) => {
     const asked = await askPatiently(client, "metrics", terminal);
-    if (asked.kind === "unavailable") return unavailableOutcome(asked);
+    if (asked.kind === "unavailable") return noReport(asked, terminal);
     const { cluster, atMs, queues } = asked.report;
     const { width, colours } = terminal;
     terminal.print(
@@ -83,7 +57,7 @@ export async function resetPeaks(options: ClusterOptions, terminal: Terminal): P
 export async function top(options: TopOptions, terminal: Terminal, screen: TopScreen): Promise<Outcome> {
   return withCluster(options, "telemetry", terminal, async (client) => {
     const first = await look(client, terminal);
-    if (first.metrics.kind === "unavailable") return unavailableOutcome(first.metrics);
+    if (first.metrics.kind === "unavailable") return noReport(first.metrics, terminal);
     if (terminal.json) {
       const health = first.health.kind === "report" ? first.health.report : null;
       terminal.print(JSON.stringify({ metrics: first.metrics.report, health }));

@@ -32,7 +32,7 @@ export async function showPage({ operator = false, context }: PageOptions, termi
 }
 
 /** Undefined when it needs a token and there is none. */
-export function linkOf({ httpUrl, httpTokens }: ClusterContext, operator: boolean): string | undefined {
+function linkOf({ httpUrl, httpTokens }: ClusterContext, operator: boolean): string | undefined {
   if (!operator && isLoopback(new URL(httpUrl).hostname)) return `${httpUrl}/`;
   if (httpTokens === undefined) return undefined;
   return operator ? `${httpUrl}/#operator=${httpTokens.operator}` : `${httpUrl}/#viewer=${httpTokens.viewer}`;

@@ -4,7 +4,7 @@
 // Owns: what is said on the way. Does not own: the folds and the comparisons (operations/replay.ts, operations/what-if.ts).
 import type { Setting } from "../../models/setting-keys.js";
 import { isToken } from "../../transport/subjects.js";
-import { guardrailsIn } from "../settings.js";
+import { guardrailsIn } from "../cluster-settings.js";
 import { renderReplay } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";

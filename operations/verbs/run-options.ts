@@ -2,8 +2,8 @@
 //
 // Owns: their names and units. Does not own: defaults that depend on the machine (operations/up.ts, sim/demo.ts, node.ts).
 
+import type { SettingOptions } from "../cluster-settings.js";
 import type { HttpAddress } from "../http/http-address.js";
-import type { SettingOptions } from "../settings.js";
 
 export interface UpOptions extends SettingOptions {
   readonly json?: boolean;

@@ -10,11 +10,12 @@ import type { Clock } from "../../models/clock.js";
 import type { Model } from "../../models/manifest.js";
 import { brokerName } from "../../operations/broker-watch.js";
 import type { ProcessEvent } from "../../supervision/process-spec.js";
-import { type Bus, connectBus } from "../../transport/bus.js";
+import type { Bus } from "../../transport/bus.js";
 import { DriftmendClient } from "../../transport/client.js";
 import type { ClusterContext } from "../../transport/context.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
-import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
+import { subjectsOf } from "../../transport/subjects.js";
+import { connectAs } from "../connection.js";
 import type { Sample } from "../stream.js";
 import { lookAround } from "./aftermath.js";
 import type { Evidence, Violation } from "./evidence.js";
@@ -128,7 +129,7 @@ async function fire(options: SoakOptions, deps: SoakDeps, cluster: SoakCluster, 
   const { clock, signal } = deps;
   const { context } = cluster;
   const subjects = subjectsOf(context.cluster);
-  const operator = await busAsOperator(context, clock);
+  const operator = await connectAs(context, "operator", "driftmend-soak", clock);
   const client = await DriftmendClient.connect({
     ...context.users.client,
     cluster: context.cluster,
@@ -226,10 +227,4 @@ async function treeOf(bus: Bus, subject: string): Promise<TreeNode> {
   if (parsed?.kind !== "ok" || parsed.value.kind !== "reply")
     throw new Error(`the root shows no tree: ${outcome.kind}`);
   return parsed.value.reply;
-}
-
-function busAsOperator(context: ClusterContext, clock: Clock): Promise<Bus> {
-  const { user, password } = context.users.operator;
-  const inboxPrefix = inboxPrefixOf(user);
-  return connectBus({ url: context.natsUrl, user, password, inboxPrefix, name: "driftmend-soak", clock });
 }

@@ -84,7 +84,7 @@ export function hold(assertions: readonly Assertion[]): boolean {
   return assertions.every(({ passed }) => passed !== false);
 }
 
-export function memoryStable({ elapsedMs }: Facts, verdicts: readonly MemoryVerdict[]): Assertion {
+function memoryStable({ elapsedMs }: Facts, verdicts: readonly MemoryVerdict[]): Assertion {
   const judged = verdicts.flatMap((verdict) => (verdict.judged === null ? [] : [{ ...verdict, ...verdict.judged }]));
   const leaking = judged.filter(({ leaks }) => leaks);
   const [worst] = [...(leaking.length > 0 ? leaking : judged)].sort((a, b) => b.growthBytes - a.growthBytes);
@@ -107,7 +107,7 @@ export function memoryStable({ elapsedMs }: Facts, verdicts: readonly MemoryVerd
 }
 
 /** What arrives in the time in which a crash must be repaired. */
-export function updateQueueBounded({ points, elapsedMs }: Facts, { queueFloor, repairMs }: Limits): Assertion {
+function updateQueueBounded({ points, elapsedMs }: Facts, { queueFloor, repairMs }: Limits): Assertion {
   const last = points.at(-1);
   const perMs = last === undefined || elapsedMs === 0 ? 0 : last.updatesEnqueued / elapsedMs;
   const limit = Math.max(queueFloor, Math.ceil(perMs * repairMs));
@@ -124,7 +124,7 @@ export function updateQueueBounded({ points, elapsedMs }: Facts, { queueFloor, r
   };
 }
 
-export function knnFailures({ points }: Facts): Assertion {
+function knnFailures({ points }: Facts): Assertion {
   const last = points.at(-1);
   const value = last?.knnFailures ?? null;
   const searches = last?.knnSearches ?? 0;
@@ -140,7 +140,7 @@ export function knnFailures({ points }: Facts): Assertion {
   };
 }
 
-export function logTruncated({ points, logBounds, snapshots }: Facts, { logShare }: Limits): Assertion {
+function logTruncated({ points, logBounds, snapshots }: Facts, { logShare }: Limits): Assertion {
   const highest = Object.entries(logBounds).flatMap(([stream, maxBytes]) => {
     if (maxBytes === null || !/-(experience|update)-/.test(stream)) return [];
     const most = Math.max(0, ...points.map(({ logBytes }) => logBytes[stream] ?? 0));
@@ -164,7 +164,7 @@ export function logTruncated({ points, logBounds, snapshots }: Facts, { logShare
 }
 
 /** Each kill is found on the cleanup stream, by node and incarnation, with exactly one confirmation before the next start. */
-export function crashesCleanedUp({ crashes, cleanups }: Facts): Assertion {
+function crashesCleanedUp({ crashes, cleanups }: Facts): Assertion {
   const lifeOf = ({ node, incarnation }: { readonly node: string; readonly incarnation: number }) =>
     `${node} #${incarnation}`;
   const confirmed = new Set(cleanups.pairs.map(lifeOf));
@@ -189,7 +189,7 @@ export function crashesCleanedUp({ crashes, cleanups }: Facts): Assertion {
   };
 }
 
-export function noOtherDeaths({ crashes, cleanups }: Facts): Assertion {
+function noOtherDeaths({ crashes, cleanups }: Facts): Assertion {
   const killed = new Set(crashes.map(({ node, incarnation }) => `${node} #${incarnation}`));
   const others = [...cleanups.pairs, ...cleanups.missing].filter(
     ({ node, incarnation }) => !killed.has(`${node} #${incarnation}`),
@@ -207,7 +207,7 @@ export function noOtherDeaths({ crashes, cleanups }: Facts): Assertion {
 }
 
 /** The total rises behind every crash, and never falls. */
-export function updatesGrow({ crashes, points, updatesDecreased, evidence }: Facts, { repairMs }: Limits): Assertion {
+function updatesGrow({ crashes, points, updatesDecreased, evidence }: Facts, { repairMs }: Limits): Assertion {
   // Where nothing waits, no update is due: an empty queue excuses the writer.
   const idle = (crash: Crash): boolean =>
     points.some(({ atMs, queueSize }) => {
@@ -248,7 +248,7 @@ function refusedIn(refused: Readonly<Record<string, number>>): number {
   return Object.values(refused).reduce((sum, each) => sum + each, 0);
 }
 
-export function accuracyAboveSource({ accuracy }: Facts, { scoredLeast }: Limits): Assertion {
+function accuracyAboveSource({ accuracy }: Facts, { scoredLeast }: Limits): Assertion {
   const { scored, adapting, source } = accuracy;
   const isKnown = adapting !== null && source !== null;
   const lead = isKnown ? adapting - source : null;
@@ -267,7 +267,7 @@ export function accuracyAboveSource({ accuracy }: Facts, { scoredLeast }: Limits
   };
 }
 
-export function answeredInTime({ punctuality, refused }: Facts, { answeredShare }: Limits): Assertion {
+function answeredInTime({ punctuality, refused }: Facts, { answeredShare }: Limits): Assertion {
   const { due, answeredInTime: inTime } = punctuality;
   const value = due === 0 ? null : inTime / due;
   return {
@@ -289,7 +289,7 @@ export function answeredInTime({ punctuality, refused }: Facts, { answeredShare 
   };
 }
 
-export function replayEqual({ evidence }: Facts): Assertion {
+function replayEqual({ evidence }: Facts): Assertion {
   const { equal, updates, checksum, committedChecksum } = evidence.replay;
   return {
     name: "replay_equal",
@@ -305,7 +305,7 @@ export function replayEqual({ evidence }: Facts): Assertion {
   };
 }
 
-export function metricsSeen({ points, pointsMissed }: Facts, { pointsShare }: Limits): Assertion {
+function metricsSeen({ points, pointsMissed }: Facts, { pointsShare }: Limits): Assertion {
   const due = points.length + pointsMissed;
   const value = due === 0 ? null : points.length / due;
   return {

@@ -25,7 +25,7 @@ export interface PunctualityFigures {
 }
 
 /** Share of the wanted rate that counts as reached. */
-export const rateReached = 0.95;
+const rateReached = 0.95;
 
 export class Punctuality {
   #latency = new PercentileSketch();

@@ -12,10 +12,11 @@ import { openSession } from "../../models/onnx-session.js";
 import { auditCleanups } from "../../operations/cleanup-audit.js";
 import type { ClusterMetrics } from "../../operations/metrics/cluster-metrics.js";
 import { ModelLog } from "../../operations/model-log.js";
-import { type Bus, connectBus } from "../../transport/bus.js";
+import type { Bus } from "../../transport/bus.js";
 import { DriftmendClient } from "../../transport/client.js";
 import type { ClusterContext } from "../../transport/context.js";
-import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
+import { subjectsOf } from "../../transport/subjects.js";
+import { connectAs } from "../connection.js";
 import { gatherEvidence } from "../evidence.js";
 import { Load } from "../load.js";
 import { tellScores } from "../score-telling.js";
@@ -103,7 +104,7 @@ export function atMostMs({ requests, durationMs, rate }: Pick<RunOptions, "reque
 
 export async function runStability(options: RunOptions, deps: RunDeps): Promise<Facts> {
   const { context, clock } = deps;
-  const operator = await busAsOperator(context, clock);
+  const operator = await connectAs(context, "operator", "driftmend-stability", clock);
   const client = await DriftmendClient.connect({
     ...context.users.client,
     cluster: context.cluster,
@@ -344,10 +345,4 @@ function factsOf(options: RunOptions, { signal }: RunDeps, scene: Scene): Measur
     appliedBySecond: learning.bySecond(),
     updatesDecreased: learning.decreased,
   };
-}
-
-function busAsOperator(context: ClusterContext, clock: Clock): Promise<Bus> {
-  const { user, password } = context.users.operator;
-  const inboxPrefix = inboxPrefixOf(user);
-  return connectBus({ url: context.natsUrl, user, password, inboxPrefix, name: "driftmend-stability", clock });
 }

@@ -6,6 +6,8 @@
 // the variance of Kendall's S the ranks between which the true slope lies. Samples of memory follow one another, which the interval does
 // not know: they are thinned to medians of stretches before, so that neighbours have less to do with each other.
 
+import { median } from "../../models/median.js";
+
 export interface Reading {
   readonly atMs: number;
   readonly value: number;
@@ -41,12 +43,6 @@ export function trendLine(readings: readonly Reading[]): TrendLine | null {
   const fromMs = points[0]?.atMs ?? 0;
   const startValue = median(points.map(({ atMs, value }) => value - slope * (atMs - fromMs)));
   return { perHour: slope * hourMs, lowPerHour: low * hourMs, highPerHour: high * hourMs, fromMs, startValue };
-}
-
-/** 0 for no values. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted.length === 0 ? 0 : at(sorted, (sorted.length - 1) / 2);
 }
 
 /** Medians of equal stretches of samples. */

@@ -16,6 +16,7 @@ import { encodeEvent } from "../../transport/events.js";
 import { ask } from "../../transport/jetstream.js";
 import { bucketStream, jetStreamApi } from "../../transport/subjects.js";
 import { startCluster } from "../transport/fixture.js";
+import { until } from "../until.js";
 
 const script = fileURLToPath(new URL("alerter-process.js", import.meta.url));
 const cluster = await startCluster();
@@ -58,19 +59,9 @@ async function kill(child: ChildProcess): Promise<void> {
 
 const boundMs = 60_000;
 
-async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const untilMs = systemClock.monotonicMs() + boundMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (systemClock.monotonicMs() > untilMs) throw new Error(`not within ${boundMs} ms: ${what}`);
-    await systemClock.delay(20);
-  }
-}
-
 /** The list of whoever leads now. */
 function listed(wanted: (list: AlertList) => boolean): Promise<AlertList> {
-  return until("a list", async () => {
+  return until("a list", boundMs, async () => {
     const asked = await askReport({ bus: telemetry, subjects }, "alerts", 1_000);
     return asked.kind === "report" && wanted(asked.report) ? asked.report : undefined;
   });
@@ -89,7 +80,7 @@ async function order(wanted: AlertOrder) {
 
 /** Until so many alerts stand in the bucket as told. A kill before that says the message again: at least once is the promise. */
 const kept = (told: number) =>
-  until("the bucket knows that it was told", async () => {
+  until("the bucket knows that it was told", boundMs, async () => {
     const found = await openAlertBucket(node, systemClock, subjects).read();
     if (found.kind !== "found") return undefined;
     const saved = savedAlertsSchema.parse(JSON.parse(Buffer.from(found.bytes).toString("utf8")));
@@ -102,7 +93,7 @@ test.serial(
     const first = start(1);
     await listed(() => true);
     tell("node_died");
-    await until("a first message", () => posts[0]);
+    await until("a first message", boundMs, () => posts[0]);
     await kept(1);
     t.like(await order({ kind: "ack", fingerprint: "node_died:serving-1", note: "on it" }), { kind: "ok" });
     t.like(await order({ kind: "silence", matches: "knn_failing", forMs: 3_600_000, note: "" }), {
@@ -116,7 +107,7 @@ test.serial(
     tell("node_died");
     await listed(({ alerts }) => alerts[0]?.count === 2);
     tell("node_ready");
-    await until("the word that it is over", () => posts[1]);
+    await until("the word that it is over", boundMs, () => posts[1]);
     t.deepEqual(posts, ["critical node_died: serving-1", "resolved: critical node_died: serving-1"]);
     await kept(0);
     await kill(second);
@@ -128,14 +119,14 @@ test.serial("the control: with the bucket emptied in between, the message is rep
   const third = start(3);
   await listed(() => true);
   tell("node_died");
-  await until("a first message", () => posts[0]);
+  await until("a first message", boundMs, () => posts[0]);
   await kept(1);
   await kill(third);
   await ask(node, jetStreamApi.streamPurge(bucketStream(subjects.alertBucket)), {});
   const fourth = start(4);
   await listed(() => true);
   tell("node_died");
-  await until("the same message again", () => posts[1]);
+  await until("the same message again", boundMs, () => posts[1]);
   t.deepEqual(posts, ["critical node_died: serving-1", "critical node_died: serving-1"]);
   await kill(fourth);
 });
@@ -146,16 +137,16 @@ test.serial("of two alerters one tells; when it is killed, the other goes on fro
   const one = start(5);
   await listed(() => true);
   const other = start(1, "operations-2");
-  await until("the other one is there", async () => {
+  await until("the other one is there", boundMs, async () => {
     const heard = await node.request(subjects.actor("operations-2", "alerter"), new Uint8Array(), { timeoutMs: 500 });
     return heard.kind === "reply" ? true : undefined;
   });
   tell("node_died");
-  await until("a first message", () => posts[0]);
+  await until("a first message", boundMs, () => posts[0]);
   await kept(1);
   await kill(one);
   tell("node_ready");
-  await until("the word that it is over", () => posts[1]);
+  await until("the word that it is over", boundMs, () => posts[1]);
   await kept(0);
   t.deepEqual(posts, ["critical node_died: serving-1", "resolved: critical node_died: serving-1"]);
   await kill(other);

@@ -225,3 +225,13 @@ test("sums, the highest utilization and an hour of points survive the observer (
   t.is(metrics?.pools[0]?.peakUtilizationPct, 100);
   t.true(((await successor.ask("series")) as { points: unknown[] }).points.length >= 3);
 });
+
+test("what was kept before the clock was set back keeps no observer from keeping (S1-40)", async (t) => {
+  const first = await scene(steady());
+  await first.pass(12, new Telling("serving-1", startMs));
+  const left = first.left.findLast(({ kind }) => kind === "kept");
+  if (left?.kind !== "kept") return t.fail();
+  const successor = await scene({ ...steady(), kept: left.kept }, startMs - 3_600_000);
+  await successor.pass(3, new Telling("serving-1", startMs - 3_600_000, 2));
+  t.is(successor.left.filter(({ kind }) => kind === "kept").length, 1);
+});

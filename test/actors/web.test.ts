@@ -7,9 +7,12 @@ import { healthReportSchema } from "../../operations/health/health-report.js";
 import { LiveEvents } from "../../operations/http/events.js";
 import { clusterMetricsSchema } from "../../operations/metrics/cluster-metrics.js";
 import { systemClock } from "../../supervision/clock.js";
+import { silentLogger } from "../../supervision/logger.js";
+import type { ActorPath } from "../../supervision/path.js";
 import type { ActorTree } from "../../supervision/system.js";
 import { scene } from "../operations/http/http-scene.js";
 import { type EventLog, smallTree } from "../supervision/small-tree.js";
+import { until } from "../until.js";
 import { type RecordingBus, recorded } from "./small-node.js";
 
 interface Running {
@@ -49,18 +52,17 @@ async function freePort(): Promise<{ readonly port: number; readonly holder: Ser
   return { port: typeof address === "object" && address !== null ? address.port : 0, holder };
 }
 
+const withinMs = 30_000;
 const close = (server: Server) => new Promise((resolve) => server.close(resolve));
 const ask = (port: number, path: string) => fetch(`http://127.0.0.1:${port}${path}`);
 
-async function untilServed(port: number): Promise<void> {
-  for (;;) {
-    const status = await ask(port, "/api/tree").then(
-      (answer) => answer.status,
-      () => 0,
-    );
-    if (status === 200) return;
-    await systemClock.delay(10);
-  }
+function untilServed(port: number): Promise<true> {
+  return until("the tree is served", withinMs, () =>
+    ask(port, "/api/tree").then(
+      ({ status }) => status === 200,
+      () => false,
+    ),
+  );
 }
 
 for (const how of ["crash", "kill"] as const)
@@ -103,4 +105,31 @@ test("the observer's word is what is served, until the next one", async (t) => {
   tree.ref<WebMessage>("web").tell(message);
   while (opened[0]?.newest() === undefined) await systemClock.delay(5);
   t.like(opened[0].newest(), { metrics, health });
+});
+
+test("an incarnation that ends while its server is being made never takes the port, and leaves nothing open (S1-40)", async (t) => {
+  const { telemetry } = recorded();
+  const end = new AbortController();
+  const did: string[] = [];
+  const server = {
+    listen: async () => {
+      did.push("listen");
+      return { kind: "listening", address: { host: "127.0.0.1", port: 1 }, url: "http://127.0.0.1:1" } as const;
+    },
+    close: async () => void did.push("close"),
+  };
+  const behaviour = web({
+    address: { host: "127.0.0.1", port: 1 },
+    lookEveryMs: 20,
+    telemetry,
+    open: async () => {
+      end.abort();
+      return { server, events: new LiveEvents(systemClock), look: () => Promise.resolve() };
+    },
+  });
+  await behaviour.init({
+    ...{ self: { path: "web" as ActorPath, tell: () => "ok" }, path: "web" as ActorPath, incarnation: 1 },
+    ...{ signal: end.signal, clock: systemClock, random: () => 0, log: silentLogger, fail: () => t.fail() },
+  });
+  t.deepEqual(did, ["close"]);
 });

@@ -4,10 +4,10 @@
 import { once } from "node:events";
 import { readFile, rm } from "node:fs/promises";
 import test from "ava";
-import { systemClock } from "../../supervision/clock.js";
 import type { ActiveChaos, ChaosReceipt, Halted } from "../../transport/chaos-orders.js";
 import { contextFile } from "../../transport/context.js";
 import type { TreeNode } from "../../transport/look-orders.js";
+import { until } from "../until.js";
 import { ask, type Ended, type Program, processesOf, start, survivors, typedIn } from "./program.js";
 import { Heard, lookAt, nodeOf, type Sight, temporaryStore, treeOf } from "./running.js";
 
@@ -43,25 +43,16 @@ async function active(): Promise<ActiveChaos> {
   return (await ask(store, "chaos", "ls")) as ActiveChaos;
 }
 
-/** What is true of the world in a while: nobody tells of it, so it is asked again and again, for a bounded time. */
-async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const giveUpAtMs = systemClock.monotonicMs() + withinMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (systemClock.monotonicMs() >= giveUpAtMs) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await systemClock.delay(50);
-  }
-}
-
 function untilActive(target: string) {
-  return until(`a fault of ${target}`, async () => (await active()).faults.find((fault) => fault.target === target));
+  return until(`a fault of ${target}`, withinMs, async () =>
+    (await active()).faults.find((fault) => fault.target === target),
+  );
 }
 
 function untilAllUp() {
-  return until("every node is up", async () => {
+  return until("every node is up", withinMs, async () => {
     const { children } = await treeOf(sight);
-    return children.every(({ state }) => state === "running") ? true : undefined;
+    return children.every(({ state }) => state === "running");
   });
 }
 
@@ -197,14 +188,14 @@ test.serial("halt ends a running schedule, and Ctrl-C ends one with its report a
   t.timeout(120_000);
   const words = ["chaos", "run", "--probability", "0", "--duration", "1h", "--json"];
   const first = typed(...words);
-  await until("the schedule is listed", async () => ((await active()).schedules.length > 0 ? true : undefined));
+  await until("the schedule is listed", withinMs, async () => (await active()).schedules.length > 0);
   t.like(await ask(store, "chaos", "halt"), { faults: 0, schedules: 1 });
   const halted = await first.ended;
   t.is(halted.code, 0, halted.stderr);
   t.is(reportOf(halted).endedBy, "halted");
   const second = typed(...words);
   await once(second.child.stderr ?? t.fail(), "data");
-  await until("the schedule is listed", async () => ((await active()).schedules.length > 0 ? true : undefined));
+  await until("the schedule is listed", withinMs, async () => (await active()).schedules.length > 0);
   second.child.kill("SIGINT");
   const interrupted = await second.ended;
   t.is(interrupted.code, 130, interrupted.stderr);

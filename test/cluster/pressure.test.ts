@@ -3,8 +3,8 @@
 
 import { rm } from "node:fs/promises";
 import test, { type ExecutionContext } from "ava";
+import { clusterSettingsOf, nodeFlagsOf, type SettingOptions } from "../../operations/cluster-settings.js";
 import type { OverflowPolicy } from "../../operations/overflow.js";
-import { clusterSettingsOf, nodeFlagsOf, type SettingOptions } from "../../operations/settings.js";
 import { systemClock } from "../../supervision/clock.js";
 import { type ClientOutcome, DriftmendClient } from "../../transport/client.js";
 import { parseMetrics } from "../../transport/events.js";

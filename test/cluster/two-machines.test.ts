@@ -26,6 +26,7 @@ import { type Broker, startBroker } from "../../transport/broker.js";
 import { type Credentials, makeCredentials } from "../../transport/credentials.js";
 import { findServer } from "../../transport/server-binary.js";
 import { subjectsOf } from "../../transport/subjects.js";
+import { until } from "../until.js";
 import { driftingDigits } from "./pictures.js";
 import { entry, folder, lookAt, model, type Sight, statusOf } from "./running.js";
 
@@ -104,14 +105,6 @@ async function startNode(
   return { child, ended };
 }
 
-async function until(what: string, happened: () => boolean | Promise<boolean>): Promise<void> {
-  const untilMs = clock.monotonicMs() + waitMs;
-  while (!(await happened())) {
-    if (clock.monotonicMs() > untilMs) throw new Error(`not within ${waitMs} ms: ${what}`);
-    await clock.delay(20);
-  }
-}
-
 function sightOf(broker: Broker, { client, telemetry, operator }: Credentials): Promise<Sight> {
   const users = { client, telemetry, operator };
   const port = new URL(broker.url).port;
@@ -150,15 +143,19 @@ test.serial(
     const options = { model: "digits", run: "two", rate: 60, deadlineMs: 30_000, labelEvery: 25 };
     const load = new SteadyLoad(options, sight.client, driftingDigits(5), clock);
     const answersOf = async (node: string): Promise<number> => Number((await statusOf(sight, node)).answered ?? 0);
-    await until("both serve", async () => (await answersOf("serving-1")) > 60 && (await answersOf("serving-2")) > 60);
+    await until(
+      "both serve",
+      waitMs,
+      async () => (await answersOf("serving-1")) > 60 && (await answersOf("serving-2")) > 60,
+    );
 
     nodes[0].child.kill("SIGKILL");
     await nodes[0].ended;
     const before = await answersOf("serving-2");
-    await until("the other serves on", async () => (await answersOf("serving-2")) > before + 120);
+    await until("the other serves on", waitMs, async () => (await answersOf("serving-2")) > before + 120);
     const again = await startNode(one, port, "serving", "serving-1", credentials);
     t.teardown(() => void again.child.kill("SIGKILL"));
-    await until("it serves again", async () => (await answersOf("serving-1")) > 60);
+    await until("it serves again", waitMs, async () => (await answersOf("serving-1")) > 60);
     await load.stop();
 
     const { log, operator: bus } = sight;

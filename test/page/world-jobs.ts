@@ -147,15 +147,22 @@ export function traceOf(id: string, nowMs: number): Trace {
     const bare = { traceId: id, spanId, parentSpanId, name, node, actor, incarnation, ...at };
     return { ...bare, status: "ok", attributes: {}, ...spanNotes[spanId] };
   });
-  const serving = { level: 30, time: startMs + 4, node: "serving-1", actor: "digits/voter" };
-  const learning = { level: 40, time: startMs + 15, node: "learning-1", actor: "digits-updater" };
+  const standing = { trace: id, span: null, phase: null } as const;
+  const voter = { ...standing, node: "serving-1", actor: "digits/voter", incarnation: 1, component: "voter" } as const;
+  const updater = { ...standing, node: "learning-1", actor: "digits-updater", incarnation: 6, component: "updater" };
   return {
     v: 1,
     traceId: id,
     spans,
     logs: [
-      { ...serving, msg: "below the gate: an update is asked for", confidence: 0.62 },
-      { ...learning, msg: "step refused", guard: "kl_to_source", kl: 0.083 },
+      {
+        ...{ atMs: startMs + 4, level: "info", message: "below the gate: an update is asked for", ...voter },
+        fields: { confidence: 0.62 },
+      },
+      {
+        ...{ atMs: startMs + 15, level: "warn", message: "step refused", ...updater },
+        fields: { guard: "kl_to_source", kl: 0.083 },
+      },
     ],
   };
 }

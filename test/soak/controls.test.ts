@@ -11,6 +11,7 @@ import { runSoak, type Scene, type SoakResult } from "../../sim/soak/soak.js";
 import { systemClock as clock } from "../../supervision/clock.js";
 import { driftingDigits } from "../cluster/pictures.js";
 import { folder, lookAt, model, temporaryStore } from "../cluster/running.js";
+import { until } from "../until.js";
 import { type ComposedNode, type Composition, removeStore, searchPath, startComposed, unsafeNode } from "./composed.js";
 import { faultPoints } from "./fault-points.js";
 
@@ -68,22 +69,13 @@ function names({ violations }: SoakResult): string[] {
   return [...new Set(violations.map(({ name }) => name))].sort();
 }
 
-/** Whatever else it is told, it waits until `happened` says so. */
-async function until(what: string, happened: () => Promise<boolean> | boolean): Promise<void> {
-  const untilMs = clock.monotonicMs() + withinMs;
-  while (!(await happened())) {
-    if (clock.monotonicMs() > untilMs) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await clock.delay(20);
-  }
-}
-
 const happened = async (once: string): Promise<number | undefined> =>
   readFile(once, "utf8").then(Number, () => undefined);
 
 const crash = { scene: "crash-after-model", during: (_: Scene, once: string) => untilMet(once) } as const;
 
-function untilMet(once: string): Promise<void> {
-  return until("the scene", async () => (await happened(once)) !== undefined);
+async function untilMet(once: string): Promise<void> {
+  await until("the scene", withinMs, async () => (await happened(once)) !== undefined);
 }
 
 test.serial("an actor that crashes after its work and before its turn commits does nothing twice", async (t) => {
@@ -114,7 +106,7 @@ const death = {
 /** The scene has been met, and the next incarnation of the node serves. */
 async function replaced({ witness }: Scene, node: string, once: string): Promise<void> {
   await untilMet(once);
-  await until(`${node} is back`, () => (witness.running(node)?.incarnation ?? 0) > 1);
+  await until(`${node} is back`, withinMs, () => (witness.running(node)?.incarnation ?? 0) > 1);
 }
 
 test.serial("a node that dies right after a reply has logged what it replied (law 2)", async (t) => {
@@ -138,7 +130,7 @@ async function wakeTheOld({ context, witness }: Scene, once: string): Promise<vo
   const sight = await lookAt(context);
   // Beyond all that the frozen one can hold: a first word of the other one leaves room for it to go on as if nothing had been.
   const { lastSeq } = await sight.log.state("update");
-  await until("the other writer goes on", async () => {
+  await until("the other writer goes on", withinMs, async () => {
     const last = (await sight.log.lastCommit())?.commit;
     return last !== undefined && last.node !== frozen && last.updateSeq >= lastSeq;
   });
@@ -160,7 +152,7 @@ test.serial("negative control: without the commit fence it writes a second histo
 
 async function killTheWriter({ witness }: Scene): Promise<void> {
   process.kill(witness.running("learning-1")?.pid ?? 0, "SIGKILL");
-  await until("learning-1 is back", () => (witness.running("learning-1")?.incarnation ?? 0) > 1);
+  await until("learning-1 is back", withinMs, () => (witness.running("learning-1")?.incarnation ?? 0) > 1);
 }
 
 test.serial("a dead node is cleaned up before the next incarnation starts (S0-34, S0-43)", async (t) => {
@@ -183,8 +175,9 @@ test.serial(
     const last = faultPoints.length + 1;
     const { violations, evidence } = await play(t, {
       scene: "fault-points",
-      during: ({ witness }) =>
-        until("every point was met", () => (witness.running("serving-1")?.incarnation ?? 0) === last),
+      during: async ({ witness }) => {
+        await until("every point was met", withinMs, () => (witness.running("serving-1")?.incarnation ?? 0) === last);
+      },
     });
     t.is(evidence.deaths.length, faultPoints.length);
     t.true(evidence.deaths.every(({ cause }) => cause === "signal SIGKILL"));

@@ -51,6 +51,8 @@ const logWriting = [
 const operating = [
   publish(s.chaos("n1")),
   publish(s.order("n1", "drain")),
+  publish(s.order("n1", "profile")),
+  publish(s.alertOrders),
   publish(s.actor("n1", "serving/inference")),
 ];
 const asking = [publish(s.infer("digits")), publish(s.feedback("digits")), publish("$SRV.PING")];
@@ -147,6 +149,23 @@ test("a client gets its reply on its own inbox", async (t) => {
   await node.flush();
   const outcome = await client.request(s.infer("echo"), text("x"), { timeoutMs: 2_000 });
   t.regex(outcome.kind === "reply" ? new TextDecoder().decode(outcome.data) : outcome.kind, /^_INBOX\.client\./);
+});
+
+test("a client cannot have a node's answer written into the log, a lease or an order (S2-65)", async (t) => {
+  const node = await t.context.cluster.bus("node");
+  const client = await t.context.cluster.bus("client");
+  const closed = [s.updates("small"), bucketKey(s.leaseBucket, "small"), s.chaos("n2"), s.order("n2", "drain")];
+  const heard: string[] = [];
+  for (const subject of closed) node.subscribe(subject, {}, () => void heard.push(subject));
+  const answered: boolean[] = [];
+  node.subscribe(s.infer("astray"), {}, (message) => void answered.push(message.respond(text("x"))));
+  await node.flush();
+  for (const subject of closed) client.publish(s.infer("astray"), text("x"), { replyTo: subject });
+  // Comes behind them.
+  t.is((await client.request(s.infer("astray"), text("x"), { timeoutMs: 30_000 })).kind, "reply");
+  await node.flush();
+  t.deepEqual(heard, []);
+  t.deepEqual(answered, [...closed.map(() => false), true]);
 });
 
 test("a connection without credentials is refused (S2-65)", async (t) => {

@@ -127,3 +127,16 @@ test("(S2-31) sketches whose names and sizes do not fit their bytes are refused"
   t.is(parseMetrics(turned("sketchNames", "sketchNamex")).kind, "refused");
   t.deepEqual(parseMetrics(encodeMetrics({ ...sample, sketches: {} })), { kind: "ok", value: sample });
 });
+
+test("a sum or a maximum that is no finite number is no sketch's: a difference of two such would be none either", (t) => {
+  for (const sum of [Number.POSITIVE_INFINITY, Number.NaN])
+    t.is(readSketch(written({ sum, max: Number.MAX_VALUE })), undefined, `${sum}`);
+  for (const max of [Number.POSITIVE_INFINITY, Number.NaN]) t.is(readSketch(written({ max })), undefined, `${max}`);
+});
+
+test("of a sample, a value that is no finite number is left out, and the rest stands", (t) => {
+  const values = { requests: 3, mean_kl_divergence: Number.NaN, cpuPct: Number.POSITIVE_INFINITY };
+  const parsed = parseMetrics(encodeMetrics({ node: "n", incarnation: 1, atMs: 1, values }));
+  t.like(parsed, { kind: "ok" });
+  if (parsed.kind === "ok") t.deepEqual(parsed.value.values, { requests: 3 });
+});

@@ -68,7 +68,7 @@ function timeoutsOf(timeoutMs: number) {
   return { connectionTimeout: timeoutMs, greetingTimeout: timeoutMs, socketTimeout: timeoutMs, dnsTimeout: timeoutMs };
 }
 
-export function mailOf({ id, subject, lines }: Notification, { from, to }: MailSettings, cluster: string) {
+function mailOf({ id, subject, lines }: Notification, { from, to }: MailSettings, cluster: string) {
   return {
     from: { name: "driftmend", address: from },
     to: [...to],

@@ -21,6 +21,8 @@ const sectionMax = 2_900;
 const blocksMax = 20;
 const headerMax = 150;
 const answerMax = 120;
+/** A place that asks for more patience is asked all the same: alerts wait for nobody for ever. */
+const retryMaxMs = 300_000;
 
 export function slackSink({ webhook, timeoutMs, clock }: SlackOptions): Sink {
   return {
@@ -57,7 +59,11 @@ export function slackMessage({ subject, lines }: Notification) {
     text: escaped(subject),
     blocks: [
       { type: "header", text: { type: "plain_text", text: cut(subject, headerMax) } },
-      ...sections(lines.map(escaped)).map((text) => ({ type: "section", text: { type: "mrkdwn", text } })),
+      ...sections(lines.map(escaped)).map((text) => ({
+        type: "section",
+        // Without `verbatim` Slack makes links of addresses and mentions of bare names, whatever is escaped.
+        text: { type: "mrkdwn", text, verbatim: true },
+      })),
     ],
   };
 }
@@ -77,7 +83,7 @@ function sections(lines: readonly string[]): readonly string[] {
   return found.slice(0, blocksMax);
 }
 
-/** The three characters that Slack's markup gives a meaning: without them nobody is mentioned and nothing is linked. */
+/** The three characters that Slack's markup gives a meaning: without them no text of ours mentions or links anything by markup. */
 function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
@@ -89,7 +95,9 @@ function answerOf(response: Response, body: string): SinkAnswer {
   // Everything else in the 4xx range is about this webhook or this message: no_service, invalid_token, channel_is_archived.
   if (status !== 429 && status !== 408 && status < 500) return { kind: "refused", said };
   const seconds = Number(headers.get("retry-after") ?? Number.NaN);
-  return seconds > 0 ? { kind: "busy", said, retryInMs: seconds * 1_000 } : { kind: "busy", said };
+  return seconds > 0
+    ? { kind: "busy", said, retryInMs: Math.min(seconds * 1_000, retryMaxMs) }
+    : { kind: "busy", said };
 }
 
 /** The code only: an error of fetch may quote the address. */

@@ -43,7 +43,7 @@ function time(ms: number | null): string {
 }
 
 /** Mean of the updates in each second around the crashes that have the whole of it within the run. */
-export function meanAround(
+function meanAround(
   kills: readonly Pick<Crash, "atMs">[],
   applied: readonly AppliedIn[],
   startedAtMs: number,

@@ -12,7 +12,7 @@ import type { Point } from "../facts.js";
 import type { AppliedIn } from "../learning-watch.js";
 import type { StabilityReport, StabilitySeries } from "./document.js";
 
-export const crashLabel = "Worker Crash";
+const crashLabel = "Worker Crash";
 
 /** Small ones keep three digits that say something. */
 const plain = (value: number): string => (Math.abs(value) < 1 ? String(Number(value.toPrecision(3))) : count(value, 3));

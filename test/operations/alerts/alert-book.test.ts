@@ -2,6 +2,7 @@
 
 import test from "ava";
 import { AlertBook, bookLimits } from "../../../operations/alerts/alert-book.js";
+import { dueGroup } from "../../../operations/alerts/alert-groups.js";
 import { savedAlertsSchema } from "../../../operations/alerts/alert-record.js";
 import { alertingKinds, eventRules } from "../../../operations/alerts/alert-rules.js";
 import { failing, healthOf, metricsOf, nodeOf, passing } from "./reports.js";
@@ -197,5 +198,30 @@ test("a new leader adds what it heard itself: what ended meanwhile is over, what
       .alerts.map(({ about, state }) => `${about} ${state}`)
       .sort(),
     ["gone resolved", "new firing", "still firing"],
+  );
+});
+
+const hourMs = 3_600_000;
+
+test("a clock that is set back keeps no alert firing for want of quiet (S1-35)", (t) => {
+  const book = new AlertBook();
+  book.hear(event("crashed"), 2 * hourMs);
+  t.deepEqual(book.pass(hourMs), []);
+  t.deepEqual(shown(book.pass(hourMs + 59_999)), []);
+  t.deepEqual(shown(book.pass(hourMs + 60_000)), ["actor_crashed:a resolved"]);
+});
+
+test("a clock that is set back leaves no sink without news: the pause between two messages counts from then on (S1-35)", (t) => {
+  const settings = { groupWaitMs: 5_000, groupIntervalMs: 60_000, repeatIntervalMs: 4 * hourMs };
+  const book = new AlertBook();
+  book.hear(event("node_died", "before"), 2 * hourMs);
+  book.told("slack", { firing: ["node_died:before"], resolved: [] }, 2 * hourMs);
+  book.pass(hourMs);
+  book.hear(event("node_died", "after"), hourMs);
+  t.is(dueGroup(book, "slack", settings, hourMs + 59_999), undefined);
+  const due = dueGroup(book, "slack", settings, hourMs + 60_000);
+  t.deepEqual(
+    due?.begun.map(({ about }) => about),
+    ["after"],
   );
 });

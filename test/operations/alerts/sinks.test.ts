@@ -218,3 +218,15 @@ test("mail that a server refuses for now is tried again, mail it refuses for goo
   const never550 = await post(t, refuse(550));
   t.is((await mailOver(never550.settings).send(notificationAbout("a"), never)).kind, "refused");
 });
+
+test("Slack is told to take text as it is: a bare @channel or address in a cause becomes no mention and no link (S0-16)", (t) => {
+  const { blocks } = slackMessage(notificationAbout("@channel https://example.org"));
+  const sections = blocks.filter(({ type }) => type === "section");
+  t.true(sections.length > 0);
+  for (const { text } of sections) t.like(text, { type: "mrkdwn", verbatim: true });
+});
+
+test("a place that asks for a year of patience is asked again within minutes", async (t) => {
+  const { webhook } = await web(t, (response) => response.writeHead(429, { "retry-after": "31536000" }).end());
+  t.like(await slackOf(webhook).send(notificationAbout("a"), never), { kind: "busy", retryInMs: 300_000 });
+});

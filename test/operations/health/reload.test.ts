@@ -113,3 +113,37 @@ test("a file that is bad from the beginning is refused with its places", async (
   });
   t.is(missing.kind, "refused");
 });
+
+test("a file that is longer than may be is refused whole, in bytes: half of it is never taken for the whole", async (t) => {
+  const path = join(folder, "long.yaml");
+  // As many characters as may be, each of two bytes, and a section behind them.
+  await writeFile(path, `# ${"ü".repeat(200_000)}\n${limits("0.5")}`);
+  const open = await openOperationsFile({ path, notify, clock: systemClock, onChange: () => t.fail() });
+  t.is(open.kind, "refused");
+  if (open.kind === "refused") t.regex(open.lines.join(), /long\.yaml.*262144 bytes/);
+});
+
+test("a version that cannot even be judged is rejected by name, and the next one is read like any other", async (t) => {
+  const path = join(folder, "odd.yaml");
+  await writeFile(path, limits("0.5"));
+  let throwing = true;
+  const odd = z.custom<Notify>(() => {
+    if (throwing) throw new RangeError("nobody thought of this");
+    return true;
+  });
+  const news = new News();
+  const open = await openOperationsFile({
+    path,
+    notify: odd,
+    clock: systemClock,
+    lookEveryMs: 20,
+    onChange: news.tell,
+  });
+  if (open.kind === "refused") return t.fail();
+  t.teardown(() => open.file.close());
+  await writeFile(path, `${limits("0.6")}notify: {}\n`);
+  t.deepEqual(await news.next(), { kind: "rejected", lines: [`${path}: cannot be judged: nobody thought of this`] });
+  throwing = false;
+  await writeFile(path, `${limits("0.7")}notify: {}\n`);
+  t.is((await news.next()).kind, "taken");
+});

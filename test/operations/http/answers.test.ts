@@ -1,6 +1,7 @@
 // The routes over plain data: what each answers, and with which status.
 
 import test from "ava";
+import { VirtualClock } from "../../../supervision/virtual-clock.js";
 import { asOperator, asViewer, local, scene, traceId } from "./http-scene.js";
 
 test("figures are served while they are young; a silent observer makes them a 503 that says why (S1-38)", async (t) => {
@@ -21,6 +22,21 @@ test("figures are served while they are young; a silent observer makes them a 50
     code: "stale_figures",
     message: "the newest figures are 5 s old: the observer is silent",
   });
+});
+
+test("setting the clock back makes no old figures new (S1-38)", async (t) => {
+  let setBackMs = 0;
+  class SetBack extends VirtualClock {
+    override nowMs(): number {
+      return super.nowMs() - setBackMs;
+    }
+  }
+  const { server, report, clock } = await scene({ clock: new SetBack(1_750_000_000_000) });
+  report();
+  setBackMs = 3_600_000;
+  t.is((await server.inject({ url: "/api/metrics", headers: local })).statusCode, 200);
+  await clock.advance(5_001);
+  t.is((await server.inject({ url: "/api/metrics", headers: local })).statusCode, 503);
 });
 
 test("/metrics is the text of the very figures that /api/metrics gives (S0-8, S1-38)", async (t) => {
@@ -69,7 +85,7 @@ test("the tree, the series, learning, queues and traces are as their sources tel
   t.is(queues.deadLetters.entries[0].payload.base64, "aGk=");
   t.is(queues.deadLetters.cursor, 1);
   t.is((await body("/api/traces?limit=5")).traces[0].traceId, traceId);
-  t.is((await body(`/api/traces/${traceId}`)).logs[0].msg, "slow");
+  t.is((await body(`/api/traces/${traceId}`)).logs[0].message, "slow");
 });
 
 test("what is asked wrongly is refused with the place and what to do", async (t) => {

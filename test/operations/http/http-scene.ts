@@ -151,8 +151,12 @@ const traces: Traces = {
   v: 1,
   traces: [{ traceId, name: "infer", startMs: atMs, durationMs: 4, status: "ok", spans: 8 }],
 };
+const line: Trace["logs"][number] = {
+  ...{ atMs, level: "warn", message: "slow", trace: traceId, span: null, node: "serving-1", actor: "intake" },
+  ...{ incarnation: 1, phase: null, component: "intake", fields: { ms: 812 } },
+};
 const trace: Trace = {
-  ...{ v: 1, traceId, logs: [{ level: "warn", msg: "slow" }] },
+  ...{ v: 1, traceId, logs: [line] },
   spans: [
     {
       ...{ traceId, spanId: "b7ad6b7169203331", parentSpanId: null, name: "infer", node: "serving-1", actor: "intake" },
@@ -192,9 +196,10 @@ export async function scene(
     readonly bounds?: HttpBounds;
     readonly page?: PageFile;
     readonly events?: LiveEvents;
+    readonly clock?: VirtualClock;
   } = {},
 ): Promise<Scene> {
-  const clock = new VirtualClock(atMs);
+  const clock = options.clock ?? new VirtualClock(atMs);
   const ordered: string[] = [];
   let newest: Report | undefined;
   const sources: Sources = { ...plainSources(ordered), newest: () => newest, ...options.sources };
@@ -215,7 +220,7 @@ export async function scene(
   });
   description = server.openApi();
   const report = (status: "healthy" | "degraded" | "unhealthy" = "healthy"): Report => {
-    newest = { metrics, health: health(status), heardAtMs: clock.nowMs() };
+    newest = { metrics, health: health(status), heardAtMs: clock.monotonicMs() };
     return newest;
   };
   return { server, events, clock, ordered, report, sources };

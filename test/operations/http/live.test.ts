@@ -300,3 +300,26 @@ test("no more connections are held than the bound, and a place that is left is t
   }
   t.pass();
 });
+
+test("a server that is closed while it is about to listen leaves the port to the next one (S1-40)", async (t) => {
+  const [first, next] = [await scene(), await scene()];
+  const listening = first.server.listen({ host: "127.0.0.1", port: 0 });
+  await first.server.close();
+  const outcome = await listening;
+  t.deepEqual(outcome, { kind: "refused", why: "it was closed meanwhile" });
+  const later = await next.server.listen({ host: "127.0.0.1", port: 0 });
+  t.teardown(() => next.server.close());
+  t.is(later.kind, "listening");
+  if (later.kind !== "listening") return;
+  // The same on a port by its name: the one that was closed holds it no more.
+  const third = await scene();
+  const taken = third.server.listen(later.address);
+  t.like(await taken, { kind: "refused", why: "this port is taken" });
+  await next.server.close();
+  const [fourth, fifth] = [await scene(), await scene()];
+  const abandoned = fourth.server.listen(later.address);
+  await fourth.server.close();
+  t.is((await abandoned).kind, "refused");
+  t.teardown(() => fifth.server.close());
+  t.is((await fifth.server.listen(later.address)).kind, "listening");
+});

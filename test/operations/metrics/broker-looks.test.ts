@@ -3,14 +3,14 @@
 import anyTest, { type TestFn } from "ava";
 import { CleanupLog } from "../../../operations/cleanup-log.js";
 import { encodeKept } from "../../../operations/metrics/kept-figures.js";
-import { encodeLooked } from "../../../operations/metrics/looked.js";
+import { encodeLooked, type Looked } from "../../../operations/metrics/looked.js";
 import { QueueLooks } from "../../../operations/metrics/queue-looks.js";
 import { openPast, type PastItem } from "../../../operations/metrics/recent-past.js";
 import { systemClock } from "../../../supervision/clock.js";
 import type { Bus } from "../../../transport/bus.js";
 import { ensureDeadLetterStream, openDeadLetters } from "../../../transport/dead-letters.js";
 import { encodeEvent, encodeMetrics } from "../../../transport/events.js";
-import { store, streamState } from "../../../transport/jetstream.js";
+import { ask, store, streamState } from "../../../transport/jetstream.js";
 import { openLease } from "../../../transport/lease.js";
 import { encodeCommit } from "../../../transport/records.js";
 import {
@@ -20,8 +20,9 @@ import {
   ensureTelemetryStream,
   streamLimits,
 } from "../../../transport/streams.js";
-import { header } from "../../../transport/subjects.js";
+import { header, jetStreamApi } from "../../../transport/subjects.js";
 import { type Cluster, startCluster, text } from "../../transport/fixture.js";
+import { until } from "../../until.js";
 import { cleanup, freshAggregate, lookedAt, Telling } from "./nodes-telling.js";
 
 const test = anyTest as TestFn<{ cluster: Cluster; bus: Bus }>;
@@ -42,15 +43,12 @@ test.before(async (t) => {
 });
 test.after.always((t) => t.context.cluster?.end());
 
-/** The first that is wanted of what is asked for again and again. */
-async function until<T>(ask: () => Promise<T>, wanted: (found: T) => boolean): Promise<T> {
-  const untilMs = systemClock.monotonicMs() + withinMs;
-  for (;;) {
-    const found = await ask();
-    if (wanted(found)) return found;
-    if (systemClock.monotonicMs() >= untilMs) throw new Error(`not within ${withinMs} ms: ${JSON.stringify(found)}`);
-    await systemClock.delay(20);
-  }
+/** The first look that is as it is wanted. */
+function looked(what: string, looks: QueueLooks, wanted: (look: Looked) => boolean): Promise<Looked> {
+  return until(what, withinMs, async () => {
+    const look = await looks.look();
+    return look !== undefined && wanted(look) && look;
+  });
 }
 
 const commitOf = (updateSeq: number): Uint8Array =>
@@ -88,11 +86,8 @@ test.serial("leases are counted while they are held, and none is left after (S2-
   const lease = openLease(bus, systemClock, subjects.leaseBucket, "digits", { ttlMs: 60_000 });
   const held = await lease.acquire({ node: "a", incarnation: 1 }, new AbortController().signal);
   t.like((await looks.look())?.leases, { held: 1 });
-  const aged = await until(
-    () => looks.look(),
-    (look) => (look?.leases.oldestAgeMs ?? 0) > 50,
-  );
-  t.is(aged?.leases.held, 1);
+  const aged = await looked("the lease grows older", looks, ({ leases }) => (leases.oldestAgeMs ?? 0) > 50);
+  t.is(aged.leases.held, 1);
   await held?.release();
   t.deepEqual((await looks.look())?.leases, { held: 0, oldestAgeMs: null });
 });
@@ -110,19 +105,20 @@ test.serial("a dead letter waits until an operator did something about it (S2-60
     ...{ kind: "letter", phase: "inference", state: "exhausted", cause: "c", attempts: 3, traceId: "t", node: "n" },
     ...{ atMs: 1_000, payload: { kind: "omitted", byteLength: 1 } },
   });
-  const open = await until(
-    () => looks.look(),
-    (look) => look?.deadLetters.open === 1,
-  );
-  t.is(open?.deadLetters.oldestAtMs, 1_000);
+  const open = await looked("the letter is open", looks, ({ deadLetters }) => deadLetters.open === 1);
+  t.is(open.deadLetters.oldestAtMs, 1_000);
   const of = written.kind === "appended" ? written.seq : 0;
   await letters.mark({ kind: "mark", ...job, of, what: "resolved", note: "seen", atMs: 2_000 });
-  await t.notThrowsAsync(
-    until(
-      () => looks.look(),
-      (look) => look?.deadLetters.open === 0,
-    ),
-  );
+  await t.notThrowsAsync(looked("the letter is resolved", looks, ({ deadLetters }) => deadLetters.open === 0));
+  const later = { ...job, jobId: "j2", attempts: 3, traceId: "t", node: "n", phase: "inference", cause: "c" } as const;
+  await letters.publish({
+    ...{ ...later, kind: "letter", state: "exhausted", atMs: 3_000 },
+    payload: { kind: "omitted", byteLength: 1 },
+  });
+  await looked("the later letter is open", looks, ({ deadLetters }) => deadLetters.open === 1);
+  await ask(bus, jetStreamApi.streamPurge(subjects.deadLetterStream), {});
+  const gone = await looks.look();
+  t.deepEqual(gone?.deadLetters, { stream: subjects.deadLetterStream, open: 0, oldestAtMs: null });
   following.abort();
   await followed;
 });

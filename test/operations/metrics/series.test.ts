@@ -70,3 +70,18 @@ test("the next observer goes on behind the last kept point (S1-40)", (t) => {
   t.truthy(next.take(freshAggregate().view(newestMs + 5_000)));
   t.is(next.report().points.length, points.length + 1);
 });
+
+test("a clock that is set back does not end the curve: it goes on from where the clock is now (S1-40)", (t) => {
+  const { series, endMs } = hours(0.5);
+  const backMs = endMs - 600_000;
+  const aggregate = freshAggregate();
+  t.truthy(series.take(aggregate.view(backMs + 9_500)));
+  for (let atMs = backMs + 14_500; atMs <= backMs + 59_500; atMs += 5_000) t.truthy(series.take(aggregate.view(atMs)));
+  const { points } = series.report();
+  t.deepEqual(
+    points.map(({ atMs }) => atMs),
+    points.map(({ atMs }) => atMs).sort((a, b) => a - b),
+  );
+  t.is(points.at(-1)?.atMs, backMs + 59_500);
+  t.true(points.every(({ requestsPerSecond }) => Number.isFinite(requestsPerSecond)));
+});

@@ -240,3 +240,14 @@ test("(S1-66) the phase that a request was in when it was refused is known", (t)
   t.is(phaseReached(timed({ model: [1, 2] })), "queue");
   t.is(phaseReached(timed({ model: [1, 2], retrieve: [2] })), "retrieve");
 });
+
+test("moments that no clock has are passed by, so that nothing that is made of spans stumbles over them", async (t) => {
+  const [event] = await eventsTold([jobOf()]);
+  if (event === undefined) return t.fail();
+  for (const beganAtMs of [Number.POSITIVE_INFINITY, Number.NaN, 1e300]) {
+    const [batch, ...rows] = event.items;
+    t.deepEqual(spansOf({ ...event, items: [{ ...batch, beganAtMs }, ...rows] }), [], `${beganAtMs}`);
+  }
+  const [batch, row] = event.items;
+  t.deepEqual(spansOf({ ...event, items: [{ ...batch }, { ...row, toUs: 1e308 }] }), []);
+});

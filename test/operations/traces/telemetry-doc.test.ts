@@ -49,7 +49,7 @@ async function toldInSources(): Promise<Told> {
     for (const [, first = ""] of text.matchAll(/[tT]elemetry\??\.event\(\s*([^,]+?),/g))
       await explain(file, first, told);
   }
-  await addNamed("sim/run-events.ts", told.kinds);
+  for (const file of ["sim/score-telling.ts", "sim/stability/progress-telling.ts"]) await addNamed(file, told.kinds);
   return told;
 }
 

@@ -3,7 +3,7 @@
 import test from "ava";
 import type { Span } from "../../../operations/traces/span.js";
 import { spansEvent, updateItems } from "../../../operations/traces/span-items.js";
-import { TraceBook } from "../../../operations/traces/trace-book.js";
+import { jobsOfTraceMax, TraceBook } from "../../../operations/traces/trace-book.js";
 import { requestSpanId } from "../../../operations/traces/trace-context.js";
 import { openTraceShelf } from "../../../operations/traces/trace-shelf.js";
 import { criticalPath, phaseTables, treeOfSpans } from "../../../operations/traces/trace-tree.js";
@@ -146,4 +146,15 @@ test("a shelf takes messages as they come on its subjects, and passes by what is
   );
   t.true(shelf.spans(traceId).length > 5);
   t.is(shelf.lines(traceId).length, 1);
+});
+
+test("of a trace that never ends the first jobs are kept, and the others do not push it or its neighbours out", async (t) => {
+  const endless = Array.from({ length: jobsOfTraceMax + 50 }, (_, n) => ({
+    ...inTrace(n),
+    traceId: traceOf("endless"),
+  }));
+  const book = await bookOf([inTrace(-1), ...endless, inTrace(-2)], jobsOfTraceMax + 10);
+  t.is(book.size, jobsOfTraceMax + 2);
+  t.is(book.last(10).length, 3);
+  t.is(book.spans(traceOf("endless")).filter(({ name }) => name === "infer").length, jobsOfTraceMax);
 });
