@@ -23,8 +23,6 @@ import { delivered, tellSinks } from "./alert-telling.js";
 import type { AlerterDeps, AlerterMessage, AlerterState, AlerterTurn, Leadership } from "./alerter-messages.js";
 import { tellFirmly } from "./tell-firmly.js";
 
-export type { AlerterDeps, AlerterMessage } from "./alerter-messages.js";
-
 export function alerter(deps: AlerterDeps): Behaviour<AlerterMessage, AlerterState> {
   return {
     init: (life) => {
