@@ -11,6 +11,7 @@ import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { GuardrailError } from "./models/guard-limits.js";
 import { HttpAccessError } from "./operations/http/http-tokens.js";
+import { AccessError } from "./operations/listening.js";
 import { OperationsFileError } from "./operations/operations-settings.js";
 import { forcedExitCode } from "./operations/patience.js";
 import { coloursFor } from "./operations/terminal/colours.js";
@@ -21,13 +22,22 @@ import {
   byteSize,
   durationMs,
   httpAddress,
+  listenAddress,
   natsUrl,
   positiveNumber,
   probability,
   someOf,
   wholeNumber,
 } from "./operations/verbs/flags.js";
-import { oneMore, passwordOption, type Run, settable, verb } from "./operations/verbs/grammar.js";
+import {
+  nkeyOption,
+  oneMore,
+  passwordOption,
+  type Run,
+  settable,
+  tlsOption,
+  verb,
+} from "./operations/verbs/grammar.js";
 import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
 import { meterSwitches, type NodeOptions, type UpOptions } from "./operations/verbs/run-options.js";
 import { methodNames } from "./sim/evaluation/methods/names.js";
@@ -98,6 +108,10 @@ function clusterVerbs(root: Command, run: Run): void {
     .requiredOption("--nats <url>", "address of the cluster's NATS server", natsUrl)
     .option("--user <name>", "user of the nodes")
     .addOption(passwordOption("password of the nodes"))
+    .addOption(nkeyOption("file with the nodes' nkey seed, instead of a password"))
+    .addOption(tlsOption("ca"))
+    .addOption(tlsOption("cert"))
+    .addOption(tlsOption("key"))
     .option("--cluster <name>", "name of the cluster", "driftmend")
     .option("--name <name>", "name of this node (default: made from its role)")
     .option("--model <dir>", "folder of a model; give it several times for several (default: the digits)", oneMore)
@@ -133,7 +147,15 @@ function upVerb(root: Command, name: string, description: string): Command {
     .option("--nats <url>", "use a running NATS server with JetStream instead of starting one", natsUrl)
     .option("--user <name>", "user for --nats")
     .addOption(passwordOption("password for --nats"))
+    .addOption(nkeyOption("file with the user's nkey seed, for --nats, instead of a password"))
     .option("--nats-server <file>", "the nats-server to start")
+    .option("--listen <address>", "where that server listens: HOST or HOST:PORT (default: loopback)", listenAddress)
+    .option("--tls-cert <file>", "PEM file of that server's certificate; with --nats, of one to show it")
+    .option("--tls-key <file>", "PEM file of that certificate's key")
+    .option("--tls-ca <file>", "PEM file of the authority that signed it, and its clients' with --tls-verify")
+    .option("--tls-verify", "let in only who has a certificate of --tls-ca")
+    .option("--accept-known-holes", "listen beyond loopback with a server that has known security holes")
+    .option("--plaintext", "listen beyond loopback without TLS")
     .option(
       "--http <address>",
       "serve HTTP on HOST:PORT or PORT (default: 7480 on loopback, or any free port)",
@@ -267,6 +289,7 @@ function explain(error: unknown): Outcome {
       message: error.message,
       next: "driftmend node --help; driftmend up makes the tokens itself",
     };
+  if (error instanceof AccessError) return { kind: "usage", message: error.message, next: error.next };
   if (error instanceof OperationsFileError)
     return {
       kind: "failed",

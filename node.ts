@@ -50,6 +50,7 @@ import { rehearse } from "./models/warm-up.js";
 import { reachOf } from "./operations/http/http-address.js";
 import type { HttpSettings } from "./operations/http/http-settings.js";
 import { HttpAccessError, needsTokens, tokensIn } from "./operations/http/http-tokens.js";
+import { AccessError } from "./operations/listening.js";
 import { digitsFolder } from "./operations/local-cluster.js";
 import { Instruments } from "./operations/metrics/instruments.js";
 import { processVitals } from "./operations/metrics/process-vitals.js";
@@ -59,12 +60,14 @@ import type { Terminal } from "./operations/terminal/terminal.js";
 import { traceAll, tracePolicyOf } from "./operations/traces/trace-context.js";
 import { entry, interrupted } from "./operations/up.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
+import { signInOf, tlsOf } from "./operations/verbs/sign-in.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
 import { killSelfAfter } from "./supervision/last-resort.js";
 import { type Logger, openLogger } from "./supervision/logger.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
 import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
+import { secretVariables } from "./transport/credentials.js";
 import { connectPatiently } from "./transport/patient-connection.js";
 import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
 import { withTimeouts } from "./transport/timeouts.js";
@@ -230,15 +233,15 @@ async function startNode(
   models: readonly Model[],
   { terminal, log, hasRoot, http }: Surroundings,
 ): Promise<HostedNode> {
-  const { user, password, overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
+  const { overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
+  const access = await accessOf(options);
   const connectAs = (name: string) =>
     (hasRoot ? connectPatiently : connectBus)({
       url: options.nats,
       name,
       clock: terminal.clock,
       timeouts: withTimeouts(options.timeout ?? {}),
-      ...(user === undefined ? {} : { user, inboxPrefix: inboxPrefixOf(user) }),
-      ...(password === undefined ? {} : { password }),
+      ...access,
     });
   const bus = await connectAs(node);
   const logBus = await connectAs(`${node}-log`);
@@ -273,6 +276,23 @@ async function startNode(
     },
     (wiring) => nodeTree(node, options.role, wiring),
   );
+}
+
+/** The seed comes in the environment of a node that a root starts, else from a file. Throws AccessError for a file that is no good. */
+async function accessOf(options: NodeOptions) {
+  const { [secretVariables.nkey]: seed = "" } = process.env;
+  // What this process starts needs no secret of it.
+  delete process.env[secretVariables.nkey];
+  const { user = "node" } = options;
+  const signed = seed === "" || options.nkey !== undefined ? await signInOf(options, "node") : undefined;
+  if (signed?.kind === "usage") throw new AccessError(signed.message, signed.next);
+  const identity = signed?.identity ?? { user, nkey: seed };
+  const tls = tlsOf(options);
+  return {
+    ...identity,
+    ...(identity.user === undefined ? {} : { inboxPrefix: inboxPrefixOf(identity.user) }),
+    ...(tls === undefined ? {} : { tls }),
+  };
 }
 
 /** What is measured and traced; with a switch, SIGUSR2 turns it off and on. */

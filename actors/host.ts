@@ -65,6 +65,10 @@ export async function hostNode(
   const desks = wiring.models.map((model) => model.desk);
   around.spans.askFullness((name) => fullnessOf(wiring, name));
   const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));
+  const stopListeningToLog = logBus.onEvent((event) => {
+    // What becomes of this connection is told of the other one, which ends with it.
+    if (event.kind === "denied" && logBus !== bus) reportBus(telemetry, log, incarnation, event);
+  });
   const tree = await startTree(treeOf(wiring), {
     node,
     incarnation,
@@ -106,6 +110,7 @@ export async function hostNode(
       watched?.stop();
       await office.close();
       stopListening();
+      stopListeningToLog();
       await logBus.drain();
       await bus.drain();
     },

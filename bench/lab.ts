@@ -16,7 +16,7 @@ import { type ProcessTree, startProcesses } from "../supervision/process-root.js
 import type { ProcessSpec } from "../supervision/process-spec.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
-import { type Credentials, makeCredentials } from "../transport/credentials.js";
+import { makePasswords, type Passwords } from "../transport/credentials.js";
 import { encodeLookRequest, parseActorLook, parseTree } from "../transport/look-orders.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 import { type CountReport, type LoadOrder, type LoadReport, passwordVariable } from "./conversation.js";
@@ -65,7 +65,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   };
   try {
     const subjects = subjectsOf(cluster);
-    const credentials = makeCredentials();
+    const credentials = makePasswords();
     const broker = await startBroker({ binary: options.binary, store: options.store, subjects, credentials, clock });
     ending.push(() => broker.stop());
     const children = await startChildren(options, broker, credentials);
@@ -85,7 +85,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   }
 }
 
-function clusterOptions({ model, store, searchPath }: LabOptions, { url }: Broker, { node }: Credentials) {
+function clusterOptions({ model, store, searchPath }: LabOptions, { url }: Broker, { node }: Passwords) {
   return {
     cluster,
     serving: 1,
@@ -106,7 +106,7 @@ interface Children {
 async function startChildren(
   { model, searchPath }: LabOptions,
   { url }: Broker,
-  { node }: Credentials,
+  { node }: Passwords,
 ): Promise<Children> {
   const child = (id: string, file: string, args: readonly string[]): ProcessSpec => ({
     id,

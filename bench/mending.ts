@@ -24,9 +24,10 @@ import type { ProcessEvent } from "../supervision/process-spec.js";
 import { startTree } from "../supervision/system.js";
 import { type Bus, connectBus } from "../transport/bus.js";
 import { DriftmendClient } from "../transport/client.js";
+import { identityOf } from "../transport/credentials.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
 import type { Commit } from "../transport/records.js";
-import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
+import { subjectsOf } from "../transport/subjects.js";
 import { quantile } from "./statistics.js";
 import { SteadyLoad } from "./steady-load.js";
 
@@ -99,9 +100,7 @@ async function openScene(clock: Clock, searchPath: string, options: { learning: 
     { clock, random: seededRandom(1), log: silentLogger, onEvent: (event) => events.add(event) },
   );
   const { natsUrl: url, users } = cluster.context;
-  const { user, password } = users.operator;
-  const identity = { user, password, inboxPrefix: inboxPrefixOf(user), name: "mending" };
-  const operator = await connectBus({ url, clock, ...identity });
+  const operator = await connectBus({ url, clock, ...identityOf(users.operator), name: "mending" });
   const client = await DriftmendClient.connect({ cluster: "mending", url, ...users.client, clock });
   const log = new ModelLog(operator, subjectsOf("mending"), model, clock, () => undefined);
   const commits = new Chronicle<Commit>(clock);

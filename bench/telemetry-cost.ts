@@ -25,8 +25,9 @@ import { silentLogger } from "../supervision/logger.js";
 import { startProcesses } from "../supervision/process-root.js";
 import { connectBus } from "../transport/bus.js";
 import type { ClusterContext } from "../transport/context.js";
+import { identityOf } from "../transport/credentials.js";
 import { encodeLookRequest, parseTree } from "../transport/look-orders.js";
-import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
+import { subjectsOf } from "../transport/subjects.js";
 import { type LoadOrder, type LoadReport, passwordVariable } from "./conversation.js";
 import { cpuMs } from "./machine.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
@@ -137,15 +138,7 @@ async function startLoader({ natsUrl, users }: ClusterContext) {
 }
 
 async function nodePids({ natsUrl, users, cluster }: ClusterContext): Promise<ReadonlyMap<string, number>> {
-  const { user, password } = users.operator;
-  const bus = await connectBus({
-    url: natsUrl,
-    user,
-    password,
-    inboxPrefix: inboxPrefixOf(user),
-    name: "bench",
-    clock,
-  });
+  const bus = await connectBus({ url: natsUrl, ...identityOf(users.operator), name: "bench", clock });
   const subject = subjectsOf(cluster).actor("root", "tree");
   const outcome = await bus.request(subject, encodeLookRequest(), { timeoutMs: lookMs });
   await bus.close();

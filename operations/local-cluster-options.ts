@@ -3,8 +3,10 @@
 import type { Minimums } from "../supervision/fault-guard.js";
 import type { ClusterSettings } from "../transport/context.js";
 import type { Timeouts } from "../transport/timeouts.js";
+import type { Tls } from "../transport/tls-files.js";
 import type { HttpAddress } from "./http/http-address.js";
 import type { HttpTokens } from "./http/http-tokens.js";
+import type { ListeningOptions } from "./listening.js";
 import type { NodeRole } from "./verbs/run-options.js";
 
 export interface LocalClusterOptions {
@@ -21,7 +23,15 @@ export interface LocalClusterOptions {
   /** Where the embedded broker keeps the log; the store when left out. */
   readonly logStore?: string;
   /** A running server; without it one is started. */
-  readonly nats?: { readonly url: string; readonly user?: string; readonly password?: string };
+  readonly nats?: {
+    readonly url: string;
+    readonly user?: string;
+    readonly password?: string;
+    readonly nkey?: string;
+    readonly tls?: Tls;
+  };
+  /** Where the server that is started listens, and with which certificates; on loopback and without when left out. */
+  readonly listening?: ListeningOptions;
   readonly natsServer?: string;
   /** Where the operations node serves HTTP, and with which tokens; nowhere when left out. */
   readonly http?: { readonly address: HttpAddress; readonly tokens: HttpTokens };

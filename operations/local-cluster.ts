@@ -19,18 +19,27 @@ import { type ProcessTree, startProcesses } from "../supervision/process-root.js
 import { describeProcessExit, type ProcessEvent } from "../supervision/process-spec.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
-import { type ClusterContext, contextFile, readContext, removeContext, writeContext } from "../transport/context.js";
-import { type Credential, type Credentials, makeCredentials } from "../transport/credentials.js";
+import {
+  type ClusterContext,
+  contextFile,
+  nobody,
+  readContext,
+  removeContext,
+  writeContext,
+} from "../transport/context.js";
+import { type Credential, type Credentials, identityOf, makeCredentials } from "../transport/credentials.js";
 import { evictAll } from "../transport/lease-sweep.js";
-import { findServer } from "../transport/server-binary.js";
+import { findServer, versionOf } from "../transport/server-binary.js";
 import { ensureCleanupStream, ensureLeaseBucket } from "../transport/streams.js";
-import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
+import { type Subjects, subjectsOf } from "../transport/subjects.js";
 import { type Timeouts, timeoutDefaults } from "../transport/timeouts.js";
+import type { Tls } from "../transport/tls-files.js";
 import { feelPulse } from "./broker-pulse.js";
 import { superviseBroker } from "./broker-watch.js";
 import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
 import { obeyAsRoot } from "./drain-order.js";
 import { urlOf } from "./http/http-address.js";
+import { prepareListening } from "./listening.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
 import { flightFolder, nodeSpecs } from "./node-specs.js";
 import { type Ending, patience } from "./patience.js";
@@ -38,6 +47,7 @@ import { Porter } from "./porter.js";
 import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
 import { Counters, Telemetry } from "./telemetry.js";
+import { watchViolations } from "./violation-watch.js";
 
 export interface LocalClusterDeps {
   readonly clock: Clock;
@@ -133,6 +143,7 @@ interface Access {
   readonly broker: Broker | undefined;
   readonly credentials: Credentials | undefined;
   readonly node: Credential | undefined;
+  readonly tls: Tls | undefined;
 }
 
 async function openAccess(
@@ -143,11 +154,11 @@ async function openAccess(
 ): Promise<Access> {
   const { nats } = options;
   if (nats !== undefined) {
-    const { url, user, password } = nats;
-    const node = user === undefined || password === undefined ? undefined : { user, password };
-    return { url, broker: undefined, credentials: undefined, node };
+    const { url, tls } = nats;
+    return { url, broker: undefined, credentials: undefined, node: credentialIn(nats), tls };
   }
   const binary = await findServer({ explicit: options.natsServer, searchPath: options.searchPath, mayFetch: true });
+  const listening = await prepareListening(options.listening ?? {}, await versionOf(binary), clock.nowMs());
   const credentials = makeCredentials();
   const broker = await startBroker({
     binary,
@@ -156,8 +167,15 @@ async function openAccess(
     credentials,
     clock,
     timeouts: options.timeouts ?? timeoutDefaults,
+    ...listening,
   });
-  return { url: broker.url, broker, credentials, node: credentials.node };
+  return { url: broker.url, broker, credentials, node: credentials.node, tls: listening.trust };
+}
+
+function credentialIn({ user, password, nkey }: NonNullable<LocalClusterOptions["nats"]>): Credential | undefined {
+  if (user === undefined) return undefined;
+  if (nkey !== undefined) return { user, nkey };
+  return password === undefined ? undefined : { user, password };
 }
 
 async function startRoot(
@@ -179,7 +197,7 @@ async function startRoot(
   await prepareCleanup(cleanup, access, log, ending);
   let nodeRestarts = 0;
   let faults: RootFaults | undefined;
-  const processes = await startProcesses(nodeSpecs(options, { url: access.url, node: access.node, run }), {
+  const processes = await startProcesses(nodeSpecs(options, { ...access, run }), {
     clock,
     random,
     log,
@@ -207,6 +225,7 @@ async function startRoot(
   ending.push(async () => looks.stop());
   ending.push(async () => brokerWatch.release());
   watchPulse(access, telemetry, deps, ending);
+  watchLog(access, telemetry, deps, ending);
   return {
     failed: Promise.race([processes.failed, brokerWatch.failed, closedForGood(bus)]),
     restarts: () => nodeRestarts + brokerWatch.restarts,
@@ -251,13 +270,25 @@ function watchPulse({ broker }: Access, telemetry: Telemetry, { clock, log }: Lo
   });
 }
 
-function connectAs({ url, node }: Access, clock: Clock, timeouts?: Timeouts): Promise<Bus> {
-  const identity = node === undefined ? {} : { ...node, inboxPrefix: inboxPrefixOf(node.user) };
+/** Of a broker of our own only: nobody else's log can be read. */
+function watchLog({ broker, credentials }: Access, telemetry: Telemetry, deps: LocalClusterDeps, ending: End[]): void {
+  if (broker === undefined || credentials === undefined) return;
+  const { clock, log } = deps;
+  const watching = new AbortController();
+  const watched = watchViolations({ broker, credentials, clock, log, telemetry }, watching.signal);
+  ending.push(async () => {
+    watching.abort();
+    await watched;
+  });
+}
+
+function connectAs({ url, node, tls }: Access, clock: Clock, timeouts?: Timeouts): Promise<Bus> {
   return connectBus({
     url,
     name: "driftmend-root",
     clock,
-    ...identity,
+    ...identityOf(node),
+    ...(tls === undefined ? {} : { tls }),
     ...(timeouts === undefined ? {} : { timeouts }),
   });
 }
@@ -293,10 +324,16 @@ function report(telemetry: Telemetry, event: ProcessEvent): void {
   );
 }
 
-function contextOf(cluster: string, { url, credentials }: Access): ClusterContext {
-  const nobody = { user: "", password: "" };
+function contextOf(cluster: string, { url, credentials, tls }: Access): ClusterContext {
   const { client, telemetry, operator } = credentials ?? { client: nobody, telemetry: nobody, operator: nobody };
-  return { cluster, natsUrl: url, httpUrl: "", pid: process.pid, users: { client, telemetry, operator } };
+  return {
+    cluster,
+    natsUrl: url,
+    httpUrl: "",
+    pid: process.pid,
+    ...(tls === undefined ? {} : { tls }),
+    users: { client, telemetry, operator },
+  };
 }
 
 /** Where the digits are: beside the compiled code, in the package. */

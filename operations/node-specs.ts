@@ -6,10 +6,11 @@ import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import type { ProcessSpec, SpareSpec } from "../supervision/process-spec.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
-import type { Credential } from "../transport/credentials.js";
+import { type Credential, environmentOf } from "../transport/credentials.js";
 import { timeoutDefaults } from "../transport/timeouts.js";
+import type { Tls } from "../transport/tls-files.js";
 import { addressText } from "./http/http-address.js";
-import { environmentOf } from "./http/http-tokens.js";
+import { environmentOf as tokenEnvironmentOf } from "./http/http-tokens.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
 import type { NodeRole } from "./verbs/run-options.js";
 
@@ -35,6 +36,7 @@ export type NodeSpecOptions = Pick<
 export interface NodeAccess {
   readonly url: string;
   readonly node: Credential | undefined;
+  readonly tls?: Tls | undefined;
   readonly run: string;
 }
 
@@ -60,7 +62,6 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
   ];
 
   function spec(id: string, role: NodeRole): ProcessSpec {
-    const { user, password } = access.node ?? {};
     const http = role === "operations" ? options.http : undefined;
     const operations = role === "operations" ? options.operations : undefined;
     const models = options.models.flatMap((folder) => ["--model", folder]);
@@ -76,18 +77,19 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
         ...["--flight-dir", flightFolder(options.store)],
         ...models,
         ...(options.settings?.nodeFlags ?? []),
-        ...(user === undefined ? [] : ["--user", user]),
+        ...(access.node === undefined ? [] : ["--user", access.node.user]),
+        ...tlsFlags(access.tls),
         ...(operations === undefined ? [] : ["--operations", resolve(operations.file)]),
         ...(http === undefined
           ? []
           : ["--http", addressText(http.address), "--http-reports", reportFolder(options.store)]),
       ],
-      // A password on a command line is seen by every user of the machine.
+      // A secret on a command line is seen by every user of the machine.
       env: {
         ...secretsOf(operations?.environment ?? {}),
         ...options.env,
-        ...(password === undefined ? {} : { DRIFTMEND_PASSWORD: password }),
-        ...(http === undefined ? {} : environmentOf(http.tokens)),
+        ...(access.node === undefined ? {} : environmentOf(access.node)),
+        ...(http === undefined ? {} : tokenEnvironmentOf(http.tokens)),
       },
       spawnArgs: (generation, spent) => ({
         args: ["--incarnation", `${generation}`, ...(isEmpty(spent) ? [] : ["--spent", JSON.stringify(spent)])],
@@ -107,6 +109,11 @@ function secretsOf(environment: Readonly<Record<string, string | undefined>>): R
   return Object.fromEntries(
     Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
   );
+}
+
+function tlsFlags({ caFile, certFile, keyFile }: Tls = {}): readonly string[] {
+  const flags = { "--tls-ca": caFile, "--tls-cert": certFile, "--tls-key": keyFile };
+  return Object.entries(flags).flatMap(([flag, file]) => (file === undefined ? [] : [flag, resolve(file)]));
 }
 
 /** A learning node runs at this priority in any case (node.ts); a serving node's spare must not give away what its service needs. */

@@ -12,13 +12,16 @@ import { openLogger } from "../supervision/logger.js";
 import type { ClusterContext } from "../transport/context.js";
 import { withTimeouts } from "../transport/timeouts.js";
 import { clusterSettingsOf, nodeFlagsOf } from "./cluster-settings.js";
-import { chooseAddress, isLoopback } from "./http/http-address.js";
+import { addressText, chooseAddress, isLoopback } from "./http/http-address.js";
 import { makeTokens } from "./http/http-tokens.js";
+import { AccessError } from "./listening.js";
 import { digitsFolder, type LocalCluster, startLocalCluster } from "./local-cluster.js";
+import type { LocalClusterOptions } from "./local-cluster-options.js";
 import { openOperationsSettings } from "./operations-settings.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Outcome } from "./verbs/outcome.js";
 import type { UpOptions } from "./verbs/run-options.js";
+import { signInOf, tlsOf } from "./verbs/sign-in.js";
 
 /** The compiled cli.js: what every node process runs. */
 export const entry = fileURLToPath(new URL("../cli.js", import.meta.url));
@@ -40,6 +43,7 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
     terminal.print(
       [
         `ready in ${Math.round(readyMs)} ms   NATS ${context.natsUrl}   context ${contextFile}`,
+        ...listenLines(options),
         ...pageLines(context, terminal.self),
         `in another terminal: ${terminal.self} tree (or status, watch, chaos kill updater)`,
         "Ctrl-C drains and stops",
@@ -49,6 +53,12 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
   const ending = await cluster.stop(terminal.insisted);
   if (failure === undefined) return ending === "drained" ? { kind: "interrupted" } : cutShort;
   return { kind: "failed", message: failure.message, next: "driftmend doctor looks at this machine" };
+}
+
+function listenLines({ listen, tlsCert }: UpOptions): readonly string[] {
+  return listen === undefined
+    ? []
+    : [`NATS listens on ${addressText(listen)}${tlsCert === undefined ? "" : ", with TLS"}`];
 }
 
 /** Where the page is, and who may read it. The operator's link has a secret in it, so it is printed by a verb and not here. */
@@ -81,7 +91,8 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
     options.guardrail ?? {},
     options.unsafeGuardrails ?? false,
   );
-  const { nats, user, password, http, operations, environment = {} } = options;
+  const { http, operations, environment = {} } = options;
+  const place = await placeOf(options);
   if (operations !== undefined) await checkOperations(operations, environment, terminal);
   const address = http === false ? undefined : await chooseAddress(http);
   const context = clusterSettingsOf(options);
@@ -103,15 +114,7 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
       ...(operations === undefined ? {} : { operations: { file: operations, environment } }),
       ...aside,
-      ...(nats === undefined
-        ? {}
-        : {
-            nats: {
-              url: nats,
-              ...(user === undefined ? {} : { user }),
-              ...(password === undefined ? {} : { password }),
-            },
-          }),
+      ...place,
     },
     {
       clock: terminal.clock,
@@ -119,6 +122,40 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
       log: openLogger(options.logLevel ?? "warn", { process: "root", component: "root" }, aside.output),
     },
   );
+}
+
+/** Which server, and how it is reached or listens. Throws AccessError for flags that do not go together. */
+async function placeOf(options: UpOptions): Promise<Pick<LocalClusterOptions, "nats" | "listening">> {
+  const { nats, listen, tlsCert, tlsKey, tlsCa, tlsVerify, acceptKnownHoles, plaintext } = options;
+  if (nats !== undefined) {
+    if (listen !== undefined || tlsVerify === true)
+      throw new AccessError(
+        "--listen and --tls-verify are for a server of its own",
+        "leave them out, or leave --nats out",
+      );
+    const signed = await signInOf(options, "node");
+    if (signed.kind === "usage") throw new AccessError(signed.message, signed.next);
+    const tls = tlsOf(options);
+    return { nats: { url: nats, ...signed.identity, ...(tls === undefined ? {} : { tls }) } };
+  }
+  const hasTls = tlsCert !== undefined && tlsKey !== undefined;
+  if (!hasTls && [tlsCert, tlsKey, tlsCa, tlsVerify].some((flag) => flag !== undefined))
+    throw new AccessError(
+      "TLS of the server needs both --tls-cert and --tls-key",
+      "docs/security.md shows how to make them",
+    );
+  const tls = hasTls
+    ? {
+        certFile: tlsCert,
+        keyFile: tlsKey,
+        ...(tlsCa === undefined ? {} : { caFile: tlsCa }),
+        verify: tlsVerify === true,
+      }
+    : undefined;
+  const accepted = { acceptKnownHoles: acceptKnownHoles === true, plaintext: plaintext === true };
+  return {
+    listening: { ...accepted, ...(listen === undefined ? {} : { listen }), ...(tls === undefined ? {} : { tls }) },
+  };
 }
 
 /** Before anything runs: a file that is bad from the beginning would end the node that reads it again and again. */

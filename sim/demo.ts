@@ -22,6 +22,7 @@ import type { Outcome } from "../operations/verbs/outcome.js";
 import { done } from "../operations/verbs/outcome.js";
 import type { DemoOptions } from "../operations/verbs/run-options.js";
 import { DriftmendClient } from "../transport/client.js";
+import { accessAs } from "../transport/context.js";
 import { loadDigitPool } from "./digits.js";
 import { driftNames } from "./drift.js";
 import { type Evidence, gatherEvidence } from "./evidence.js";
@@ -98,9 +99,8 @@ async function play(options: DemoOptions, terminal: Terminal, cluster: LocalClus
   const model = guarded(await loadModel(folder), options.guardrail ?? {}, true);
   const { context } = cluster;
   const client = await DriftmendClient.connect({
-    ...context.users.client,
+    ...accessAs(context, "client"),
     cluster: context.cluster,
-    url: context.natsUrl,
     clock,
   });
   const source = await openSession(model.sourceBytes);

@@ -23,12 +23,14 @@ import { mkdir, readdir, readFile, rm, statfs, writeFile } from "node:fs/promise
 import { join, resolve } from "node:path";
 import type { Clock } from "../models/clock.js";
 import { ConnectError, connectBus } from "./bus.js";
-import { type Credentials, renderAccounts } from "./credentials.js";
+import { type Credentials, identityOf, type User, usersOf } from "./credentials.js";
 import { ask } from "./jetstream.js";
 import { commandOf, identify, isAlive, type ProcessIdentity } from "./process-identity.js";
+import { renderAccounts, renderTls } from "./server-config.js";
 import { lockStore, type StoreLock } from "./store-lock.js";
-import { inboxPrefixOf, jetStreamApi, type Subjects } from "./subjects.js";
+import { jetStreamApi, type Subjects } from "./subjects.js";
 import { type Timeouts, timeoutDefaults } from "./timeouts.js";
+import type { ServerTls, Tls } from "./tls-files.js";
 
 export interface BrokerOptions {
   /** Path of nats-server (server-binary.ts finds it). */
@@ -37,8 +39,15 @@ export interface BrokerOptions {
   readonly subjects: Subjects;
   readonly credentials: Credentials;
   readonly clock: Clock;
+  /** Further users, beside those of `credentials`. */
+  readonly users?: readonly User[];
   /** Listening address; loopback unless the user asks for more. */
   readonly host?: string;
+  /** The name by which this machine's processes reach it, where TLS asks for a certain one. */
+  readonly reach?: string;
+  readonly tls?: ServerTls;
+  /** Whom the owner's own connections trust. */
+  readonly trust?: Tls;
   readonly timeouts?: Timeouts;
   /** Wanted client port; a free one is chosen when left out. */
   readonly port?: number;
@@ -65,6 +74,8 @@ export class BrokerError extends Error {
 export interface Broker {
   readonly url: string;
   readonly monitorUrl: string;
+  /** Where the server writes its log. */
+  readonly logFile: string;
   /** Of the nats-server itself; changes with a restart. */
   readonly pid: number;
   readonly alive: boolean;
@@ -82,6 +93,7 @@ export interface Broker {
 
 const pollMs = 5;
 const loopback = "127.0.0.1";
+const unspecified: readonly string[] = ["0.0.0.0", "::"];
 const payloadMax = "8MB";
 const lastWordsMax = 2_000;
 const storeMaxBytesDefault = 2 ** 40;
@@ -150,7 +162,11 @@ class EmbeddedBroker implements Broker {
   }
 
   get url(): string {
-    return `nats://${this.#options.host ?? loopback}:${this.#ports?.client ?? 0}`;
+    return `nats://${this.#reach()}:${this.#ports?.client ?? 0}`;
+  }
+
+  get logFile(): string {
+    return join(this.#directory, "server.log");
   }
 
   get monitorUrl(): string {
@@ -261,8 +277,7 @@ class EmbeddedBroker implements Broker {
     while (clock.monotonicMs() < deadlineAtMs) {
       if (gone.now) throw new BrokerError("exited", `nats-server ended at once: ${await this.#lastWords()}`);
       found ??= await readPorts(portsDir);
-      if (found !== undefined && (await isHealthy(found.ports.monitor)) && (await this.#jetStreamAnswers(found.ports)))
-        return found;
+      if (found !== undefined && (await isHealthy(found.ports.monitor)) && (await this.#isTaken(found))) return found;
       await clock.delay(pollMs);
     }
     if (found !== undefined) signal(found.server.pid, "SIGKILL");
@@ -272,15 +287,25 @@ class EmbeddedBroker implements Broker {
     );
   }
 
+  /** A server that refuses its own owner is of no use to anybody; one that is only slow is asked again. */
+  async #isTaken({ server, ports }: { readonly server: ProcessIdentity; readonly ports: Ports }): Promise<boolean> {
+    try {
+      return await this.#jetStreamAnswers(ports);
+    } catch (error) {
+      if (error instanceof ConnectError && error.why === "unreachable") return false;
+      signal(server.pid, "SIGKILL");
+      throw error;
+    }
+  }
+
   async #jetStreamAnswers(ports: Ports): Promise<boolean> {
-    const { credentials, clock, host } = this.#options;
+    const { credentials, clock, trust } = this.#options;
     const bus = await connectBus({
-      url: `nats://${host ?? loopback}:${ports.client}`,
-      user: credentials.node.user,
-      password: credentials.node.password,
-      inboxPrefix: inboxPrefixOf(credentials.node.user),
+      url: `nats://${this.#reach()}:${ports.client}`,
+      ...identityOf(credentials.node),
       name: "driftmend-broker-check",
       clock,
+      ...(trust === undefined ? {} : { tls: trust }),
     });
     try {
       const answer = await ask(bus, jetStreamApi.account, undefined);
@@ -302,28 +327,35 @@ class EmbeddedBroker implements Broker {
   }
 
   #config(): string {
-    const { subjects, credentials, host, port, storeMaxBytes = storeMaxBytesDefault } = this.#options;
+    const { subjects, credentials, users = [], host, port, tls, storeMaxBytes = storeMaxBytesDefault } = this.#options;
     return [
       `server_name: ${JSON.stringify(`driftmend-${subjects.cluster}`)}`,
-      `listen: "${host ?? loopback}:${this.#ports?.client ?? port ?? -1}"`,
+      `listen: "${bracketed(host ?? loopback)}:${this.#ports?.client ?? port ?? -1}"`,
       `http: "${loopback}:${this.#ports?.monitor ?? -1}"`,
       `max_payload: ${payloadMax}`,
-      `log_file: ${JSON.stringify(this.#logFile())}`,
+      `log_file: ${JSON.stringify(this.logFile)}`,
       "logfile_size_limit: 4MB",
       `jetstream { store_dir: ${JSON.stringify(this.#directory)}, max_file_store: ${storeMaxBytes} }`,
-      renderAccounts(credentials, subjects),
+      ...(tls === undefined ? [] : [renderTls(tls)]),
+      renderAccounts([...usersOf(credentials, subjects), ...users]),
       "",
     ].join("\n");
   }
 
-  #logFile(): string {
-    return join(this.#directory, "server.log");
+  /** An address that means "every interface" is none that one connects to. */
+  #reach(): string {
+    const { host = loopback, reach } = this.#options;
+    return reach ?? bracketed(unspecified.includes(host) ? loopback : host);
   }
 
   async #lastWords(): Promise<string> {
-    const text = await readFile(this.#logFile(), "utf8").catch(() => "no log was written");
+    const text = await readFile(this.logFile, "utf8").catch(() => "no log was written");
     return text.slice(-lastWordsMax).trim();
   }
+}
+
+function bracketed(host: string): string {
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
 }
 
 interface Ports {

@@ -13,18 +13,16 @@ import type { Clock } from "../models/clock.js";
 import { Delivery } from "./bus-delivery.js";
 import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestOutcome, viewOf } from "./bus-outcome.js";
 import { Requests, type Wire } from "./bus-requests.js";
+import { ConnectError, connectFailure, signIn } from "./bus-sign-in.js";
 import { type Timeouts, timeoutDefaults } from "./timeouts.js";
-
-export interface Tls {
-  readonly caFile?: string;
-  readonly certFile?: string;
-  readonly keyFile?: string;
-}
+import { checkTls, type Tls } from "./tls-files.js";
 
 export interface BusOptions {
   readonly url: string;
   readonly user?: string;
   readonly password?: string;
+  /** The user's seed, instead of a password: it signs what the server asks, and does not leave the process. */
+  readonly nkey?: string;
   /** Shown in the server's connection list. */
   readonly name: string;
   readonly inboxPrefix?: string;
@@ -44,6 +42,7 @@ export interface Incoming {
 }
 
 export type { RequestOutcome } from "./bus-outcome.js";
+export { ConnectError } from "./bus-sign-in.js";
 
 export type BusEvent =
   | { readonly kind: "disconnected"; readonly server: string }
@@ -100,31 +99,20 @@ export interface Bus {
   rttMs(): Promise<number | undefined>;
 }
 
-/** The first connection failed. `why` tells whether waiting (unreachable) or other credentials (denied) would help. */
-export class ConnectError extends Error {
-  override readonly name = "ConnectError";
-  readonly why: "unreachable" | "denied";
-  readonly url: string;
-  constructor(why: "unreachable" | "denied", url: string, cause: unknown) {
-    super(why === "denied" ? `${url} refused these credentials` : `no NATS server answers at ${url}`, { cause });
-    this.why = why;
-    this.url = url;
-  }
-}
-
 const reconnectWait = { baseMs: 20, jitterMs: 60 };
 const pingEveryMs = 5_000;
 
 export async function connectBus(options: BusOptions): Promise<Bus> {
-  const { timeouts = timeoutDefaults } = options;
+  const { timeouts = timeoutDefaults, tls } = options;
+  const flaw = tls === undefined ? undefined : await checkTls(tls);
+  if (flaw !== undefined) throw new ConnectError("untrusted", options.url, undefined, flaw);
   try {
     const connection = await connect({
       servers: options.url,
       name: options.name,
-      ...(options.user === undefined ? {} : { user: options.user }),
-      ...(options.password === undefined ? {} : { pass: options.password }),
+      ...signIn(options),
       ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
-      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(tls === undefined ? {} : { tls }),
       timeout: timeouts.connect,
       maxReconnectAttempts: -1,
       reconnectTimeWait: reconnectWait.baseMs,
@@ -136,8 +124,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     });
     return new NatsBus(connection, options.clock, options.inboxPrefix, timeouts);
   } catch (error) {
-    const denied = error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError;
-    throw new ConnectError(denied ? "denied" : "unreachable", options.url, error);
+    throw connectFailure(error, options.url, tls);
   }
 }
 

@@ -7,12 +7,13 @@
 
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../models/clock.js";
-import { type Bus, connectBus, type Tls } from "./bus.js";
+import { type Bus, connectBus } from "./bus.js";
 import type { RequestFailure, RequestOutcome } from "./bus-outcome.js";
 import type { Tensor } from "./codec.js";
 import type { Parsed } from "./fields.js";
 import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
 import type { Timeouts } from "./timeouts.js";
+import type { Tls } from "./tls-files.js";
 import {
   encodeFeedbackRequest,
   encodeInferenceRequest,
@@ -29,6 +30,8 @@ export interface ClientOptions {
   readonly url: string;
   readonly user?: string;
   readonly password?: string;
+  /** The seed of a user who has a key instead of a password. */
+  readonly nkey?: string;
   readonly clock: Clock;
   readonly name?: string;
   readonly tls?: Tls;
@@ -81,6 +84,7 @@ export class DriftmendClient {
       clock: options.clock,
       ...(options.user === undefined ? {} : { user: options.user, inboxPrefix: inboxPrefixOf(options.user) }),
       ...(options.password === undefined ? {} : { password: options.password }),
+      ...(options.nkey === undefined ? {} : { nkey: options.nkey }),
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     });

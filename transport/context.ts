@@ -1,13 +1,18 @@
-// context.json: how the other verbs, and other programs, find a running cluster of this machine.
+// context.json: how the other verbs, and other programs, find a running cluster: the one of this machine, whose root wrote it, or one
+// anywhere, for which `driftmend auth init` wrote a file for each user.
 //
 // Owns: the file's shape, its mode 0600, and the judgement whether its cluster still lives.
-// Does not own: the passwords in it (credentials.ts).
+// Does not own: the secrets in it (credentials.ts).
+//
+// C1. What a former version wrote is read: there everybody has a password.
 
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Credential } from "./credentials.js";
+import { type Credential, identityOf, type PasswordCredential } from "./credentials.js";
+import { publicKeyOf } from "./nkeys.js";
 import { isTimeoutName, type Timeouts } from "./timeouts.js";
+import type { Tls } from "./tls-files.js";
 
 export interface ClusterContext {
   readonly cluster: string;
@@ -16,12 +21,24 @@ export interface ClusterContext {
   readonly httpUrl: string;
   /** Who reads over HTTP, and who gives orders; left out where it is not served. */
   readonly httpTokens?: { readonly viewer: string; readonly operator: string };
-  /** The root process. */
+  /** The root process; 0 of a cluster that has none on this machine. */
   readonly pid: number;
+  /** Whom alone this file is for; left out when it is for whoever started the cluster. The others of `users` are nobody then. */
+  readonly only?: ContextRole;
+  /** What a connection needs where the server speaks TLS. */
+  readonly tls?: Tls;
   /** What this cluster was started with beside the defaults. */
   readonly settings?: ClusterSettings;
-  readonly users: { readonly client: Credential; readonly telemetry: Credential; readonly operator: Credential };
+  readonly users: {
+    readonly client: PasswordCredential;
+    readonly telemetry: PasswordCredential;
+    readonly operator: Credential;
+  };
 }
+
+export type ContextRole = "client" | "telemetry" | "operator";
+/** Of a cluster that asks nobody who he is. */
+export const nobody: PasswordCredential = { user: "", password: "" };
 
 /** Only what differs from the defaults. */
 export interface ClusterSettings {
@@ -51,9 +68,21 @@ export async function writeContext(store: string, context: ClusterContext): Prom
   await mkdir(store, { recursive: true, mode: 0o700 });
   const file = contextFile(store);
   const temporary = `${file}.${randomUUID()}`;
-  await writeFile(temporary, `${JSON.stringify(context, undefined, 2)}\n`, { mode: 0o600 });
+  await writeFile(temporary, contextText(context), { mode: 0o600 });
   await rename(temporary, file);
   return file;
+}
+
+/** As it stands in the file. */
+export function contextText(context: ClusterContext): string {
+  const { only, users, ...rest } = context;
+  const told = only === undefined ? { users } : { only, users: { [only]: users[only] } };
+  return `${JSON.stringify({ ...rest, ...told }, undefined, 2)}\n`;
+}
+
+/** What a connection to the cluster is made with, in somebody's rights; a cluster without users asks nobody who he is. */
+export function accessAs({ natsUrl, tls, users }: ClusterContext, role: ContextRole) {
+  return { url: natsUrl, ...identityOf(users[role]), ...(tls === undefined ? {} : { tls }) };
 }
 
 /** Only the cluster that wrote it removes it: a successor's file stays. */
@@ -74,7 +103,9 @@ export async function readContext(file: string): Promise<FoundContext> {
   }
   const context = contextIn(text);
   if (typeof context === "string") return { kind: "damaged", file, message: context };
-  return isRunning(context.pid) ? { kind: "found", context, file } : { kind: "stale", file, pid: context.pid };
+  return context.pid === 0 || isRunning(context.pid)
+    ? { kind: "found", context, file }
+    : { kind: "stale", file, pid: context.pid };
 }
 
 function contextIn(text: string): ClusterContext | string {
@@ -84,14 +115,16 @@ function contextIn(text: string): ClusterContext | string {
   } catch (error) {
     return String(error);
   }
-  const { cluster, natsUrl, httpUrl, httpTokens, pid, users, settings } = (found ?? {}) as Partial<ClusterContext>;
+  const { cluster, natsUrl, httpUrl, httpTokens, pid, only, tls, settings, ...given } = (found ??
+    {}) as Partial<ClusterContext>;
   if (typeof cluster !== "string" || typeof natsUrl !== "string" || typeof pid !== "number") {
     return "cluster, natsUrl or pid is missing";
   }
-  if (!isCredential(users?.client) || !isCredential(users.telemetry) || !isCredential(users.operator)) {
-    return "users must name client, telemetry and operator with user and password";
-  }
+  const users = usersIn(given.users, only);
+  if (typeof users === "string") return users;
   const told = {
+    ...(only === undefined ? {} : { only }),
+    ...(tls === undefined ? {} : { tls: tlsIn(tls) }),
     ...(settings === undefined ? {} : { settings: settingsIn(settings) }),
     ...(typeof httpTokens?.viewer === "string" && typeof httpTokens.operator === "string" ? { httpTokens } : {}),
   };
@@ -115,8 +148,33 @@ function numbersIn(found: unknown): Readonly<Record<string, number>> {
   return Object.fromEntries(Object.entries(found).filter(([, value]) => typeof value === "number"));
 }
 
-function isCredential(value: Credential | undefined): value is Credential {
+function usersIn(
+  found: Partial<ClusterContext["users"]> | undefined,
+  only: ContextRole | undefined,
+): ClusterContext["users"] | string {
+  const { client, telemetry, operator } = found ?? {};
+  if (only === "operator" && isCredential(operator)) return { client: nobody, telemetry: nobody, operator };
+  if (only === "client" && isPassword(client)) return { client, telemetry: nobody, operator: nobody };
+  if (only === "telemetry" && isPassword(telemetry)) return { client: nobody, telemetry, operator: nobody };
+  if (only !== undefined) return `it is for ${String(only)}, and users does not name that one with its secret`;
+  if (isPassword(client) && isPassword(telemetry) && isCredential(operator)) return { client, telemetry, operator };
+  return "users must name client and telemetry with user and password, operator with user and nkey or password";
+}
+
+function tlsIn({ caFile, certFile, keyFile }: Partial<Tls>): Tls {
+  return Object.fromEntries(
+    Object.entries({ caFile, certFile, keyFile }).filter(([, file]) => typeof file === "string"),
+  );
+}
+
+function isPassword(value: Partial<PasswordCredential> | undefined): value is PasswordCredential {
   return typeof value?.user === "string" && typeof value.password === "string";
+}
+
+function isCredential(value: Credential | undefined): value is Credential {
+  if (value !== undefined && "nkey" in value)
+    return typeof value.user === "string" && typeof value.nkey === "string" && publicKeyOf(value.nkey) !== undefined;
+  return isPassword(value);
 }
 
 function isRunning(pid: number): boolean {

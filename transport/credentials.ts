@@ -1,45 +1,120 @@
-// Who may do what: four roles, their permissions as data, their passwords, and the server's config text for them.
+// Who may do what: four roles, their permissions as data, and their secrets.
 //
-// Owns: the allow-lists. Does not own: subjects (subjects.ts), the server (broker.ts), where passwords are written (context.ts).
+// Owns: the allow-lists. Does not own: subjects (subjects.ts), keys (nkeys.ts), the server's config (server-config.ts), where secrets are
+// written (context.ts).
 //
 // P1. Allow-lists only: what is not named is denied, so JetStream's API, the leases, the log and other people's inboxes are closed to
 //     everyone but nodes, and open to operators for reading.
-// P2. Every user has an inbox prefix of its own; nobody else may listen on it.
+// P2. Every user has an inbox prefix of its own; nobody else may listen on it. Several clients are several users.
+// P3. Nodes and operators have keys: no secret of theirs is ever shown to a server. Clients and listeners have passwords, which every NATS
+//     client in every language takes.
 //
-// A node is trusted: it answers anybody's inbox and owns the log. An operator may create consumers, which is how a log is read; a
-// consumer could be pointed at another subject, so operators are people who are trusted with the cluster.
+// A node is trusted with the cluster's own subjects, and with nothing else: of JetStream's API with what transport/ asks of it, of buckets
+// with the cluster's, and it listens on no inbox but its own. An operator may create consumers, which is how a log is read; a consumer
+// could be pointed at another subject, so operators are people who are trusted with the cluster.
 
 import { randomBytes } from "node:crypto";
-import { discovery, inboxPrefixOf, readOnlyJetStreamApi, type Subjects } from "./subjects.js";
+import { makeSeed } from "./nkeys.js";
+import {
+  bucketKeys,
+  discovery,
+  inboxes,
+  inboxPrefixOf,
+  nodeJetStreamApi,
+  readOnlyJetStreamApi,
+  type Subjects,
+} from "./subjects.js";
 
 export const roles = ["client", "telemetry", "operator", "node"] as const;
 export type Role = (typeof roles)[number];
 
-export interface Credential {
+export interface PasswordCredential {
   readonly user: string;
   readonly password: string;
 }
-export type Credentials = Readonly<Record<Role, Credential>>;
+export interface NkeyCredential {
+  /** Names the inbox prefix; the server knows the key. */
+  readonly user: string;
+  /** The seed: a secret. */
+  readonly nkey: string;
+}
+export type Credential = PasswordCredential | NkeyCredential;
+export interface Credentials {
+  readonly client: PasswordCredential;
+  readonly telemetry: PasswordCredential;
+  readonly operator: Credential;
+  readonly node: Credential;
+}
+/** A password for everybody. */
+export type Passwords = Readonly<Record<Role, PasswordCredential>>;
 
 export interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
 }
 
+/** One user of the server. */
+export interface User {
+  readonly credential: Credential;
+  readonly permissions: Permissions;
+}
+
 const passwordBytes = 24;
 
-/** Fresh random passwords; the user names are the roles. */
-export function makeCredentials(): Credentials {
-  return { client: fresh("client"), telemetry: fresh("telemetry"), operator: fresh("operator"), node: fresh("node") };
+/** Fresh secrets: keys for node and operator, passwords for client and telemetry. The user names are the roles. */
+export function makeCredentials() {
+  const { client, telemetry } = makePasswords();
+  return { client, telemetry, operator: makeNkey("operator"), node: makeNkey("node") } satisfies Credentials;
 }
 
-function fresh(role: Role): Credential {
-  return { user: role, password: randomBytes(passwordBytes).toString("base64url") };
+/** Fresh passwords for everybody: for programs of somebody else that play a node and know no keys. */
+export function makePasswords(): Passwords {
+  return {
+    client: makePassword("client"),
+    telemetry: makePassword("telemetry"),
+    operator: makePassword("operator"),
+    node: makePassword("node"),
+  };
 }
 
-export function permissionsOf(role: Role, subjects: Subjects): Permissions {
+export function makePassword(user: string): PasswordCredential {
+  return { user, password: randomBytes(passwordBytes).toString("base64url") };
+}
+
+export function makeNkey(user: string): NkeyCredential {
+  return { user, nkey: makeSeed() };
+}
+
+/** A user in the rights of a role; several may have those of one. */
+export function userAs(role: Role, credential: Credential, subjects: Subjects): User {
+  return { credential, permissions: permissionsOf(role, subjects, credential.user) };
+}
+
+/** One user for each role. */
+export function usersOf(credentials: Credentials, subjects: Subjects): readonly User[] {
+  return roles.map((role) => userAs(role, credentials[role], subjects));
+}
+
+/** What a connection says of who it is; nothing where the server asks nobody. */
+export function identityOf(credential: Credential | undefined) {
+  return credential === undefined || credential.user === ""
+    ? {}
+    : { ...credential, inboxPrefix: inboxPrefixOf(credential.user) };
+}
+
+/** Where a process finds its secret: never on its command line, which every user of the machine can read. */
+export const secretVariables = { password: "DRIFTMEND_PASSWORD", nkey: "DRIFTMEND_NKEY_SEED" } as const;
+
+export function environmentOf(credential: Credential): Readonly<Record<string, string>> {
+  return "password" in credential
+    ? { [secretVariables.password]: credential.password }
+    : { [secretVariables.nkey]: credential.nkey };
+}
+
+/** The user's name decides where his inbox is. */
+export function permissionsOf(role: Role, subjects: Subjects, user: string = role): Permissions {
   const { all } = subjects;
-  const inbox = `${inboxPrefixOf(role)}.>`;
+  const inbox = `${inboxPrefixOf(user)}.>`;
   switch (role) {
     case "client":
       return { publish: [all.infer, all.feedback, discovery.all], subscribe: [inbox] };
@@ -58,42 +133,9 @@ export function permissionsOf(role: Role, subjects: Subjects): Permissions {
         ],
         subscribe: [all.telemetry, all.alert, all.cleanup, inbox],
       };
-    case "node":
-      return { publish: [">"], subscribe: [">"] };
+    case "node": {
+      const own = [all.subjects, bucketKeys(subjects.leaseBucket), bucketKeys(subjects.alertBucket), discovery.all];
+      return { publish: [...own, inboxes, ...nodeJetStreamApi], subscribe: [...own, inbox] };
+    }
   }
-}
-
-const accountName = "DRIFTMEND";
-
-/** The accounts block of a nats-server config. */
-export function renderAccounts(credentials: Credentials, subjects: Subjects): string {
-  const users = roles.map((role) => renderUser(credentials[role], permissionsOf(role, subjects)));
-  return [
-    "accounts {",
-    `  ${accountName} {`,
-    "    jetstream: enabled",
-    "    users: [",
-    ...users,
-    "    ]",
-    "  }",
-    "}",
-  ].join("\n");
-}
-
-function renderUser(credential: Credential, permissions: Permissions): string {
-  const { publish, subscribe } = permissions;
-  return [
-    `      { user: ${quoted(credential.user)}, password: ${quoted(credential.password)}, permissions: {`,
-    `          publish: ${publish.length === 0 ? '{ deny: ">" }' : `{ allow: ${listed(publish)} }`}`,
-    `          subscribe: { allow: ${listed(subscribe)} }`,
-    "      } }",
-  ].join("\n");
-}
-
-function listed(subjects: readonly string[]): string {
-  return `[${subjects.map(quoted).join(", ")}]`;
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text);
 }

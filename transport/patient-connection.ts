@@ -7,7 +7,7 @@ import { timeoutDefaults } from "./timeouts.js";
 
 const pauseMs = 50;
 
-/** Tries for the timeout `comeback`; throws the last ConnectError after that, and at once when the credentials are refused. */
+/** Tries for the timeout `comeback`; throws the last ConnectError after that, and at once when credentials or certificates are the reason. */
 export async function connectPatiently(options: BusOptions): Promise<Bus> {
   const { clock, timeouts = timeoutDefaults } = options;
   const untilMs = clock.monotonicMs() + timeouts.comeback;
@@ -15,7 +15,8 @@ export async function connectPatiently(options: BusOptions): Promise<Bus> {
     try {
       return await connectBus(options);
     } catch (error) {
-      if (!(error instanceof ConnectError) || error.why === "denied" || clock.monotonicMs() >= untilMs) throw error;
+      if (!(error instanceof ConnectError) || error.why !== "unreachable" || clock.monotonicMs() >= untilMs)
+        throw error;
     }
     await clock.delay(pauseMs);
   }

@@ -55,6 +55,14 @@ export async function findServer(search: ServerSearch): Promise<string> {
   return fetchFromDebian(cacheDir);
 }
 
+/** What the binary says of its version, as in "nats-server: v2.9.10"; "" when it says nothing. */
+export async function versionOf(binary: string): Promise<string> {
+  return run(binary, ["--version"]).then(
+    ({ stdout }) => stdout.trim(),
+    () => "",
+  );
+}
+
 /** The shell looks along the PATH it inherits from us. */
 async function fromOwnPath(): Promise<string | undefined> {
   return run("sh", ["-c", `command -v ${binaryName}`]).then(

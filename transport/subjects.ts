@@ -90,6 +90,8 @@ export interface Subjects {
   deadLetterMarks(model: string, jobId: string): string;
   /** Every request of a kind, for subscriptions and permissions. */
   readonly all: {
+    /** Everything of this cluster. */
+    readonly subjects: string;
     readonly infer: string;
     readonly feedback: string;
     readonly log: string;
@@ -183,6 +185,7 @@ function digest(text: string): string {
 
 function wildcards(root: string): Subjects["all"] {
   return {
+    subjects: `${root}.>`,
     infer: `${root}.infer.>`,
     feedback: `${root}.feedback.>`,
     log: `${root}.wal.>`,
@@ -222,6 +225,9 @@ export function inboxPrefixOf(user: string): string {
   return `_INBOX.${token("key", user)}`;
 }
 
+/** Everybody's inboxes: whoever answers publishes there. */
+export const inboxes = "_INBOX.>";
+
 export function isInbox(subject: string): boolean {
   return subject.startsWith("_INBOX.");
 }
@@ -250,6 +256,11 @@ export const jetStreamApi = {
   consumerCreate: (stream: string, consumer: string) => `$JS.API.CONSUMER.CREATE.${stream}.${consumer}`,
   consumerNext: (stream: string, consumer: string) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
 } as const;
+
+/** What a node must be allowed to ask: all of the above, of any stream, and nothing that is not above. */
+export const nodeJetStreamApi: readonly string[] = Object.values(jetStreamApi).map((subject) =>
+  typeof subject === "string" ? subject : subject("*", "*"),
+);
 
 /** What a reader of the log must be allowed to ask: nothing here changes a message. */
 export const readOnlyJetStreamApi: readonly string[] = [

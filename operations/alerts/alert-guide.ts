@@ -40,8 +40,8 @@ const guides: Readonly<Record<string, Guide>> = {
     advice: "nothing at once; driftmend status shows how it stands",
   },
   unauthorised: {
-    means: "somebody tried what their user may not do",
-    advice: "find out whose connection it is; change the passwords if you do not know it",
+    means: "somebody tried what their user may not do, or was refused",
+    advice: "the server's log has the address; change the secrets if you do not know whose it is",
   },
   circuit_open: {
     means: "calls to a target keep failing, so it is left alone for a while",

@@ -7,6 +7,7 @@
 import { type Command, Option } from "commander";
 import type { FaultMode } from "../../transport/chaos-orders.js";
 import type { NoteOptions, SilenceOptions } from "./alerts.js";
+import { authVerbs } from "./auth-grammar.js";
 import type { ChaosOptions } from "./chaos.js";
 import type { ChaosRunOptions } from "./chaos-run.js";
 import type { ClusterOptions } from "./cluster.js";
@@ -34,6 +35,7 @@ export function clientVerbs(root: Command, run: Run, searchPath: string): void {
   snapshotVerbs(root, run);
   modelVerbs(root, run);
   checkVerbs(root, run, searchPath);
+  authVerbs(root, run);
   traceVerbs(root, run);
 }
 

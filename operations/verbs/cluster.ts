@@ -14,9 +14,11 @@ import {
   readContext,
 } from "../../transport/context.js";
 import { type Timeouts, withTimeouts } from "../../transport/timeouts.js";
+import type { Tls } from "../../transport/tls-files.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";
 import type { Outcome } from "./outcome.js";
+import { signInOf, tlsOf } from "./sign-in.js";
 
 export interface ClusterOptions {
   readonly json?: boolean;
@@ -24,6 +26,11 @@ export interface ClusterOptions {
   readonly nats?: string;
   readonly user?: string;
   readonly password?: string;
+  /** A file with the user's seed. */
+  readonly nkey?: string;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly cluster?: string;
   readonly timeout?: Partial<Timeouts>;
 }
@@ -37,6 +44,8 @@ interface Address {
   readonly url: string;
   readonly user?: string;
   readonly password?: string;
+  readonly nkey?: string;
+  readonly tls?: Tls;
   readonly settings: ClusterSettings;
   /** Where it was read, for messages. */
   readonly source: string;
@@ -76,29 +85,47 @@ async function findAddress(options: ClusterOptions, role: Role): Promise<Address
   if (options.nats === undefined) return fromContext(options, role);
   if (options.context !== undefined)
     return { kind: "usage", message: "--context and --nats both say where the cluster is", next: "give one of them" };
+  const signed = await signInOf(options, "operator");
+  if (signed.kind === "usage") return signed;
+  const tls = tlsOf(options);
   return {
     kind: "address",
     cluster: options.cluster ?? "driftmend",
     url: options.nats,
     source: "--nats",
     settings: noSettings,
-    ...(options.user === undefined ? {} : { user: options.user }),
-    ...(options.password === undefined ? {} : { password: options.password }),
+    ...signed.identity,
+    ...(tls === undefined ? {} : { tls }),
   };
 }
 
 async function fromContext(options: ClusterOptions, role: Role): Promise<Address | Outcome> {
-  // Not --password: it may stand in the environment, where it disturbs nobody.
+  // Not --password and --nkey: they may stand in the environment, where they disturb nobody.
   for (const flag of ["user", "cluster"] as const)
     if (options[flag] !== undefined)
       return { kind: "usage", message: `--${flag} goes with --nats`, next: `add --nats URL, or leave --${flag} out` };
   const file = resolve(options.context ?? contextFile(defaultStore));
   const read = await readContext(file);
   if (read.kind !== "found") return { kind: "unreachable", message: whyNone(read), next: startOne };
-  const { cluster, natsUrl, users, settings = noSettings } = read.context;
-  const { user, password } = users[role];
-  // Without users the cluster runs on a server that somebody else keeps, and asks nobody for a password.
-  return { kind: "address", cluster, url: natsUrl, source: file, settings, ...(user === "" ? {} : { user, password }) };
+  const { cluster, natsUrl, users, only = role, settings = noSettings } = read.context;
+  if (only !== role && only !== "operator")
+    return {
+      kind: "failed",
+      message: `${file} is for ${only === "client" ? "a client" : "a listener"}, and this needs the rights of ${role}`,
+      next: `give the context of ${role === "telemetry" ? "telemetry or an operator" : "an operator"}: --context FILE`,
+    };
+  const credential = users[only];
+  const tls = tlsOf(options) ?? read.context.tls;
+  return {
+    kind: "address",
+    cluster,
+    url: natsUrl,
+    source: file,
+    settings,
+    // Without users the cluster runs on a server that somebody else keeps, and asks nobody for a password.
+    ...(credential.user === "" ? {} : credential),
+    ...(tls === undefined ? {} : { tls }),
+  };
 }
 
 export function whyNone(read: Exclude<FoundContext, { kind: "found" }>): string {
@@ -121,7 +148,9 @@ async function connect(
     if (!(error instanceof ConnectError)) throw error;
     const message = `${error.message} (from ${source})`;
     if (error.why === "denied")
-      return { kind: "failed", message, next: "check --user and --password, or the context file" };
+      return { kind: "failed", message, next: "check --user with --password or --nkey, or the context file" };
+    if (error.why === "untrusted")
+      return { kind: "failed", message, next: "check --tls-ca, --tls-cert and --tls-key, or the context file" };
     return { kind: "unreachable", message, next: startOne };
   }
 }

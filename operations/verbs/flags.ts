@@ -1,6 +1,7 @@
 // Words of the command line as values, each refused in one sentence; commander puts the flag's name in front and the exit code is 2.
 //
 // Owns: the spelling of numbers, durations and addresses in flags. Does not own: which flags there are (cli.ts).
+import { isIP } from "node:net";
 import { InvalidArgumentError } from "commander";
 import { type GuardrailName, type GuardrailValues, guardrailNames, guardrails } from "../../models/guard-limits.js";
 import { isDtype } from "../../transport/codec.js";
@@ -175,6 +176,18 @@ export function httpAddress(text: string): HttpAddress {
   if (read.kind === "refused") throw new InvalidArgumentError(read.message);
   return read.address;
 }
+
+/** "0.0.0.0:4222", "10.0.0.5", "[::1]:4222": a host with or without a port. */
+export function listenAddress(text: string): HttpAddress {
+  const hasPort = /^(\[[^\]]*\]|[^:]*):\d+$/.test(text);
+  const read = parseHttpAddress(hasPort ? text : `${isIP(text) === 6 ? `[${text}]` : text}:${natsPort}`);
+  if (read.kind === "refused" || text === "")
+    throw new InvalidArgumentError("Give HOST or HOST:PORT, as in 0.0.0.0 or 10.0.0.5:4222.");
+  return read.address;
+}
+
+/** Where NATS is looked for by everybody. */
+const natsPort = 4222;
 
 function rangeText(low: number, high: number): string {
   return high === Number.MAX_SAFE_INTEGER ? `of ${low} or more` : `from ${low} to ${high}`;

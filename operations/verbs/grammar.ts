@@ -25,6 +25,10 @@ export function clientVerb(parent: Command, usage: string, description: string):
     .option("--nats <url>", "address of the cluster, instead of a context file", natsUrl)
     .option("--user <name>", "user for --nats")
     .addOption(passwordOption("password for --nats"))
+    .addOption(nkeyOption("file with the user's nkey seed, for --nats, instead of a password"))
+    .addOption(tlsOption("ca"))
+    .addOption(tlsOption("cert"))
+    .addOption(tlsOption("key"))
     .option("--cluster <name>", "name of the cluster, with --nats");
 }
 
@@ -57,6 +61,21 @@ function timeoutOption(): Option {
 /** A password on the command line is seen by every user of the machine, so it may come from the environment. */
 export function passwordOption(description: string): Option {
   return new Option("--password <secret>", description).env("DRIFTMEND_PASSWORD");
+}
+
+/** A file: a seed on the command line would be seen by every user of the machine. */
+export function nkeyOption(description: string): Option {
+  return new Option("--nkey <file>", description).env("DRIFTMEND_NKEY");
+}
+
+const tlsHelp = {
+  ca: "PEM file of the authority that signed the server's certificate (default: the system's)",
+  cert: "PEM file of a certificate to show the server, where it asks for one",
+  key: "PEM file of that certificate's key",
+} as const;
+
+export function tlsOption(what: keyof typeof tlsHelp): Option {
+  return new Option(`--tls-${what} <file>`, tlsHelp[what]).env(`DRIFTMEND_TLS_${what.toUpperCase()}`);
 }
 
 export function oneMore(word: string, before: readonly string[] | undefined): readonly string[] {

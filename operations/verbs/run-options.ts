@@ -18,6 +18,18 @@ export interface UpOptions extends SettingOptions {
   readonly nats?: string;
   readonly user?: string;
   readonly password?: string;
+  /** A file with the seed of --user. */
+  readonly nkey?: string;
+  /** Where the server that is started listens; loopback when left out. */
+  readonly listen?: HttpAddress;
+  /** Of the server that is started; with --nats of the connections to it. */
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
+  /** Clients need certificates of --tls-ca. */
+  readonly tlsVerify?: boolean;
+  readonly acceptKnownHoles?: boolean;
+  readonly plaintext?: boolean;
   readonly natsServer?: string;
   /** Where HTTP is served; the default port, or any free one, when left out. False: nowhere. */
   readonly http?: HttpAddress | false;
@@ -60,6 +72,11 @@ export interface NodeOptions extends SettingOptions {
   readonly nats: string;
   readonly user?: string;
   readonly password?: string;
+  /** A file with the seed of --user; a root gives its nodes the seed in their environment. */
+  readonly nkey?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
   readonly cluster: string;
   readonly name?: string;
   /** Counted by whoever restarts the node; 1 when a person starts it. */

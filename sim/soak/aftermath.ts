@@ -10,11 +10,11 @@ import { readdir, readFile } from "node:fs/promises";
 import type { Clock } from "../../models/clock.js";
 import { startBroker } from "../../transport/broker.js";
 import { connectBus } from "../../transport/bus.js";
-import { makeCredentials } from "../../transport/credentials.js";
+import { identityOf, makeCredentials } from "../../transport/credentials.js";
 import { lastSubjects, storedMessage } from "../../transport/jetstream.js";
 import { isAlive, isMissing, type ProcessIdentity } from "../../transport/process-identity.js";
 import { findServer } from "../../transport/server-binary.js";
-import { bucketKeys, bucketStream, header, inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
+import { bucketKeys, bucketStream, header, subjectsOf } from "../../transport/subjects.js";
 import type { Left } from "./evidence.js";
 
 export interface AftermathDeps {
@@ -79,15 +79,7 @@ async function leasesIn({ cluster, store, searchPath, clock }: AftermathDeps): P
   const binary = await findServer({ searchPath, mayFetch: false });
   const broker = await startBroker({ binary, store, subjects, credentials, clock });
   try {
-    const { user, password } = credentials.node;
-    const bus = await connectBus({
-      url: broker.url,
-      user,
-      password,
-      inboxPrefix: inboxPrefixOf(user),
-      name: "aftermath",
-      clock,
-    });
+    const bus = await connectBus({ url: broker.url, ...identityOf(credentials.node), name: "aftermath", clock });
     const stream = bucketStream(subjects.leaseBucket);
     const found = await lastSubjects(bus, stream, bucketKeys(subjects.leaseBucket));
     const held: string[] = found.kind === "subjects" ? [] : ["the bucket cannot be read"];

@@ -14,7 +14,7 @@ import type { ClusterMetrics } from "../../operations/metrics/cluster-metrics.js
 import { ModelLog } from "../../operations/model-log.js";
 import type { Bus } from "../../transport/bus.js";
 import { DriftmendClient } from "../../transport/client.js";
-import type { ClusterContext } from "../../transport/context.js";
+import { accessAs, type ClusterContext } from "../../transport/context.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { connectAs } from "../connection.js";
 import { gatherEvidence } from "../evidence.js";
@@ -106,9 +106,8 @@ export async function runStability(options: RunOptions, deps: RunDeps): Promise<
   const { context, clock } = deps;
   const operator = await connectAs(context, "operator", "driftmend-stability", clock);
   const client = await DriftmendClient.connect({
-    ...context.users.client,
+    ...accessAs(context, "client"),
     cluster: context.cluster,
-    url: context.natsUrl,
     clock,
   });
   const following = new AbortController();

@@ -45,7 +45,7 @@ test.after.always(async () => {
 });
 
 function start(incarnation: number, named = "operations-1"): ChildProcess {
-  const given = { url: cluster.broker.url, ...credentials.node, webhook, node: named, incarnation };
+  const given = { url: cluster.broker.url, identity: credentials.node, webhook, node: named, incarnation };
   const child = spawn(process.execPath, [script, JSON.stringify(given)], { stdio: "inherit" });
   running.add(child);
   child.once("exit", () => running.delete(child));

@@ -1,4 +1,4 @@
-// An alerter in a process of its own, to be killed: `node alerter-process.js '{"url", "user", "password", "webhook", "node", "incarnation"}'`.
+// An alerter in a process of its own, to be killed: `node alerter-process.js '{"url", "identity", "webhook", "node", "incarnation"}'`.
 
 import { alerter } from "../../actors/alerter.js";
 import { wireAlerter } from "../../actors/alerter-wiring.js";
@@ -6,21 +6,21 @@ import { builtInRuleSet } from "../../operations/health/operations-file.js";
 import { Counters, Telemetry } from "../../operations/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
 import { connectBus } from "../../transport/bus.js";
-import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
+import { type Credential, identityOf } from "../../transport/credentials.js";
+import { subjectsOf } from "../../transport/subjects.js";
 import { smallTree } from "../supervision/small-tree.js";
 
 interface Given {
   readonly url: string;
-  readonly user: string;
-  readonly password: string;
+  readonly identity: Credential;
   readonly webhook: string;
   readonly node: string;
   readonly incarnation: number;
 }
 
 const given: Given = JSON.parse(process.argv[2] ?? "{}");
-const { url, user, password, node, incarnation } = given;
-const bus = await connectBus({ url, user, password, name: node, inboxPrefix: inboxPrefixOf(user), clock: systemClock });
+const { url, identity, node, incarnation } = given;
+const bus = await connectBus({ url, ...identityOf(identity), name: node, clock: systemClock });
 const subjects = subjectsOf("driftmend");
 const notify = {
   slack: { webhook: new URL(given.webhook) },

@@ -6,7 +6,7 @@ import test from "ava";
 import { gaveUpExitCode } from "../../actors/host.js";
 import { systemClock } from "../../supervision/clock.js";
 import { startBroker } from "../../transport/broker.js";
-import { makeCredentials } from "../../transport/credentials.js";
+import { environmentOf, makeCredentials } from "../../transport/credentials.js";
 import { type MetricsSample, parseMetrics } from "../../transport/events.js";
 import { findServer } from "../../transport/server-binary.js";
 import { startCluster } from "../transport/fixture.js";
@@ -71,10 +71,10 @@ test.serial("a connection that is closed for good ends the node with exit code 7
   t.timeout(testWithinMs);
   const own = await startCluster();
   t.teardown(own.end);
-  const { user, password } = own.credentials.node;
-  const words = ["node", "--role", "serving", "--nats", own.broker.url, "--user", user, "--json"];
+  const { node } = own.credentials;
+  const words = ["node", "--role", "serving", "--nats", own.broker.url, "--user", node.user, "--json"];
   const child = spawn(process.execPath, [entry, ...words], {
-    env: { PATH: process.env.PATH ?? "", DRIFTMEND_PASSWORD: password },
+    env: { PATH: process.env.PATH ?? "", ...environmentOf(node) },
     stdio: ["ignore", "pipe", "ignore"],
   });
   t.teardown(() => child.kill("SIGKILL"));

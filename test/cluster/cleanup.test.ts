@@ -17,6 +17,7 @@ import { silentLogger } from "../../supervision/logger.js";
 import { startProcesses } from "../../supervision/process-root.js";
 import { describeProcessExit, type ProcessEvent } from "../../supervision/process-spec.js";
 import type { Bus } from "../../transport/bus.js";
+import { makePasswords } from "../../transport/credentials.js";
 import type { CleanupRecord, TelemetryEvent } from "../../transport/events.js";
 import { ensureCleanupStream, ensureLeaseBucket } from "../../transport/streams.js";
 import type { Subjects } from "../../transport/subjects.js";
@@ -168,9 +169,10 @@ test.serial(
   "a node that nobody restarts is declared dead when it is silent, its lease goes to a standby, and it is heard again (S2-37, S2-38)",
   async (t) => {
     t.timeout(testWithinMs);
-    const cluster = await startCluster();
+    const credentials = makePasswords();
+    const cluster = await startCluster({ credentials });
     const directory = await mkdtemp(join(tmpdir(), "driftmend-alone-"));
-    const { user, password } = cluster.credentials.node;
+    const { user, password } = credentials.node;
     const joining = ["--nats", cluster.broker.url, "--user", user, "--password", password];
     const bus = await cluster.bus();
     const heard = await Heard.on(bus, cluster.subjects.all.telemetry);

@@ -14,6 +14,7 @@ import { silentLogger } from "../../supervision/logger.js";
 import { type ProcessTree, startProcesses } from "../../supervision/process-root.js";
 import { DriftmendClient } from "../../transport/client.js";
 import { writeContext } from "../../transport/context.js";
+import { makePasswords } from "../../transport/credentials.js";
 import { openLog } from "../../transport/log.js";
 import { decodeExperience } from "../../transport/records.js";
 import { type Cluster, startCluster } from "../transport/fixture.js";
@@ -40,11 +41,12 @@ interface Scene {
 
 async function scene(t: ExecutionContext, isWatched = true): Promise<Scene> {
   t.timeout(testWithinMs);
-  const cluster = await startCluster();
+  const credentials = makePasswords();
+  const cluster = await startCluster({ credentials });
   const store = await mkdtemp(join(tmpdir(), "driftmend-poison-"));
   const cured = join(store, "cured");
   const output = openSync(join(store, "node.log"), "a", 0o600);
-  const { node, client, telemetry, operator } = cluster.credentials;
+  const { node, client, telemetry, operator } = credentials;
   let deaths = 0;
   const waiting = new Set<() => void>();
   const flightDir = isWatched ? join(store, "flight") : "";

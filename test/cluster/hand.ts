@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../supervision/clock.js";
 import { DriftmendClient } from "../../transport/client.js";
-import type { Role } from "../../transport/credentials.js";
+import { environmentOf, type Role } from "../../transport/credentials.js";
 import { type LeaseView, openLease } from "../../transport/lease.js";
 import type { Cluster } from "../transport/fixture.js";
 import { entry } from "./running.js";
@@ -29,7 +29,7 @@ export async function byHand(cluster: Cluster, role: Role, ...words: readonly st
   const [cwd, temporary] = [await emptyFolder(), await emptyFolder()];
   const child = spawn(process.execPath, [entry, ...words, "--nats", cluster.broker.url, "--user", role], {
     cwd,
-    env: { PATH: process.env.PATH, TMPDIR: temporary, DRIFTMEND_PASSWORD: cluster.credentials[role].password },
+    env: { PATH: process.env.PATH, TMPDIR: temporary, ...environmentOf(cluster.credentials[role]) },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = { stdout: "", stderr: "" };

@@ -23,11 +23,11 @@ import {
 } from "../../transport/chaos-orders.js";
 import { DriftmendClient } from "../../transport/client.js";
 import type { Fields } from "../../transport/codec.js";
-import type { ClusterContext } from "../../transport/context.js";
+import { accessAs, type ClusterContext } from "../../transport/context.js";
 import { parseEvent, type TelemetryEvent } from "../../transport/events.js";
 import { map } from "../../transport/fields.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
-import { inboxPrefixOf, type Subjects, subjectsOf } from "../../transport/subjects.js";
+import { type Subjects, subjectsOf } from "../../transport/subjects.js";
 import { parseOutcome } from "../../transport/wire.js";
 
 export const entry = fileURLToPath(new URL("../../cli.js", import.meta.url));
@@ -100,9 +100,8 @@ export async function startRunning(
 export async function lookAt(context: ClusterContext): Promise<Sight> {
   const subjects = subjectsOf(context.cluster);
   const client = await DriftmendClient.connect({
-    ...context.users.client,
+    ...accessAs(context, "client"),
     cluster: context.cluster,
-    url: context.natsUrl,
     clock: systemClock,
   });
   const operator = await busAs(context, "operator");
@@ -122,9 +121,7 @@ export async function lookAt(context: ClusterContext): Promise<Sight> {
 }
 
 export function busAs(context: ClusterContext, role: keyof ClusterContext["users"]): Promise<Bus> {
-  const { user, password } = context.users[role];
-  const inboxPrefix = inboxPrefixOf(user);
-  return connectBus({ url: context.natsUrl, user, password, inboxPrefix, name: `test-${role}`, clock: systemClock });
+  return connectBus({ ...accessAs(context, role), name: `test-${role}`, clock: systemClock });
 }
 
 export interface Row {

@@ -23,7 +23,7 @@ import { SteadyLoad } from "../../sim/soak/ledger.js";
 import { readAll } from "../../sim/soak/readings.js";
 import { systemClock as clock } from "../../supervision/clock.js";
 import { type Broker, startBroker } from "../../transport/broker.js";
-import { type Credentials, makeCredentials } from "../../transport/credentials.js";
+import { type Credentials, environmentOf, makeCredentials } from "../../transport/credentials.js";
 import { findServer } from "../../transport/server-binary.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { until } from "../until.js";
@@ -95,7 +95,7 @@ async function startNode(
   const [command, ...args] = [...on.prefix, process.execPath, entry, ...words, "--nats", `nats://${on.host}:${port}`];
   const child = spawn(command ?? "", args, {
     cwd: on.directory,
-    env: { PATH: searchPath, DRIFTMEND_PASSWORD: node.password },
+    env: { PATH: searchPath, ...environmentOf(node) },
     stdio: ["ignore", "pipe", "ignore"],
   });
   const ended = once(child, "close");

@@ -15,6 +15,7 @@ const killed: BrokerExit = { code: 137, signal: null, lastWords: "" };
 class FakeBroker implements Broker {
   readonly url = "nats://127.0.0.1:1";
   readonly monitorUrl = "http://127.0.0.1:2";
+  readonly logFile = "/nowhere/server.log";
   pid = 1;
   alive = true;
   starts = 0;

@@ -109,6 +109,7 @@ const verbs = [
   "replay",
   "strategies",
   "doctor",
+  "auth init",
   "eval",
 ];
 

@@ -20,7 +20,7 @@ import { startProcesses } from "../../supervision/process-root.js";
 import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../../supervision/process-spec.js";
 import { startBroker } from "../../transport/broker.js";
 import { connectBus } from "../../transport/bus.js";
-import { type Credentials, makeCredentials } from "../../transport/credentials.js";
+import { makePasswords, type Passwords } from "../../transport/credentials.js";
 import { findServer } from "../../transport/server-binary.js";
 import { ensureCleanupStream, ensureLeaseBucket } from "../../transport/streams.js";
 import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
@@ -56,7 +56,7 @@ export async function startComposed(
 ): Promise<SoakCluster> {
   const { store, nodes, cleanUp = confirmCleanup } = composition;
   const subjects = subjectsOf(cluster);
-  const credentials = makeCredentials();
+  const credentials = makePasswords();
   const log = openLogger("silent", { process: "root" });
   const random = seededRandom(7);
   const binary = await findServer({ searchPath, mayFetch: false });
@@ -116,7 +116,7 @@ function specOf(
   { id, role, env }: ComposedNode,
   { entry }: Composition,
   url: string,
-  credentials: Credentials,
+  credentials: Passwords,
   output: number,
 ): ProcessSpec {
   const { user, password } = credentials.node;

@@ -30,7 +30,7 @@ test("a killed broker comes back on the same port and its clients find it again 
   t.teardown(cluster.end);
   const { url, pid } = cluster.broker;
   const bus = await cluster.bus();
-  bus.subscribe("echo", {}, (message) => void message.respond(message.data));
+  bus.subscribe(`${cluster.subjects.cluster}.echo`, {}, (message) => void message.respond(message.data));
   const back = next<BusEvent>(
     (listener) => bus.onEvent(listener),
     (event) => event.kind === "reconnected",
@@ -41,7 +41,7 @@ test("a killed broker comes back on the same port and its clients find it again 
   t.is(cluster.broker.url, url);
   t.true(event.kind === "reconnected" && event.outageMs < 2_000);
   t.log(event);
-  t.is((await bus.request("echo", text("x"), { timeoutMs: 1_000 })).kind, "reply");
+  t.is((await bus.request(`${cluster.subjects.cluster}.echo`, text("x"), { timeoutMs: 1_000 })).kind, "reply");
 });
 
 test("one store has one broker", async (t) => {

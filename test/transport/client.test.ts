@@ -187,15 +187,15 @@ test("a handler that throws is an event, and its subscription goes on", async (t
   node.onEvent((event) => {
     if (event.kind === "handler_failed") failures.push(event.error.message);
   });
-  node.subscribe("work", {}, (message) => {
+  node.subscribe("driftmend.work", {}, (message) => {
     if (message.data.length === 0) throw new Error("at once");
     if (message.data.length === 1) return Promise.reject(new Error("later"));
     message.respond(message.data);
     return undefined;
   });
-  node.publish("work", new Uint8Array(0));
-  node.publish("work", new Uint8Array(1));
-  t.is((await node.request("work", new Uint8Array(2), { timeoutMs: 1_000 })).kind, "reply");
+  node.publish("driftmend.work", new Uint8Array(0));
+  node.publish("driftmend.work", new Uint8Array(1));
+  t.is((await node.request("driftmend.work", new Uint8Array(2), { timeoutMs: 1_000 })).kind, "reply");
   t.deepEqual(failures, ["at once", "later"]);
 });
 

@@ -6,9 +6,20 @@ import { join } from "node:path";
 import { systemClock } from "../../supervision/clock.js";
 import { type Broker, type BrokerOptions, startBroker } from "../../transport/broker.js";
 import { type Bus, connectBus } from "../../transport/bus.js";
-import { type Credentials, makeCredentials, type Role } from "../../transport/credentials.js";
+import {
+  type Credential,
+  type Credentials,
+  identityOf,
+  makeCredentials,
+  makePassword,
+  type Role,
+} from "../../transport/credentials.js";
 import { findServer } from "../../transport/server-binary.js";
-import { inboxPrefixOf, type Subjects, subjectsOf } from "../../transport/subjects.js";
+import { type Subjects, subjectsOf } from "../../transport/subjects.js";
+import { withTimeouts } from "../../transport/timeouts.js";
+
+/** Of a machine that does much else at the same time. */
+export const patient = withTimeouts({ connect: 30_000 });
 
 export interface Cluster {
   readonly broker: Broker;
@@ -16,6 +27,8 @@ export interface Cluster {
   readonly credentials: Credentials;
   readonly store: string;
   bus(role?: Role): Promise<Bus>;
+  /** In the rights of whoever keeps the server, which no role has: everything. */
+  keeper(): Promise<Bus>;
   /** kill -9, wait for the death to be noticed, start again on the same ports. */
   killAndRestart(): Promise<void>;
   end(): Promise<void>;
@@ -25,25 +38,25 @@ export async function startCluster(given: Partial<BrokerOptions> = {}): Promise<
   const binary = await findServer({ mayFetch: false });
   const store = await mkdtemp(join(tmpdir(), "driftmend-test-"));
   const subjects = subjectsOf("driftmend");
-  const credentials = makeCredentials();
-  const broker = await startBroker({ binary, store, subjects, credentials, clock: systemClock, ...given });
+  const { credentials = makeCredentials() } = given;
+  const keeper = { credential: makePassword("keeper"), permissions: { publish: [">"], subscribe: [">"] } };
+  const users = [...(given.users ?? []), keeper];
+  const broker = await startBroker({ binary, store, subjects, credentials, clock: systemClock, ...given, users });
   const buses: Bus[] = [];
+  const connect = async (name: string, credential: Credential): Promise<Bus> => {
+    const trust = given.trust === undefined ? {} : { tls: given.trust };
+    const to = { url: broker.url, name, clock: systemClock, timeouts: patient };
+    const bus = await connectBus({ ...to, ...identityOf(credential), ...trust });
+    buses.push(bus);
+    return bus;
+  };
   return {
     broker,
     subjects,
     credentials,
     store,
-    bus: async (role = "node") => {
-      const bus = await connectBus({
-        url: broker.url,
-        ...credentials[role],
-        name: `test-${role}`,
-        inboxPrefix: inboxPrefixOf(role),
-        clock: systemClock,
-      });
-      buses.push(bus);
-      return bus;
-    },
+    bus: (role = "node") => connect(`test-${role}`, credentials[role]),
+    keeper: () => connect("test-keeper", keeper.credential),
     killAndRestart: async () => {
       const died = new Promise<void>((resolve) => {
         const stop = broker.onExit(() => {

@@ -34,7 +34,7 @@ async function take(messages: AsyncIterable<Followed>, count: number): Promise<F
 
 /** Consumers of one stream, as they are asked for. */
 async function watchCreations(cluster: Cluster, stream: string) {
-  const bus = await cluster.bus();
+  const bus = await cluster.keeper();
   let [count, waiting] = [0, (): void => undefined];
   bus.subscribe(jetStreamApi.consumerCreate(stream, "*"), {}, () => {
     count += 1;
@@ -248,7 +248,7 @@ test("a follower of a log that was made anew hears of it, also where the new one
   await followed.next();
   await followed.next();
   const waiting = failureOf(followed);
-  t.is((await ask(bus, `$JS.API.STREAM.DELETE.${stream}`, undefined)).kind, "ok");
+  t.is((await ask(await cluster.keeper(), `$JS.API.STREAM.DELETE.${stream}`, undefined)).kind, "ok");
   await ensureStreams(bus, cluster.subjects, model);
   for (const id of ["a", "b", "c", "d"]) await log.append(subject, text(id), id);
   t.regex(String(await waiting), /LogWipedError.*made anew/);
@@ -262,7 +262,7 @@ test("a follower of a log that is gone for good hears of it; one of a log that i
   const followed = log.follow(stream, { fromSeq: 1, signal })[Symbol.asyncIterator]();
   await followed.next();
   const waiting = failureOf(followed);
-  t.is((await ask(bus, `$JS.API.STREAM.DELETE.${stream}`, undefined)).kind, "ok");
+  t.is((await ask(await cluster.keeper(), `$JS.API.STREAM.DELETE.${stream}`, undefined)).kind, "ok");
   t.regex(String(await waiting), /LogWipedError.*not there any more/);
   await ensureStreams(bus, cluster.subjects, "later");
   await log.append(cluster.subjects.experience("later"), text("x"), "x");

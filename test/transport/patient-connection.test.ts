@@ -10,8 +10,7 @@ import { startCluster } from "./fixture.js";
 test("a node that starts while the broker restarts waits for it; who does not wait is told at once (S2-55)", async (t) => {
   const cluster = await startCluster();
   t.teardown(cluster.end);
-  const { user, password } = cluster.credentials.node;
-  const given = { url: cluster.broker.url, user, password, name: "starting", clock: systemClock };
+  const given = { url: cluster.broker.url, ...cluster.credentials.node, name: "starting", clock: systemClock };
   const died = new Promise<void>((resolve) => {
     cluster.broker.onExit(() => resolve());
   });

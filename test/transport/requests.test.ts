@@ -136,10 +136,10 @@ test("a request in flight when its bus closes ends as closed", async (t) => {
   t.teardown(cluster.end);
   const [asker, silent] = [await cluster.bus(), await cluster.bus()];
   const arrived = new Promise<void>((resolve) => {
-    silent.subscribe("silent", {}, () => resolve());
+    silent.subscribe("driftmend.silent", {}, () => resolve());
   });
   await silent.flush();
-  const asking = asker.request("silent", text("x"), { timeoutMs: 60_000 });
+  const asking = asker.request("driftmend.silent", text("x"), { timeoutMs: 60_000 });
   await arrived;
   await asker.close();
   t.is((await asking).kind, "closed");
@@ -149,9 +149,9 @@ test("a request made while the server is away is sent when it is back (S2-55)", 
   const cluster = await startCluster();
   t.teardown(cluster.end);
   const [asker, echo] = [await cluster.bus(), await cluster.bus()];
-  echo.subscribe("echo", {}, (message) => void message.respond(message.data));
+  echo.subscribe("driftmend.echo", {}, (message) => void message.respond(message.data));
   await echo.flush();
-  t.is(heard(await asker.request("echo", text("before"), { timeoutMs: 1_000 })), "before");
+  t.is(heard(await asker.request("driftmend.echo", text("before"), { timeoutMs: 1_000 })), "before");
   const away = new Promise<void>((resolve) => {
     asker.onEvent((event) => {
       if (event.kind === "disconnected") resolve();
@@ -159,7 +159,7 @@ test("a request made while the server is away is sent when it is back (S2-55)", 
   });
   const restarting = cluster.killAndRestart();
   await away;
-  const asking = asker.request("echo", text("during"), { timeoutMs: 20_000 });
+  const asking = asker.request("driftmend.echo", text("during"), { timeoutMs: 20_000 });
   await restarting;
   // The echo may come back after the asker: then nobody listens yet, which is an answer too.
   t.true(["during", "no_responders"].includes(heard(await asking)));
@@ -169,18 +169,21 @@ test("many requests at once come back each with its own reply, headers included"
   const cluster = await startCluster();
   t.teardown(cluster.end);
   const [asker, echo] = [await cluster.bus(), await cluster.bus()];
-  echo.subscribe("echo", {}, (message) => {
+  echo.subscribe("driftmend.echo", {}, (message) => {
     message.respond(message.data, { "X-Echo": message.headers.get("X-Ask") ?? "" });
   });
   await echo.flush();
   const asks = Array.from({ length: 200 }, (_, index) =>
-    asker.request("echo", text(`${index}`), { timeoutMs: 10_000, headers: { "X-Ask": `${index}` } }),
+    asker.request("driftmend.echo", text(`${index}`), { timeoutMs: 10_000, headers: { "X-Ask": `${index}` } }),
   );
   for (const [index, outcome] of (await Promise.all(asks)).entries()) {
     t.is(heard(outcome), `${index}`);
     if (outcome.kind === "reply") t.is(outcome.headers.get("X-Echo"), `${index}`);
   }
-  await t.throwsAsync(asker.request("echo", new Uint8Array(asker.payloadMaxBytes + 1), { timeoutMs: 1_000 }), {
-    message: /max_payload/,
-  });
+  await t.throwsAsync(
+    asker.request("driftmend.echo", new Uint8Array(asker.payloadMaxBytes + 1), { timeoutMs: 1_000 }),
+    {
+      message: /max_payload/,
+    },
+  );
 });

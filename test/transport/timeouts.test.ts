@@ -55,11 +55,11 @@ test("an override replaces its default and nothing else, and every timeout is a 
 });
 
 test.serial("(S2-54) a black hole gives a typed timeout at the time that was configured, not before", async (t) => {
-  const hole = await blackHole("hole.>");
+  const hole = await blackHole("driftmend.hole.>");
   const bus = await busWith({ jetstream: toldMs });
-  const plain = await took(() => bus.request("hole.plain", new Uint8Array(), { timeoutMs: toldMs }));
+  const plain = await took(() => bus.request("driftmend.hole.plain", new Uint8Array(), { timeoutMs: toldMs }));
   t.is(plain.outcome.kind, "timeout");
-  const api = await took(() => ask(bus, "hole.api", {}));
+  const api = await took(() => ask(bus, "driftmend.hole.api", {}));
   t.deepEqual(api.outcome, { kind: "unavailable", why: "timeout" });
   for (const { ms } of [plain, api]) t.true(ms >= toldMs * 0.9 && ms < lateMs, `${ms}`);
   t.log(`told ${toldMs} ms, took ${plain.ms.toFixed(0)} and ${api.ms.toFixed(0)} ms`);
@@ -71,9 +71,11 @@ test.serial("(S2-54) a black hole gives a typed timeout at the time that was con
 test.serial(
   "(S2-54) an append that nobody acknowledges ends with `timeout` after all its tries together",
   async (t) => {
-    const hole = await blackHole("hole.log");
+    const hole = await blackHole("driftmend.hole.log");
     const bus = await busWith({ append: 3 * toldMs, appendTry: toldMs });
-    const { outcome, ms } = await took(() => openLog(bus, systemClock).append("hole.log", new Uint8Array(1), "one"));
+    const { outcome, ms } = await took(() =>
+      openLog(bus, systemClock).append("driftmend.hole.log", new Uint8Array(1), "one"),
+    );
     t.deepEqual(outcome, { kind: "unavailable", why: "timeout" });
     t.true(ms >= 3 * toldMs * 0.9 && ms < lateMs, `${ms}`);
     t.true(hole.heard() >= 2, "it was tried again");

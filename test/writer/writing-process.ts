@@ -15,7 +15,8 @@ import { silentLogger } from "../../supervision/logger.js";
 import { reportReady, watchParent } from "../../supervision/parent-watch.js";
 import { startTree } from "../../supervision/system.js";
 import { connectBus } from "../../transport/bus.js";
-import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
+import { identityOf } from "../../transport/credentials.js";
+import { subjectsOf } from "../../transport/subjects.js";
 import { Trap, wrapped } from "./wrapped-store.js";
 import type { FaultPoint, WritingOptions } from "./writing-root.js";
 
@@ -28,9 +29,7 @@ watchParent(() => process.exit(gaveUpExitCode));
 const model = tuned(await loadModel(options.folder), options.snapshotEvery);
 const bus = await connectBus({
   url: options.url,
-  user: options.user,
-  password: options.password,
-  inboxPrefix: inboxPrefixOf(options.user),
+  ...identityOf(options.identity),
   name,
   clock: systemClock,
 });

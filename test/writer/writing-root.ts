@@ -15,6 +15,7 @@ import { silentLogger } from "../../supervision/logger.js";
 import { type ProcessTree, startProcesses } from "../../supervision/process-root.js";
 import type { ProcessEvent, ProcessSpec } from "../../supervision/process-spec.js";
 import type { Bus } from "../../transport/bus.js";
+import type { Credential } from "../../transport/credentials.js";
 import { evictAll } from "../../transport/lease-sweep.js";
 import type { Commit } from "../../transport/records.js";
 import { ensureLeaseBucket, ensureStreams } from "../../transport/streams.js";
@@ -44,8 +45,7 @@ export interface WritingOptions {
   readonly run: string;
   readonly folder: string;
   readonly url: string;
-  readonly user: string;
-  readonly password: string;
+  readonly identity: Credential;
   readonly snapshotEvery: number;
   /** Of the first incarnation, the second, ... */
   readonly faults: readonly FaultPoint[];
@@ -78,7 +78,16 @@ export async function openLab(t: { teardown(fn: () => Promise<void>): void }): P
   const events: ProcessEvent[] = [];
   const start: Lab["start"] = async (name, options = {}) => {
     const { url } = cluster.broker;
-    const given = { name, run, folder, url, ...cluster.credentials.node, snapshotEvery: 8, faults: [], ...options };
+    const given = {
+      name,
+      run,
+      folder,
+      url,
+      identity: cluster.credentials.node,
+      snapshotEvery: 8,
+      faults: [],
+      ...options,
+    };
     const tree = await startProcesses([specOf(given)], {
       clock: systemClock,
       random: seededRandom(1),

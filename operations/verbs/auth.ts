@@ -1,0 +1,128 @@
+// `driftmend auth init`: the users, keys and contexts of a cluster on NATS servers that somebody keeps himself.
+//
+// Owns: writing the files, what is said of them. Does not own: what is in them (operations/auth-files.ts).
+//
+// A1. Nothing is overwritten without --force: whoever has the old secrets would be locked out.
+// A2. No secret is printed; every file is the owner's alone (0600).
+
+import { access, mkdir, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { roles } from "../../transport/credentials.js";
+import { isToken, subjectsOf } from "../../transport/subjects.js";
+import { checkTls, trustOf } from "../../transport/tls-files.js";
+import { type AuthFile, type AuthPlan, accountsFile, authFiles, serverFile } from "../auth-files.js";
+import type { Terminal } from "../terminal/terminal.js";
+import { padRight } from "../terminal/text.js";
+import { done, type Outcome } from "./outcome.js";
+
+export interface AuthInitOptions {
+  readonly json?: boolean;
+  readonly out: string;
+  readonly client?: readonly string[];
+  readonly cluster: string;
+  readonly nats: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
+  readonly tlsVerify?: boolean;
+  readonly force?: boolean;
+}
+
+const defaultClient = "client";
+
+export async function authInit(options: AuthInitOptions, terminal: Terminal): Promise<Outcome> {
+  const { out, client: clients = [defaultClient], cluster, nats, force = false } = options;
+  const reserved: readonly string[] = roles.filter((role) => role !== defaultClient);
+  const wrong = clients.find((name, at) => !isToken(name) || reserved.includes(name) || clients.indexOf(name) !== at);
+  if (wrong !== undefined)
+    return {
+      kind: "usage",
+      message: `--client ${wrong.slice(0, 40)}: names are different, of letters, digits, "-" or "_", and none of ${reserved.join(", ")}`,
+      next: "driftmend auth init --help",
+    };
+  const tls = await certificatesOf(options, terminal.clock.nowMs());
+  if ("kind" in tls) return tls;
+  const files = authFiles({ subjects: subjectsOf(cluster), natsUrl: nats, clients, ...tls });
+  const folder = resolve(out);
+  const there = force ? undefined : await firstThere(folder, files);
+  if (there !== undefined)
+    return {
+      kind: "failed",
+      message: `${there} is there already, and whoever has the secrets in it would be locked out`,
+      next: "give another --out, or --force to make all of them anew",
+    };
+  await write(folder, files);
+  terminal.print(terminal.json ? told(folder, files, options) : summary(folder, files, options, terminal.self));
+  return done;
+}
+
+async function certificatesOf(
+  { tlsCert, tlsKey, tlsCa, tlsVerify = false }: AuthInitOptions,
+  nowMs: number,
+): Promise<Pick<AuthPlan, "tls" | "trust"> | Extract<Outcome, { kind: "usage" }>> {
+  const next = "docs/security.md shows how to make certificates with openssl";
+  if (tlsCert === undefined || tlsKey === undefined) {
+    if ([tlsCert, tlsKey, tlsCa].every((file) => file === undefined) && !tlsVerify) return {};
+    return { kind: "usage", message: "TLS of the servers needs both --tls-cert and --tls-key", next };
+  }
+  if (tlsVerify && tlsCa === undefined)
+    return { kind: "usage", message: "--tls-verify needs the authority of the clients: --tls-ca FILE", next };
+  const named = { certFile: resolve(tlsCert), keyFile: resolve(tlsKey) };
+  const tls = { ...named, ...(tlsCa === undefined ? {} : { caFile: resolve(tlsCa) }), verify: tlsVerify };
+  const flaw = await checkTls(tls, nowMs);
+  if (flaw !== undefined) return { kind: "usage", message: `--tls-cert, --tls-key, --tls-ca: ${flaw}`, next };
+  const caFile = await trustOf(tls);
+  return { tls, trust: caFile === undefined ? {} : { caFile } };
+}
+
+async function firstThere(folder: string, files: readonly AuthFile[]): Promise<string | undefined> {
+  for (const { name } of files) {
+    const file = join(folder, name);
+    const isThere = await access(file).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return file;
+  }
+  return undefined;
+}
+
+/** A file is made anew: one that is written over would keep the mode it had. */
+async function write(folder: string, files: readonly AuthFile[]): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const { name, text } of files) {
+    const file = join(folder, name);
+    await rm(file, { force: true });
+    await writeFile(file, text, { mode: 0o600, flag: "wx" });
+  }
+}
+
+function told(folder: string, files: readonly AuthFile[], { cluster, nats }: AuthInitOptions): string {
+  const listed = files.map(({ name, what }) => ({ file: join(folder, name), what }));
+  return JSON.stringify({ cluster, natsUrl: nats, out: folder, files: listed });
+}
+
+function summary(folder: string, files: readonly AuthFile[], options: AuthInitOptions, self: string): string {
+  const at = (name: string): string => join(folder, name);
+  const width = Math.max(...files.map(({ name }) => name.length));
+  const ca = options.tlsCert === undefined ? "" : ` --tls-ca ${resolve(options.tlsCa ?? options.tlsCert)}`;
+  const named = options.cluster === "driftmend" ? "" : ` --cluster ${options.cluster}`;
+  const node = `${self} node --role serving --nats ${options.nats} --nkey ${at("node.nk")}${ca}${named}`;
+  return [
+    `made in ${folder}, readable by you alone:`,
+    ...files.map(({ name, what }) => `  ${padRight(name, width)}  ${what}`),
+    "",
+    "now:",
+    `  1. on each NATS server put ${accountsFile} beside its config, with  include "./${accountsFile}"  in it,`,
+    `     or start from ${serverFile}; then check it:  nats-server -t -c ${at(serverFile)}`,
+    `  2. restart the servers, or reload them:  nats-server --signal reload`,
+    "  3. start nodes, one of each role at least (serving, learning, operations):",
+    `     ${node}`,
+    `  4. look at it:  ${self} status --context ${at("operator.json")}`,
+    "  5. give each client its own context, over a way that nobody else reads; driftmend infer --context FILE, or the user",
+    "     and password in it with any NATS client. Then delete what this machine does not need.",
+    ...(options.tlsCert === undefined
+      ? ["", "without TLS passwords and data can be read on the way: --tls-cert FILE --tls-key FILE --tls-ca FILE"]
+      : []),
+  ].join("\n");
+}
