@@ -62,6 +62,7 @@ import { entry, interrupted } from "./operations/up.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
 import { signInOf, tlsOf } from "./operations/verbs/sign-in.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
+import { initSystemOf } from "./supervision/init-system.js";
 import { killSelfAfter } from "./supervision/last-resort.js";
 import { type Logger, openLogger } from "./supervision/logger.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
@@ -171,12 +172,21 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   const hosted = await startNode(options, identity, models, { terminal, log, hasRoot: hasParent, http });
   if (!(reportReady() || terminal.json)) terminal.note(`${node} is ready (${options.role.join(", ")})`);
   if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node }));
+  const { drain, halt, initSystem: sendWithinMs } = withTimeouts(options.timeout ?? {});
+  // For a node of a root the root speaks.
+  const initSystem = initSystemOf(hasParent ? {} : process.env, {
+    clock: terminal.clock,
+    log,
+    pid: process.pid,
+    sendWithinMs,
+  });
+  initSystem.ready(`${node} serves at ${options.nats}`);
   const failure = await Promise.race([interrupted(terminal.interrupted), hosted.drainOrdered, hosted.failed]);
+  void initSystem.stopping();
   if (failure instanceof Error) {
     log.fatal("this node gives up", { error: failure });
     await reportSpent(hosted.spent());
   }
-  const { drain, halt } = withTimeouts(options.timeout ?? {});
   const ending = await drainWithin(hosted.stop(), patience(terminal.clock, drain, terminal.insisted));
   if (ending === "forced") await hosted.halt();
   if (failure instanceof Error) {

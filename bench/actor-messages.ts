@@ -1,4 +1,5 @@
-// What a message between two actors of one process costs: the runtime of supervision/, bare nact, and a plain call.
+// What a message between two actors of one process costs: the runtime of supervision/, bare nact, a plain call, and Erlang's processes
+// where there is an Erlang.
 //
 // Measures: a flood (everything is told at once, until the last is handled) and asks with 64 outstanding.
 import { dispatch, type Ref as NactRef, query, spawn, start, stop } from "nact";
@@ -6,6 +7,7 @@ import { type Clock, seededRandom } from "../models/clock.js";
 import { ask, type ReplyTo } from "../supervision/ask.js";
 import { silentLogger } from "../supervision/logger.js";
 import { startTree } from "../supervision/system.js";
+import { startErlang } from "./erlang-messages.js";
 import { interleave, timedOf } from "./interleave.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
 
@@ -17,7 +19,18 @@ export interface MessageRates {
   readonly call: Spread;
   /** driftmend / nact */
   readonly ratio: Spread;
+  readonly erlang: ErlangRates;
 }
+
+/** Of the same rounds; an Erlang node with one scheduler. */
+export type ErlangRates =
+  | {
+      readonly kind: "measured";
+      readonly release: string;
+      readonly rate: Spread /** driftmend / Erlang */;
+      readonly ratio: Spread;
+    }
+  | { readonly kind: "absent"; readonly why: string };
 
 type Message = { readonly kind: "one" } | { readonly kind: "question"; readonly reply: (value: number) => void };
 type Asked = { readonly kind: "one" } | { readonly kind: "question"; readonly reply: ReplyTo<number> };
@@ -33,6 +46,11 @@ export async function measureMessages(rounds: number, clock: Clock): Promise<Mes
   const ours = await ourActor(clock);
   const theirs = nactActor();
   const plain = plainFunction();
+  const erlang = await startErlang();
+  const inErlang = (what: "flood" | "ask", count: number) =>
+    erlang.kind === "absent"
+      ? []
+      : [{ name: `${what} erlang`, count, work: (times: number) => erlang.work(what, times) }];
   const flood = (name: string, count: number, work: (count: number) => void | Promise<void>) => ({ name, count, work });
   const timed = await interleave(
     [
@@ -42,12 +60,15 @@ export async function measureMessages(rounds: number, clock: Clock): Promise<Mes
       { name: "ask driftmend", count: askCount, work: (count) => asking(count, ours.ask) },
       { name: "ask nact", count: askCount, work: (count) => asking(count, theirs.ask) },
       { name: "ask call", count: askCount * 10, work: (count) => asking(count, plain.ask) },
+      ...inErlang("flood", floodCount),
+      ...inErlang("ask", askCount * 10),
     ],
     rounds,
     clock,
   );
   await ours.stop();
   theirs.stop();
+  if (erlang.kind === "erlang") await erlang.stop();
   return (["flood", "ask"] as const).map((what) => {
     const rates = (whose: string): number[] => timedOf(timed, `${what} ${whose}`).map((us) => 1e6 / us);
     const of = { driftmend: rates("driftmend"), nact: rates("nact"), call: rates("call") };
@@ -57,8 +78,13 @@ export async function measureMessages(rounds: number, clock: Clock): Promise<Mes
       nact: spreadOf(of.nact),
       call: spreadOf(of.call),
       ratio: ratiosOf(of.driftmend, of.nact),
+      erlang: erlang.kind === "absent" ? erlang : against(erlang.release, of.driftmend, rates("erlang")),
     };
   });
+}
+
+function against(release: string, ours: readonly number[], theirs: readonly number[]): ErlangRates {
+  return { kind: "measured", release, rate: spreadOf(theirs), ratio: ratiosOf(ours, theirs) };
 }
 
 async function asking(count: number, question: () => Promise<number>): Promise<void> {

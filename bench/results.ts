@@ -185,6 +185,21 @@ function messageLines({ messages }: Figures): string[] {
         ...spread(ratio, 1),
       ]),
     ),
+    "",
+    ...erlangLines(messages),
+  ];
+}
+
+function erlangLines(messages: readonly MessageRates[]): string[] {
+  const rows = messages.flatMap(({ what, erlang }) =>
+    erlang.kind === "absent" ? [] : [[what, erlang.release, ...spread(erlang.rate, 0), ...spread(erlang.ratio, 2)]],
+  );
+  const absent = messages.flatMap(({ erlang }) => (erlang.kind === "absent" ? [erlang.why] : []));
+  if (rows.length === 0) return [`Erlang is not compared: ${absent[0] ?? "nothing was measured"}.`];
+  return [
+    "The same in Erlang, in the same rounds: casts to and calls of a gen_server, one scheduler (`erl +S 1:1`, `bench/erlang/messages.erl`).",
+    "",
+    ...table(["", "OTP", "Erlang", "", "driftmend / Erlang", ""], rows),
   ];
 }
 

@@ -1,6 +1,8 @@
 // `npm run bench`: all measurements in one run on one machine, then bench/RESULTS.md.
 //
 //   --quick   fewer and shorter rounds, about 3 minutes; prints the figures and leaves bench/RESULTS.md alone
+//   --peers   driftmend beside fastify, gRPC, moleculer and a work queue instead, then bench/PEERS.md; about 8 minutes
+//   --rounds N, --seconds S   of the peers: so many rounds, each so long; with --quick to try it out
 //
 // R1. It ends by itself: at the latest after `endsAfterMs`, at SIGINT or SIGTERM at once, each time without processes or files left.
 // R2. What it prints on the way goes to stderr, the figures to stdout or to the file.
@@ -22,6 +24,7 @@ import type { LearningCosts } from "./learning-results.js";
 import { describeMachine } from "./machine.js";
 import { measureMending } from "./mending.js";
 import { measureOnnx } from "./onnx-floor.js";
+import { peersFile, runPeers } from "./peers/run.js";
 import { measureRecall } from "./recall.js";
 import { type Figures, renderResults } from "./results.js";
 import { measureServing, type Serving } from "./serving.js";
@@ -29,7 +32,14 @@ import { measureStages } from "./stage-cost.js";
 import { measureTelemetry } from "./telemetry-share.js";
 import { measureCodec } from "./tensor-codec.js";
 
-const { values: flags } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    peers: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    seconds: { type: "string" },
+  },
+});
 const { PATH: searchPath = "" } = process.env;
 const endsAfterMs = 15 * 60_000;
 const resultsFile = fileURLToPath(new URL("../../bench/RESULTS.md", import.meta.url));
@@ -132,15 +142,25 @@ function theEnd(): Promise<never> {
   return ended;
 }
 
+/** Rounds as long as they have to be for a CPU time that is counted in steps of 10 ms. */
+function peersPlan() {
+  const given = { rounds: Number(flags.rounds ?? 5), roundMs: 1_000 * Number(flags.seconds ?? 2) };
+  if (!(given.rounds >= 1 && given.roundMs > 0)) throw new Error("--rounds and --seconds are numbers above 0");
+  return { ...given, warmUpMs: Math.min(1_000, given.roundMs), prefill: flags.quick ? 1_000 : plan.prefill };
+}
+
 async function main(): Promise<number> {
   const ended = theEnd();
   try {
     const binary = await findServer({ searchPath, mayFetch: false });
-    const text = renderResults(await measure(binary, ended));
+    const text = flags.peers
+      ? await runPeers({ binary, folder: digitsFolder(entry), searchPath, plan: peersPlan(), note, ended })
+      : renderResults(await measure(binary, ended));
+    const file = flags.peers ? peersFile : resultsFile;
     if (flags.quick) process.stdout.write(text);
     else {
-      await writeFile(resultsFile, text);
-      note(`written: ${resultsFile}`);
+      await writeFile(file, text);
+      note(`written: ${file}`);
     }
     return 0;
   } catch (error) {

@@ -6,9 +6,9 @@
 // S2. A round begins when the broker and the learning node are idle, so that nobody pays for an earlier round; the wait is bounded and
 //     what it could not reach is counted.
 // S3. Before anything is timed every contender has answered scored requests, and its answers were right.
-import { systemClock as clock } from "../supervision/clock.js";
 import { type Contender, type ContenderName, contenderNames, type Lab } from "./lab.js";
 import { cpuMs } from "./machine.js";
+import { settled } from "./settled.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
 
 export interface ServingPlan {
@@ -50,10 +50,6 @@ export interface Serving {
 export const loads = [1, 16, 64] as const;
 const scoredRequests = 500;
 const unlimited = Number.MAX_SAFE_INTEGER;
-const settleMaxMs = 3_000;
-const settleLookMs = 100;
-/** Share of one core below which the machine counts as idle. */
-const idleShare = 0.15;
 
 export async function measureServing(lab: Lab, plan: ServingPlan, note: (line: string) => void): Promise<Serving> {
   note(`serving: filling the memory with ${plan.prefill} experiences`);
@@ -73,7 +69,7 @@ export async function measureServing(lab: Lab, plan: ServingPlan, note: (line: s
   let restless = 0;
   for (let round = 1; round <= plan.rounds; round += 1) {
     for (const cell of cells) {
-      if (!(await settled(lab))) restless += 1;
+      if (!(await settled([lab.pids.broker, lab.pids.learning]))) restless += 1;
       cell.rounds.push(await measureRound(lab, contenderCalled(lab, cell.contender), cell.inFlight, plan.roundMs));
     }
     note(`serving: round ${round} of ${plan.rounds}: ${cells.map(lastRps).join("  ")}`);
@@ -126,21 +122,6 @@ async function costs({ pids }: Lab, contender: Contender) {
     [contender.pid, pids.broker, pids.learning, pids.load].map(cpuMs),
   );
   return { runs, rows, cpu: { serving: serving ?? 0, broker: broker ?? 0, learning: learning ?? 0, load: load ?? 0 } };
-}
-
-/** False when broker and learning node were still at work after `settleMaxMs`. */
-async function settled({ pids }: Lab): Promise<boolean> {
-  const busyMs = async (): Promise<number> => (await cpuMs(pids.broker)) + (await cpuMs(pids.learning));
-  const untilMs = clock.monotonicMs() + settleMaxMs;
-  let before = await busyMs();
-  while (clock.monotonicMs() < untilMs) {
-    await clock.delay(settleLookMs);
-    const now = await busyMs();
-    // Written so that "not measured" counts as idle.
-    if (!(now - before > idleShare * settleLookMs)) return true;
-    before = now;
-  }
-  return false;
 }
 
 export interface ServingRatios {

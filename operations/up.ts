@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import { seededRandom } from "../models/clock.js";
 import { guarded } from "../models/guard-limits.js";
 import { loadModel } from "../models/manifest.js";
-import { openLogger } from "../supervision/logger.js";
+import { initSystemOf } from "../supervision/init-system.js";
+import { type Logger, openLogger } from "../supervision/logger.js";
 import type { ClusterContext } from "../transport/context.js";
 import { withTimeouts } from "../transport/timeouts.js";
 import { clusterSettingsOf, nodeFlagsOf } from "./cluster-settings.js";
@@ -27,8 +28,15 @@ import { signInOf, tlsOf } from "./verbs/sign-in.js";
 export const entry = fileURLToPath(new URL("../cli.js", import.meta.url));
 
 export async function runUp(options: UpOptions, terminal: Terminal): Promise<Outcome> {
+  const initSystem = initSystemOf(options.environment ?? {}, {
+    clock: terminal.clock,
+    log: rootLogger(options),
+    pid: process.pid,
+    sendWithinMs: withTimeouts(options.timeout ?? {}).initSystem,
+  });
   const cluster = await startFrom(options, terminal);
   const { context, contextFile, readyMs } = cluster;
+  initSystem.ready(`serving at ${context.natsUrl}`);
   if (terminal.json)
     terminal.print(
       JSON.stringify({
@@ -50,6 +58,7 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<Out
       ].join("\n"),
     );
   const failure = await Promise.race([interrupted(terminal.interrupted), cluster.failed]);
+  void initSystem.stopping();
   const ending = await cluster.stop(terminal.insisted);
   if (failure === undefined) return ending === "drained" ? { kind: "interrupted" } : cutShort;
   return { kind: "failed", message: failure.message, next: "driftmend doctor looks at this machine" };
@@ -119,7 +128,7 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
     {
       clock: terminal.clock,
       random: seededRandom(randomBytes(4).readUInt32LE()),
-      log: openLogger(options.logLevel ?? "warn", { process: "root", component: "root" }, aside.output),
+      log: rootLogger(options, aside.output),
     },
   );
 }
@@ -156,6 +165,10 @@ async function placeOf(options: UpOptions): Promise<Pick<LocalClusterOptions, "n
   return {
     listening: { ...accepted, ...(listen === undefined ? {} : { listen }), ...(tls === undefined ? {} : { tls }) },
   };
+}
+
+function rootLogger({ logLevel }: UpOptions, output?: number): Logger {
+  return openLogger(logLevel ?? "warn", { process: "root", component: "root" }, output);
 }
 
 /** Before anything runs: a file that is bad from the beginning would end the node that reads it again and again. */

@@ -14,6 +14,7 @@ import { Delivery } from "./bus-delivery.js";
 import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestOutcome, viewOf } from "./bus-outcome.js";
 import { Requests, type Wire } from "./bus-requests.js";
 import { ConnectError, connectFailure, signIn } from "./bus-sign-in.js";
+import { factsOf, type ServerFacts } from "./server-facts.js";
 import { type Timeouts, timeoutDefaults } from "./timeouts.js";
 import { checkTls, type Tls } from "./tls-files.js";
 
@@ -63,6 +64,8 @@ export interface Bus {
   readonly connected: boolean;
   readonly serverVersion: string;
   readonly payloadMaxBytes: number;
+  /** Undefined while disconnected, and where there is no server. */
+  readonly server?: ServerFacts | undefined;
   /** Those of the process, for whoever waits for something that travels over this connection. */
   readonly timeouts: Timeouts;
   readonly closed: Promise<Error | undefined>;
@@ -167,6 +170,10 @@ class NatsBus implements Bus {
     // While disconnected there is no info: the bound of the server that was there holds until another says otherwise.
     this.#payloadMaxBytes = this.#connection.info?.max_payload ?? this.#payloadMaxBytes;
     return this.#payloadMaxBytes;
+  }
+
+  get server(): ServerFacts | undefined {
+    return this.#connection.info === undefined ? undefined : factsOf(this.#connection.info);
   }
 
   publish(subject: string, data: Uint8Array, options: { headers?: Headers; replyTo?: string } = {}): boolean {

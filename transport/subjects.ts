@@ -14,6 +14,8 @@ export const header = {
   errorCode: "Nats-Service-Error-Code",
   error: "Nats-Service-Error",
   expectedLastSubjectSequence: "Nats-Expected-Last-Subject-Sequence",
+  /** A stream with another name leaves the message alone. */
+  expectedStream: "Nats-Expected-Stream",
   keyOperation: "KV-Operation",
   /** `sub`: this message takes the place of all earlier ones on its subject. */
   rollup: "Nats-Rollup",
@@ -128,6 +130,9 @@ export interface Subjects {
   readonly cleanupStream: string;
   /** Events, metrics, alerts of the recent past, in memory: best effort, and gone with the broker. */
   readonly telemetryStream: string;
+  /** A stream that exists while somebody finds out how a server stores, and its subject. */
+  readonly trialStream: string;
+  readonly trial: string;
   /** Queue group of the nodes that answer with reports. */
   readonly reportGroup: string;
   /** Where every observer is told to forget the highest utilization so far. */
@@ -169,6 +174,8 @@ export function subjectsOf(cluster: string): Subjects {
     alertOrders: `${root}.order.any.alerts`,
     cleanupStream: `${root}-cleanup`,
     telemetryStream: `${root}-telemetry`,
+    trialStream: `${root}-trial`,
+    trial: `${root}.trial`,
     spanExportGroup: `${root}-span-export`,
     deadLetterStream: `${root}-dlq`,
     deadLetterOrders: `${root}.order.any.dlq`,
@@ -249,6 +256,7 @@ export const jetStreamApi = {
   account: "$JS.API.INFO",
   streamCreate: (stream: string) => `$JS.API.STREAM.CREATE.${stream}`,
   streamUpdate: (stream: string) => `$JS.API.STREAM.UPDATE.${stream}`,
+  streamDelete: (stream: string) => `$JS.API.STREAM.DELETE.${stream}`,
   streamInfo: (stream: string) => `$JS.API.STREAM.INFO.${stream}`,
   streamPurge: (stream: string) => `$JS.API.STREAM.PURGE.${stream}`,
   directGet: (stream: string) => `$JS.API.DIRECT.GET.${stream}`,
@@ -274,6 +282,12 @@ export const readOnlyJetStreamApi: readonly string[] = [
   "$JS.API.CONSUMER.INFO.*.*",
   "$JS.API.CONSUMER.MSG.NEXT.*.*",
 ];
+
+/** One subject of a pattern that nobody listens to by its name: no token of ours has such a sign. */
+export function trialOf(pattern: string): string {
+  const nobody = "driftmend~trial";
+  return pattern.replace(/>$/, nobody).replaceAll("*", nobody);
+}
 
 /** A bucket's stream and its keys, in the layout of the NATS key-value convention, so that `nats kv` reads them. */
 export function bucketStream(bucket: string): string {

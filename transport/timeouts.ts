@@ -48,6 +48,7 @@ const catalogue = {
   discover: { ms: 1_500, bounds: "all answers to a search for nodes" },
   discoverStall: { ms: 300, bounds: "the wait for one more answer to a search for nodes" },
   notify: { ms: 10_000, bounds: "one try of handing a notification to Slack or to a mail server" },
+  initSystem: { ms: 5_000, bounds: "one word to the init system that started this process" },
   receipt: { ms: 60_000, bounds: "the receipt of a fault, repair included" },
 } as const satisfies Readonly<Record<string, Bounded>>;
 

@@ -6,6 +6,7 @@
 
 import { type Command, Option } from "commander";
 import type { FaultMode } from "../../transport/chaos-orders.js";
+import { roles as credentialRoles } from "../../transport/credentials.js";
 import type { NoteOptions, SilenceOptions } from "./alerts.js";
 import { authVerbs } from "./auth-grammar.js";
 import type { ChaosOptions } from "./chaos.js";
@@ -13,7 +14,7 @@ import type { ChaosRunOptions } from "./chaos-run.js";
 import type { ClusterOptions } from "./cluster.js";
 import type { ListOptions, ResolveOptions } from "./dlq.js";
 import type { DrainOptions } from "./drain.js";
-import { durationMs, fromTo, oneAccepted, probability, someOf, valueRange, wholeNumber } from "./flags.js";
+import { durationMs, fromTo, monitorUrl, oneAccepted, probability, someOf, valueRange, wholeNumber } from "./flags.js";
 import { clientVerb, type Run, settable, verb } from "./grammar.js";
 import type { FeedbackOptions, InferOptions } from "./infer.js";
 import type { TopOptions } from "./metrics.js";
@@ -285,9 +286,22 @@ function checkVerbs(root: Command, run: Run, searchPath: string): void {
         (await import("./config-check.js")).configCheck(file, terminal),
       ),
   );
-  verb(root, "doctor", "can a cluster run here, and if not, what to type")
+  doctorVerb(root, run, searchPath);
+}
+
+function doctorVerb(root: Command, run: Run, searchPath: string): void {
+  clientVerb(root, "doctor", "can a cluster run here, or on the server at --nats, and if not, what to type")
     .option("--store <dir>", "where the log would be kept", ".driftmend")
     .option("--nats-server <file>", "the nats-server to look at")
+    .option("--listen <host>", "where a server of its own would listen: is this one safe to listen there")
+    .addOption(
+      new Option("--role <role>", "what the user of --nats is for (default: its name, or node)").choices(
+        credentialRoles,
+      ),
+    )
+    .option("--replicas <n>", "copies that the cluster is to keep of its streams (default: 1)", wholeNumber(1, 5))
+    .option("--monitor <url>", "monitoring port of that server (default: port 8222 of its host)", monitorUrl)
+    .option("--accept-known-holes", "a server with known holes may listen beyond loopback")
     .action((options) =>
       run(options, async (terminal) => (await import("./doctor.js")).doctor({ ...options, searchPath }, terminal)),
     );

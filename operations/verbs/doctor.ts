@@ -1,6 +1,6 @@
-// `driftmend doctor`: can a cluster run on this machine, and if not, what to type.
+// `driftmend doctor`: can a cluster run on this machine, or on a server that somebody else keeps, and if not, what to type.
 //
-// Owns: looking the facts up. Does not own: what they mean (doctor-checks.ts).
+// Owns: looking this machine's facts up. Does not own: what they mean (doctor-checks.ts), a server's (doctor-server.ts).
 //
 // H1. A library that cannot load breaks only its own line: each is imported by itself, and what it said is shown.
 import { execFile } from "node:child_process";
@@ -10,10 +10,13 @@ import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Clock } from "../../models/clock.js";
 import { defaultStore } from "../../transport/context.js";
+import type { Role } from "../../transport/credentials.js";
 import { findServer, NoServerBinary } from "../../transport/server-binary.js";
+import { knownHoles } from "../../transport/server-holes.js";
 import type { Colours } from "../terminal/colours.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { padRight, widthOf, wrap } from "../terminal/text.js";
+import { type ClusterOptions, withCluster } from "./cluster.js";
 import {
   type Check,
   checkClock,
@@ -24,11 +27,20 @@ import {
   checkServer,
   checkSharedMemory,
 } from "./doctor-checks.js";
+import { serverChecks } from "./doctor-server.js";
 import { done, type Outcome } from "./outcome.js";
+import { checkListening } from "./server-checks.js";
 
-export interface DoctorOptions {
+export interface DoctorOptions extends ClusterOptions {
   readonly store?: string;
   readonly natsServer?: string;
+  /** Where a server of our own is to listen. */
+  readonly listen?: string;
+  /** Of the user that is given with --nats. */
+  readonly role?: Role;
+  readonly replicas?: number;
+  readonly monitor?: string;
+  readonly acceptKnownHoles?: boolean;
   /** The PATH variable's value, from the command line's environment. */
   readonly searchPath: string;
 }
@@ -37,23 +49,42 @@ const versionTimeoutMs = 5_000;
 const clockWaitMs = 100;
 
 export async function doctor(options: DoctorOptions, terminal: Terminal): Promise<Outcome> {
-  const looks: readonly (() => Promise<Check>)[] = [
+  if (options.nats === undefined && options.context === undefined) {
+    for (const flag of ["role", "replicas", "monitor"] as const)
+      if (options[flag] !== undefined)
+        return { kind: "usage", message: `--${flag} goes with --nats`, next: `add --nats URL, or leave --${flag} out` };
+    return judged([], machine(options, terminal, [() => lookAtOwnServer(options)]), terminal);
+  }
+  const { nats: url, role, replicas, monitor, acceptKnownHoles } = options;
+  // A context file is an operator's.
+  const user = options.user ?? (options.context === undefined ? undefined : "operator");
+  return withCluster(options, "operator", terminal, async ({ bus, subjects }) => {
+    const wishes = { url, user, role, replicas, monitor, acceptKnownHoles };
+    const found = await serverChecks(bus, subjects, wishes, terminal.clock);
+    return judged(found, machine(options, terminal), terminal);
+  });
+}
+
+type Look = () => Promise<Check>;
+
+/** What any machine needs that nodes run on; `server` where the machine is to have one of its own. */
+function machine(options: DoctorOptions, terminal: Terminal, server: readonly Look[] = []): readonly Look[] {
+  const loads = async (library: string, does: string, load: () => Promise<unknown>): Promise<Check> =>
+    checkLibrary(library, does, await failureOf(load));
+  return [
     async () => checkNode(process.version, `${platform()} ${process.arch}`, availableParallelism()),
-    () => lookForServer(options),
+    ...server,
     lookForLearner,
-    async () =>
-      checkLibrary("onnxruntime-node", "serves models", await failureOf(() => import("../../models/onnx-session.js"))),
-    async () =>
-      checkLibrary(
-        "hnswlib-node",
-        "recalls experiences",
-        await failureOf(() => import("../../models/memory-index.js")),
-      ),
+    () => loads("onnxruntime-node", "serves models", () => import("../../models/onnx-session.js")),
+    () => loads("hnswlib-node", "recalls experiences", () => import("../../models/memory-index.js")),
     async () => checkSharedMemory(await freeBytes("/dev/shm")),
     () => lookAtClock(terminal.clock),
     () => lookAtStore(resolve(options.store ?? defaultStore)),
   ];
-  const checks: Check[] = [];
+}
+
+async function judged(found: readonly Check[], looks: readonly Look[], terminal: Terminal): Promise<Outcome> {
+  const checks: Check[] = [...found];
   for (const look of looks) {
     if (terminal.interrupted.aborted) return { kind: "interrupted" };
     checks.push(await look());
@@ -87,11 +118,16 @@ export function renderChecks(checks: readonly Check[], width: number, colours: C
   return lines.join("\n");
 }
 
-async function lookForServer({ natsServer, searchPath }: DoctorOptions): Promise<Check> {
+/** The server that `up` would start here. */
+async function lookAtOwnServer({ natsServer, searchPath, listen, acceptKnownHoles }: DoctorOptions): Promise<Check> {
   try {
     const path = await findServer({ explicit: natsServer, searchPath, mayFetch: false });
     const { stdout } = await promisify(execFile)(path, ["--version"], { timeout: versionTimeoutMs });
-    return checkServer({ path, version: stdout.trim().replace(/^nats-server:\s*/, "") }, "");
+    const version = stdout.trim().replace(/^nats-server:\s*/, "");
+    const own = checkServer({ path, version }, "");
+    if (listen === undefined) return own;
+    const accepted = acceptKnownHoles ?? false;
+    return { ...checkListening({ hosts: [listen], version, holes: knownHoles(version), accepted }), name: own.name };
   } catch (error) {
     if (error instanceof NoServerBinary) return checkServer(undefined, error.message);
     if (error instanceof Error && "cmd" in error)

@@ -170,6 +170,13 @@ export function natsUrl(text: string): string {
   return text;
 }
 
+export function monitorUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !["http:", "https:"].includes(url.protocol))
+    throw new InvalidArgumentError("Give an address like http://127.0.0.1:8222.");
+  return text;
+}
+
 /** "7480", "0.0.0.0:7480", "0" for any free port. */
 export function httpAddress(text: string): HttpAddress {
   const read = parseHttpAddress(text);
