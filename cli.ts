@@ -50,6 +50,8 @@ const inputBytesMax = 64 * 1024 * 1024;
 const pipedWidth = 160;
 const logMaxHelp =
   "bound of each model's experience log, as in 64MiB (default: 512MiB); beyond it requests are refused";
+const httpRateHelp =
+  "requests a minute over HTTP from one address with one token (default: 600000 on loopback, 6000 beyond)";
 /** Room for a few records: less would refuse everything. */
 const logMaxLow = 64 * 1024;
 
@@ -121,6 +123,7 @@ function clusterVerbs(root: Command, run: Run): void {
       "serve HTTP on HOST:PORT or PORT, as an operations node (default: not at all)",
       httpAddress,
     )
+    .option("--http-rate <n>", httpRateHelp, wholeNumber(1))
     .option("--flight-dir <dir>", "where to note which requests are in a model, so that a poison one is found")
     .addOption(new Option("--incarnation <n>").argParser(wholeNumber(1)).default(1).hideHelp())
     .addOption(new Option("--run <id>").hideHelp())
@@ -162,6 +165,7 @@ function upVerb(root: Command, name: string, description: string): Command {
       httpAddress,
     )
     .option("--no-http", "serve no HTTP")
+    .option("--http-rate <n>", httpRateHelp, wholeNumber(1))
     .option("--no-spare", "keep no process ready to take over from the learning node");
 }
 

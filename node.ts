@@ -49,7 +49,7 @@ import { loadModel, type Model } from "./models/manifest.js";
 import { rehearse } from "./models/warm-up.js";
 import { reachOf } from "./operations/http/http-address.js";
 import type { HttpSettings } from "./operations/http/http-settings.js";
-import { HttpAccessError, needsTokens, tokensIn } from "./operations/http/http-tokens.js";
+import { clientIn, HttpAccessError, needsTokens, tokensIn } from "./operations/http/http-tokens.js";
 import { AccessError } from "./operations/listening.js";
 import { digitsFolder } from "./operations/local-cluster.js";
 import { Instruments } from "./operations/metrics/instruments.js";
@@ -68,6 +68,7 @@ import { type Logger, openLogger } from "./supervision/logger.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
 import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
+import { DriftmendClient } from "./transport/client.js";
 import { secretVariables } from "./transport/credentials.js";
 import { connectPatiently } from "./transport/patient-connection.js";
 import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
@@ -163,7 +164,7 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   // Learning yields: a step may wait, an answer may not (law 7).
   if (!options.role.includes("serving") && options.role.includes("learning"))
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-  const http = httpOf(options);
+  const http = httpOf(options, terminal);
   const models = await loadModels(options);
   const identity = await identityOf(options, models, terminal);
   if (identity === undefined) return 0;
@@ -336,14 +337,24 @@ async function operationsOf(
 }
 
 /** The tokens come in the environment: a command line is seen by every user of the machine. */
-function httpOf({ http: address, httpReports: reports, role }: NodeOptions): HttpSettings | undefined {
+function httpOf(options: NodeOptions, { clock }: Terminal): HttpSettings | undefined {
+  const { http: address, httpReports: reports, httpRate: ratePerMinute, role, cluster, nats: url, timeout } = options;
   if (address === undefined) return undefined;
   if (!role.includes("operations")) throw new HttpAccessError("--http goes with the role operations");
   const read = tokensIn(process.env);
   if (read.kind === "refused") throw new HttpAccessError(read.message);
   if (read.kind === "none" && reachOf(address) === "network") throw new HttpAccessError(needsTokens(address));
   const tokens = read.kind === "tokens" ? read.tokens : undefined;
-  return { address, tokens, ...(reports === undefined ? {} : { reports }) };
+  const as = { cluster, url, clock, name: "driftmend-http", timeouts: withTimeouts(timeout ?? {}) };
+  const credential = clientIn(process.env);
+  const tls = tlsOf(options);
+  return {
+    address,
+    tokens,
+    connectClient: () => DriftmendClient.connect({ ...as, ...credential, ...(tls === undefined ? {} : { tls }) }),
+    ...(reports === undefined ? {} : { reports }),
+    ...(ratePerMinute === undefined ? {} : { ratePerMinute }),
+  };
 }
 
 function version(): string {

@@ -2,16 +2,20 @@
 //
 // Owns: where the HTTP interface meets transport. Does not own: the routes, the listener's life (web.ts).
 
-import type { Model } from "../models/manifest.js";
+import type { Manifest, Model } from "../models/manifest.js";
 import { Access } from "../operations/http/access.js";
 import { type ClusterDoor, clusterSources } from "../operations/http/cluster-sources.js";
 import { LiveEvents } from "../operations/http/events.js";
 import { hearTelemetry } from "../operations/http/heard-telemetry.js";
 import { reachOf } from "../operations/http/http-address.js";
-import type { HttpSettings } from "../operations/http/http-settings.js";
+import { type HttpSettings, usualRate } from "../operations/http/http-settings.js";
+import { ClientDoor } from "../operations/http/kserve/client-door.js";
+import { kserveRoutes } from "../operations/http/kserve/routes-kserve.js";
+import { ServedModels } from "../operations/http/kserve/served-models.js";
 import { keptMax, LearningBook, learningEvents } from "../operations/http/learning-book.js";
 import { LiveLooks } from "../operations/http/live-looks.js";
 import { readPage } from "../operations/http/page-file.js";
+import type { Route } from "../operations/http/route.js";
 import { documentRoutes } from "../operations/http/routes-documents.js";
 import { lookRoutes } from "../operations/http/routes-looks.js";
 import { orderRoutes } from "../operations/http/routes-orders.js";
@@ -35,6 +39,8 @@ export interface WebSurroundings extends ClusterDoor {
   readonly telemetry: Telemetry;
   readonly version: string;
   readonly models: readonly string[];
+  /** Of the models that are to be served, as of now. */
+  readonly manifests: () => readonly Manifest[];
   /** Prometheus' text format; without it there is none. */
   readonly exposition: ((metrics: ClusterMetrics) => string) | undefined;
   /** Made anew by every incarnation; without it there are no traces. */
@@ -45,12 +51,12 @@ export interface WebSurroundings extends ClusterDoor {
 
 const lookEveryMs = 1_000;
 
-function wireWeb(around: WebSurroundings, { address, tokens }: HttpSettings): WebDeps {
+function wireWeb(around: WebSurroundings, settings: HttpSettings): WebDeps {
   return {
-    address,
+    address: settings.address,
     lookEveryMs,
     telemetry: around.telemetry,
-    open: (newest, life) => openWeb(around, { address, tokens }, newest, life),
+    open: (newest, life) => openWeb(around, settings, newest, life),
   };
 }
 
@@ -62,6 +68,7 @@ export function wireNodeWeb(around: Surroundings, models: readonly Model[]): Web
   return wireWeb(
     {
       ...{ bus, subjects, clock, telemetry, version: http.version, models: names },
+      manifests: () => models.map(({ manifest }) => manifest),
       exposition: prometheusText,
       traces: () => openTraceShelf(subjects),
       reports: http.reports,
@@ -72,11 +79,13 @@ export function wireNodeWeb(around: Surroundings, models: readonly Model[]): Web
 
 async function openWeb(
   around: WebSurroundings,
-  { address, tokens }: HttpSettings,
+  settings: HttpSettings,
   newest: () => Report | undefined,
   life: Life<WebMessage>,
 ): Promise<OpenWeb> {
   const { clock, models, exposition, version } = around;
+  const { address, tokens } = settings;
+  const reach = reachOf(address);
   const book = new LearningBook(models);
   const shelf = new StabilityShelf(clock, around.reports);
   const traces = around.traces?.();
@@ -104,8 +113,10 @@ async function openWeb(
       ...lookRoutes({ sources, clock, exposition }),
       ...orderRoutes(sources),
       ...documentRoutes({ sources, page, openApi: () => description }),
+      ...inferenceRoutes(around, settings, life),
     ],
-    access: new Access({ reach: reachOf(address), tokens }, clock),
+    rate: { perMinute: settings.ratePerMinute ?? usualRate[reach], clock },
+    access: new Access({ reach, tokens }, clock),
     events,
     log: life.log,
     version,
@@ -113,6 +124,23 @@ async function openWeb(
   description = server.openApi();
   const looks = new LiveLooks(sources, events);
   return { server, events, look: () => looks.look() };
+}
+
+/** As a client of the cluster, over a connection of its own (least privilege): what comes by HTTP may do no more than that. */
+function inferenceRoutes(
+  { clock, version, manifests: models, bus }: WebSurroundings,
+  { connectClient: connect }: HttpSettings,
+  { log, signal }: Life<WebMessage>,
+): readonly Route[] {
+  if (connect === undefined) return [];
+  const door = new ClientDoor({ connect, clock, log, signal });
+  const asker = () => door.client();
+  const served = new ServedModels(asker, clock);
+  return kserveRoutes({
+    ...{ version, clock, models, asker },
+    served: () => served.names(),
+    deadlineMs: bus.timeouts.client,
+  });
 }
 
 /** From the log, as far back as the story goes, and each new one. */

@@ -274,7 +274,8 @@ function acceptedShapes(shape: readonly number[]): readonly (readonly number[])[
   return shapes;
 }
 
-function shapeFits(shape: readonly number[], given: readonly number[]): boolean {
+/** Leading ones of the shape may be missing in what is given. */
+export function shapeFits(shape: readonly number[], given: readonly number[]): boolean {
   return acceptedShapes(shape).some(
     (accepted) => accepted.length === given.length && accepted.every((dimension, i) => dimension === given[i]),
   );

@@ -5,7 +5,7 @@ import type { ClusterSettings } from "../transport/context.js";
 import type { Timeouts } from "../transport/timeouts.js";
 import type { Tls } from "../transport/tls-files.js";
 import type { HttpAddress } from "./http/http-address.js";
-import type { HttpTokens } from "./http/http-tokens.js";
+import type { ClientCredential, HttpTokens } from "./http/http-tokens.js";
 import type { ListeningOptions } from "./listening.js";
 import type { NodeRole } from "./verbs/run-options.js";
 
@@ -34,7 +34,14 @@ export interface LocalClusterOptions {
   readonly listening?: ListeningOptions;
   readonly natsServer?: string;
   /** Where the operations node serves HTTP, and with which tokens; nowhere when left out. */
-  readonly http?: { readonly address: HttpAddress; readonly tokens: HttpTokens };
+  readonly http?: {
+    readonly address: HttpAddress;
+    readonly tokens: HttpTokens;
+    /** Requests a minute of one asker; the usual ones when left out. */
+    readonly ratePerMinute?: number;
+    /** As whom it asks for inferences on a broker that is not ours; as nobody when left out. */
+    readonly client?: ClientCredential;
+  };
   /** What the operations nodes go by, and the environment in which they find its secrets. */
   readonly operations?: { readonly file: string; readonly environment: Readonly<Record<string, string | undefined>> };
   /** Bound of each model's experience log; its update stream gets an eighth of it. */

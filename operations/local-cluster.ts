@@ -197,7 +197,7 @@ async function startRoot(
   await prepareCleanup(cleanup, access, log, ending);
   let nodeRestarts = 0;
   let faults: RootFaults | undefined;
-  const processes = await startProcesses(nodeSpecs(options, { ...access, run }), {
+  const processes = await startProcesses(nodeSpecs(options, { ...access, client: access.credentials?.client, run }), {
     clock,
     random,
     log,

@@ -10,7 +10,7 @@ import { type Credential, environmentOf } from "../transport/credentials.js";
 import { timeoutDefaults } from "../transport/timeouts.js";
 import type { Tls } from "../transport/tls-files.js";
 import { addressText } from "./http/http-address.js";
-import { environmentOf as tokenEnvironmentOf } from "./http/http-tokens.js";
+import { type ClientCredential, clientEnvironment, environmentOf as tokenEnvironmentOf } from "./http/http-tokens.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
 import type { NodeRole } from "./verbs/run-options.js";
 
@@ -37,6 +37,8 @@ export interface NodeAccess {
   readonly url: string;
   readonly node: Credential | undefined;
   readonly tls?: Tls | undefined;
+  /** As whom an operations node asks for inferences that come by HTTP; as nobody when left out. */
+  readonly client?: ClientCredential | undefined;
   readonly run: string;
 }
 
@@ -64,6 +66,7 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
   function spec(id: string, role: NodeRole): ProcessSpec {
     const http = role === "operations" ? options.http : undefined;
     const operations = role === "operations" ? options.operations : undefined;
+    const client = access.client ?? http?.client;
     const models = options.models.flatMap((folder) => ["--model", folder]);
     return {
       id,
@@ -83,6 +86,7 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
         ...(http === undefined
           ? []
           : ["--http", addressText(http.address), "--http-reports", reportFolder(options.store)]),
+        ...(http?.ratePerMinute === undefined ? [] : ["--http-rate", `${http.ratePerMinute}`]),
       ],
       // A secret on a command line is seen by every user of the machine.
       env: {
@@ -90,6 +94,7 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
         ...options.env,
         ...(access.node === undefined ? {} : environmentOf(access.node)),
         ...(http === undefined ? {} : tokenEnvironmentOf(http.tokens)),
+        ...(http === undefined || client === undefined ? {} : clientEnvironment(client)),
       },
       spawnArgs: (generation, spent) => ({
         args: ["--incarnation", `${generation}`, ...(isEmpty(spent) ? [] : ["--spent", JSON.stringify(spent)])],

@@ -13,8 +13,8 @@ import { type Logger, openLogger } from "../supervision/logger.js";
 import type { ClusterContext } from "../transport/context.js";
 import { withTimeouts } from "../transport/timeouts.js";
 import { clusterSettingsOf, nodeFlagsOf } from "./cluster-settings.js";
-import { addressText, chooseAddress, isLoopback } from "./http/http-address.js";
-import { makeTokens } from "./http/http-tokens.js";
+import { addressText, chooseAddress, type HttpAddress, isLoopback } from "./http/http-address.js";
+import { clientIn, makeTokens } from "./http/http-tokens.js";
 import { AccessError } from "./listening.js";
 import { digitsFolder, type LocalCluster, startLocalCluster } from "./local-cluster.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
@@ -93,6 +93,15 @@ export interface Aside {
   readonly logStore?: string;
 }
 
+function httpOf(address: HttpAddress, { httpRate: ratePerMinute, environment = {} }: UpOptions) {
+  const client = clientIn(environment);
+  return {
+    ...{ address, tokens: makeTokens() },
+    ...(ratePerMinute === undefined ? {} : { ratePerMinute }),
+    ...(client === undefined ? {} : { client }),
+  };
+}
+
 /** Starts the cluster that the flags describe. Throws GuardrailError before anything runs when they loosen a guardrail. */
 export async function startFrom(options: UpOptions, terminal: Terminal, aside: Aside = {}): Promise<LocalCluster> {
   guarded(
@@ -118,7 +127,7 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
       env: { PATH: options.searchPath },
       timeouts: withTimeouts(context.timeouts),
       settings: { nodeFlags: nodeFlagsOf(options), context },
-      ...(address === undefined ? {} : { http: { address, tokens: makeTokens() } }),
+      ...(address === undefined ? {} : { http: httpOf(address, options) }),
       ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
       ...(operations === undefined ? {} : { operations: { file: operations, environment } }),

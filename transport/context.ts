@@ -19,8 +19,8 @@ export interface ClusterContext {
   readonly natsUrl: string;
   /** "" where HTTP is not served. */
   readonly httpUrl: string;
-  /** Who reads over HTTP, and who gives orders; left out where it is not served. */
-  readonly httpTokens?: { readonly viewer: string; readonly operator: string };
+  /** Who reads over HTTP, who gives orders, who asks for inferences (files of 0.1.0 have none); left out where it is not served. */
+  readonly httpTokens?: { readonly viewer: string; readonly operator: string; readonly client?: string };
   /** The root process; 0 of a cluster that has none on this machine. */
   readonly pid: number;
   /** Whom alone this file is for; left out when it is for whoever started the cluster. The others of `users` are nobody then. */

@@ -15,13 +15,9 @@ import {
 
 export type Parsed<T> = { readonly kind: "ok"; readonly value: T } | Malformed;
 
-/** Thrown by the readers, caught by `parse`; never leaves a parse. */
-class Wrong extends Error {
-  readonly refusal: Malformed;
-  constructor(refusal: Malformed) {
-    super(refusal.message);
-    this.refusal = refusal;
-  }
+/** Thrown by the readers, caught by `parse`; never leaves a parse. No Error: a stack for each refusal costs more than the parse. */
+class Wrong {
+  constructor(readonly refusal: Malformed) {}
 }
 
 /** Decodes `bytes`, checks `v: 1` and reads the fields; every failure becomes a value. */
@@ -37,7 +33,7 @@ export function parse<T>(bytes: Uint8Array, read: (fields: Fields) => T): Parsed
   }
 }
 
-export function wrong(field: string, message: string): Error {
+export function wrong(field: string, message: string): Wrong {
   return new Wrong({ kind: "refused", code: "bad_request", field, message });
 }
 

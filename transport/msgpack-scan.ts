@@ -19,8 +19,10 @@ interface Walk {
   values: number;
 }
 
-/** Ends a walk; never leaves this file. */
-class Broken extends Error {}
+/** Ends a walk; never leaves this file. No Error: a stack for each refusal costs more than the walk, and anybody can have one refused. */
+class Broken {
+  constructor(readonly message: string) {}
+}
 
 /** What is wrong with the bytes, or undefined when they are exactly one well-formed map. */
 export function scan(bytes: Uint8Array): string | undefined {

@@ -3,7 +3,9 @@
 // Owns: the decision on a request before anything of it but its head is read. Does not own: which route needs what (routes-*.ts),
 // how tokens come about (http-tokens.ts).
 //
-// A1. Bound to loopback, reading needs no token; bound to anything else, everything but `needs: "nothing"` does. Orders always need the operator's.
+// A1. Bound to loopback, reading and inferences need no token; bound to anything else, everything but `needs: "nothing"` does. Orders
+//     always need the operator's. Beyond loopback a client's token asks for inferences and sees nothing else of the cluster, a viewer's
+//     sees everything and asks for none, as it is over NATS.
 // A2. Bound to loopback, only loopback's own names are taken as Host, so that a foreign name that resolves to this machine (DNS rebinding)
 //     reads nothing. A token travels in a header only, never in a cookie, so no other page can send it along.
 // A3. A request that says it comes from another origin is refused, whatever token it has.
@@ -35,7 +37,10 @@ export interface Knock {
   readonly remoteAddress: string;
 }
 
-export type Verdict = { readonly kind: "granted"; readonly as: "anybody" | "viewer" | "operator" } | Refused;
+export type Verdict = { readonly kind: "granted"; readonly as: Holder } | Refused;
+
+/** Whose token it is. */
+export type Holder = "anybody" | "client" | "viewer" | "operator";
 
 const hostPattern = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9]([a-z0-9._-]{0,252}))(:\d{1,5})?$/;
 const askForToken =
@@ -70,22 +75,27 @@ export class Access {
     }
     if (needs === "nothing" || as === "operator") return { kind: "granted", as };
     if (needs === "operator")
-      return as === "viewer"
-        ? refused(403, "operator_only", "a viewer's token gives no orders", askForToken)
-        : refused(401, "token_needed", "an order needs the operator's token", askForToken);
-    if (as === "viewer" || this.#settings.reach === "loopback") return { kind: "granted", as };
-    return refused(401, "token_needed", "beyond loopback everything needs a token", askForToken);
+      return as === "anybody"
+        ? refused(401, "token_needed", "an order needs the operator's token", askForToken)
+        : refused(403, "operator_only", `a ${as}'s token gives no orders`, askForToken);
+    if (this.#settings.reach === "loopback" || as === needs) return { kind: "granted", as };
+    if (as === "anybody") return refused(401, "token_needed", "beyond loopback everything needs a token", askForToken);
+    if (needs === "token") return { kind: "granted", as };
+    return as === "client"
+      ? refused(403, "viewer_only", "a client's token asks for inferences and nothing else", askForToken)
+      : refused(403, "client_only", "a viewer's token asks for no inferences", askForToken);
   }
 
-  #holderOf(authorization: string | undefined): "anybody" | "viewer" | "operator" | "wrong" {
+  #holderOf(authorization: string | undefined): Holder | "wrong" {
     if (authorization === undefined) return "anybody";
     const [, given] = /^bearer +([\x21-\x7e]{1,256})$/i.exec(authorization) ?? [];
     const { tokens } = this.#settings;
     if (given === undefined || tokens === undefined) return "wrong";
-    // Both are compared, whichever it is.
+    // All are compared, whichever it is.
     const isOperator = equal(given, tokens.operator);
     const isViewer = equal(given, tokens.viewer);
-    return isOperator ? "operator" : isViewer ? "viewer" : "wrong";
+    const isClient = tokens.client !== undefined && equal(given, tokens.client);
+    return isOperator ? "operator" : isViewer ? "viewer" : isClient ? "client" : "wrong";
   }
 }
 

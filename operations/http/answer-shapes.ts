@@ -13,7 +13,7 @@ import { healthReportSchema } from "../health/health-report.js";
 import { clusterMetricsSchema, queueSchema } from "../metrics/cluster-metrics.js";
 import { type SeriesReport, seriesSchema } from "../metrics/series.js";
 import { spanSchema } from "../traces/span.js";
-import { errorSchema } from "./route.js";
+import { errorSchema, inferenceErrorSchema } from "./route.js";
 
 /** Nested, as `driftmend tree --json` prints it. */
 export const treeSchema: z.ZodType<TreeNode> = z.object({
@@ -189,4 +189,5 @@ export const namedSchemas: Readonly<Record<string, z.ZodType>> = {
   ChaosReceipt: chaosReceiptSchema,
   Stability: stabilitySchema,
   Error: errorSchema,
+  InferenceError: inferenceErrorSchema,
 };

@@ -88,7 +88,7 @@ function descriptionRoute(openApi: () => unknown): Route {
     method: "GET",
     path: "/openapi.json",
     summary: "This description",
-    needs: "viewer",
+    needs: "token",
     answers: { kind: "json", schema: z.looseObject({ openapi: z.string() }) },
     answer: () => ({ kind: "json", status: 200, body: openApi() }),
   });

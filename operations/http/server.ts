@@ -1,15 +1,16 @@
-// The HTTP server: the only importer of fastify, its zod provider and its OpenAPI generator.
+// The HTTP server: with server-limits.ts the only importer of fastify, its zod provider and its plugins.
 //
 // Owns: how routes become a server, the bounds on what anybody may send, the shape of every error. Does not own: what is answered
 // (routes-*.ts), who may ask (access.ts), when it listens (actors/web.ts).
 //
 // H1. Nothing of a request but its head is read before it is allowed in.
 // H2. What can be sent is bounded in size, and what can be held open in time and number. A head that comes in drips is ended.
-// H3. An error says its code, what is wrong and what to do next: never a stack, a path or a token.
+// H3. An error says its code, what is wrong and what to do next: never a stack, a path or a token (http-errors.ts).
+// H4. Bodies of all connections together are bounded: one that has no room is refused before it is read.
 
 import type { ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import swagger from "@fastify/swagger";
+import swaggerUi from "@fastify/swagger-ui";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import {
   createJsonSchemaTransform,
@@ -23,10 +24,23 @@ import type { Logger } from "../../supervision/logger.js";
 import type { Access } from "./access.js";
 import { namedSchemas } from "./answer-shapes.js";
 import { type OpenApiDocument, withoutUnused } from "./description.js";
+import { docsPage, isDescription, isDocsFile } from "./docs-page.js";
 import type { LiveEvents, Sink } from "./events.js";
 import { type HttpAddress, urlOf, whyNot } from "./http-address.js";
-import { errorSchema, type Needs, type Refused, type Reply, type Route, refused } from "./route.js";
+import { errorBody, headersOf, refusalOf, refuseHead } from "./http-errors.js";
+import { networkOf } from "./rate-windows.js";
+import {
+  errorSchema,
+  inferenceErrorSchema,
+  type Needs,
+  type RawBody,
+  type Refused,
+  type Reply,
+  type Route,
+  refused,
+} from "./route.js";
 import { securityHeaders } from "./security-headers.js";
+import { checkType, holdBodies, limitRate, type RateLimit, takeBytes, tooManyHeaders } from "./server-limits.js";
 
 export interface ServerParts {
   readonly routes: readonly Route[];
@@ -35,12 +49,18 @@ export interface ServerParts {
   readonly log: Logger;
   readonly version: string;
   readonly bounds?: HttpBounds;
+  /** None when left out. */
+  readonly rate?: RateLimit;
 }
 
 /** Bytes and milliseconds. */
 export interface HttpBounds {
+  /** Of a body, where its route has no bound of its own. */
   readonly bodyMaxBytes: number;
+  /** Of all bodies that are being read or answered. */
+  readonly bodiesMaxBytes: number;
   readonly headMaxBytes: number;
+  readonly headersMax: number;
   /** Until the whole head is there. */
   readonly headWithinMs: number;
   /** Until the whole request is there. */
@@ -55,6 +75,8 @@ export interface HttpBounds {
 
 export const httpBounds: HttpBounds = {
   bodyMaxBytes: 64 * 1024,
+  bodiesMaxBytes: 128 * 1024 * 1024,
+  headersMax: 100,
   headMaxBytes: 16 * 1024,
   headWithinMs: 5_000,
   requestWithinMs: 10_000,
@@ -82,6 +104,10 @@ declare module "fastify" {
   interface FastifyContextConfig {
     readonly needs?: Needs;
   }
+  interface FastifyRequest {
+    /** Whose request it is, for the rate limit. */
+    asker: string;
+  }
 }
 
 export async function openServer(parts: ServerParts): Promise<HttpServer> {
@@ -91,12 +117,20 @@ export async function openServer(parts: ServerParts): Promise<HttpServer> {
   app.setSerializerCompiler(serializerCompiler);
   // Orders are JSON and nothing else: a form of another site's page could send plain text.
   app.removeContentTypeParser("text/plain");
+  app.decorateRequest("asker", "");
   app.addHook("onRequest", async (request, reply) => {
     reply.headers(securityHeaders);
-    const verdict = access.judge(knockOf(request), request.routeOptions.config.needs ?? "viewer");
+    if (request.raw.rawHeaders.length > 2 * bounds.headersMax) return refuse(reply, tooManyHeaders(bounds.headersMax));
+    const verdict = access.judge(knockOf(request), needsOf(request));
     if (verdict.kind === "refused") return refuse(reply, verdict);
+    request.asker = `${verdict.as} ${networkOf(request.ip)}`;
   });
-  app.setErrorHandler((error, request, reply) => refuse(reply, refusalOf(error, request, log)));
+  holdBodies(app, bounds);
+  app.setErrorHandler((error, { routeOptions }, reply) => {
+    const { bodyLimit: bodyMaxBytes, url: path } = routeOptions;
+    const hasDrifted = isResponseSerializationError(error);
+    return refuse(reply, refusalOf(error, { path, bodyMaxBytes, hasDrifted, log }));
+  });
   app.setNotFoundHandler((request, reply) =>
     refuse(
       reply,
@@ -108,8 +142,17 @@ export async function openServer(parts: ServerParts): Promise<HttpServer> {
       ),
     ),
   );
+  if (parts.rate !== undefined) await limitRate(app, parts.rate);
   await describe(app, version);
-  for (const each of routes) register(app, each, parts);
+  for (const each of routes) if (each.raw === undefined) register(app, each, parts);
+  await app.register(async (scope) => {
+    takeBytes(scope);
+    // The schema of such a body describes it; the route checks it.
+    scope.setValidatorCompiler((part: Parameters<typeof validatorCompiler>[0]) =>
+      part.httpPart === "body" ? (value: unknown) => ({ value }) : validatorCompiler(part),
+    );
+    for (const each of routes) if (each.raw !== undefined) register(scope, each, parts);
+  });
   await app.ready();
   app.server.maxConnections = bounds.connectionsMax;
   let isClosed = false;
@@ -154,6 +197,12 @@ function createApp(bounds: HttpBounds): FastifyInstance {
   });
 }
 
+/** What has no route is told so only to those who may look; files of the page at /docs anybody may have. */
+function needsOf({ routeOptions: { config, url } }: FastifyRequest): Needs {
+  if (isDescription(url)) return "token";
+  return config.needs ?? (isDocsFile(url) ? "nothing" : "viewer");
+}
+
 async function describe(app: FastifyInstance, version: string): Promise<void> {
   const schemaRegistry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(namedSchemas)) schemaRegistry.add(schema, { id });
@@ -166,14 +215,20 @@ async function describe(app: FastifyInstance, version: string): Promise<void> {
     transform: createJsonSchemaTransform({ schemaRegistry }),
     transformObject: createJsonSchemaTransformObject({ schemaRegistry }),
   });
+  await app.register(swaggerUi, {
+    ...docsPage,
+    transformSpecification: () => ({ ...withoutUnused(app.swagger()) }),
+    transformSpecificationClone: false,
+  });
 }
 
 function register(app: FastifyInstance, each: Route, { events }: ServerParts): void {
-  const { method, path: url, needs, answers, summary, params, query: querystring, body } = each;
+  const { method, path: url, needs, answers, summary, params, query: querystring, body, raw } = each;
   app.route({
     method,
     url,
-    config: { needs },
+    config: { needs, ...(each.isUnlimited === true ? { rateLimit: false } : {}) },
+    ...(raw === undefined ? {} : rawOptions(raw)),
     exposeHeadRoute: method === "GET" && answers.kind === "json",
     schema: {
       summary,
@@ -184,24 +239,37 @@ function register(app: FastifyInstance, each: Route, { events }: ServerParts): v
       response: responsesOf(each),
     },
     handler: async (request, reply) => {
-      const reached = await each.answer({ params: request.params, query: request.query, body: request.body });
+      const gone = new AbortController();
+      reply.raw.once("close", () => gone.abort());
+      const { params: place, query, body: said, headers } = request;
+      const reached = await each.answer({ params: place, query, body: said, headers, signal: gone.signal });
       return send(reply, reached, events);
     },
   });
 }
 
-function responsesOf({ answers }: Route): Readonly<Record<string, unknown>> {
+function rawOptions(raw: RawBody) {
+  return { bodyLimit: raw.maxBytes, preParsing: async (request: FastifyRequest) => checkType(raw, request) };
+}
+
+function responsesOf({ answers, path }: Route): Readonly<Record<string, unknown>> {
+  const errors = path.startsWith("/v2") ? inferenceErrorSchema : errorSchema;
   const error = {
     description: "what is wrong, and what to do next",
-    content: { "application/json": { schema: errorSchema } },
+    content: { "application/json": { schema: errors } },
   };
   if (answers.kind === "text") {
     const content = { [answers.type.split(";")[0] ?? answers.type]: { schema: z.string() } };
     return { 200: { description: answers.what, content }, "4xx": error, "5xx": error };
   }
-  const ok = { description: "the whole answer", content: { "application/json": { schema: answers.schema } } };
+  const { orBytes } = answers;
+  const content = {
+    "application/json": { schema: answers.schema },
+    ...(orBytes === undefined ? {} : { [orBytes.type]: { schema: z.string().describe(orBytes.what) } }),
+  };
+  const ok = { description: "the whole answer", content };
   if (answers.with503 !== true) return { 200: ok, "4xx": error, "5xx": error };
-  const either = z.union([answers.schema, errorSchema]);
+  const either = z.union([answers.schema, errors]);
   const bad = {
     description: "the whole answer, and it is bad; or an error",
     content: { "application/json": { schema: either } },
@@ -219,6 +287,8 @@ function send(reply: FastifyReply, reached: Reply, events: LiveEvents): FastifyR
       if (reached.contentPolicy !== undefined) reply.header("content-security-policy", reached.contentPolicy);
       // It is text already: no schema turns it into JSON.
       return reply.serializer(String).type(reached.type).send(reached.text);
+    case "bytes":
+      return reply.headers(reached.headers).type(reached.type).send(reached.bytes);
     case "events":
       return events.isFull
         ? refuse(
@@ -256,72 +326,10 @@ function sinkOf(raw: ServerResponse): Sink {
   };
 }
 
-function refuse(reply: FastifyReply, { status, code, message, next, retryAfter }: Refused): FastifyReply {
-  if (retryAfter !== undefined) reply.header("retry-after", `${retryAfter}`);
-  if (status === 401) reply.header("www-authenticate", 'Bearer realm="driftmend"');
-  const body = JSON.stringify({ error: { code, message, next } });
-  return reply.code(status).serializer(String).type("application/json; charset=utf-8").send(body);
-}
-
-interface Failure {
-  readonly code?: string;
-  readonly message?: string;
-  readonly statusCode?: number;
-  readonly validation?: readonly { readonly instancePath?: string; readonly message?: string }[];
-  readonly validationContext?: string;
-}
-
-const seeDocument = "GET /openapi.json describes what is taken";
-
-function refusalOf(error: unknown, request: FastifyRequest, log: Logger): Refused {
-  const {
-    code = "",
-    statusCode = 500,
-    validation,
-    validationContext = "body",
-  }: Failure = typeof error === "object" && error !== null ? error : {};
-  if (validation !== undefined) {
-    const [first] = validation;
-    const place = `${validationContext}${(first?.instancePath ?? "").replaceAll("/", ".")}`;
-    return refused(400, "bad_request", `${place}: ${first?.message ?? "is not as described"}`, seeDocument);
-  }
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE")
-    return refused(413, "too_large", "the body is larger than 64 KiB", "send less");
-  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE")
-    return refused(415, "not_json", "the body's type is not JSON", "send Content-Type: application/json");
-  if (statusCode >= 400 && statusCode < 500)
-    return refused(400, "bad_request", "the request cannot be read", seeDocument);
-  if (isResponseSerializationError(error)) {
-    log.error("an answer is not as /openapi.json describes it", { path: request.routeOptions.url, error: error.cause });
-    return refused(
-      500,
-      "answer_drifted",
-      "the answer is not as /openapi.json describes it, so it is kept back",
-      "report it; the node's log names the field",
-    );
-  }
-  log.error("a request failed", { path: request.routeOptions.url, error });
-  return refused(500, "internal", "the answer could not be made", "report it; the node's log says why");
-}
-
-/** What is no request that could be answered in the usual way: nobody knows yet who asks. */
-function refuseHead(error: Error & { readonly code?: string }, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  const [status, code, message] =
-    error.code === "HPE_HEADER_OVERFLOW"
-      ? ["431 Request Header Fields Too Large", "head_too_large", "the head of the request is larger than 16 KiB"]
-      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-        ? ["408 Request Timeout", "too_slow", "the request did not come in time"]
-        : ["400 Bad Request", "bad_request", "this is no HTTP request that can be read"];
-  const body = JSON.stringify({ error: { code, message, next: "send a plain HTTP/1.1 request" } });
-  const head = [
-    `HTTP/1.1 ${status}`,
-    "content-type: application/json; charset=utf-8",
-    `content-length: ${Buffer.byteLength(body)}`,
-    "connection: close",
-  ];
-  // The other side may leave its half open for as long as it likes.
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`, () => socket.destroy());
+function refuse(reply: FastifyReply, refusal: Refused): FastifyReply {
+  reply.headers(headersOf(refusal));
+  const body = errorBody(refusal, reply.request.url);
+  return reply.code(refusal.status).serializer(String).type("application/json; charset=utf-8").send(body);
 }
 
 async function listen(app: FastifyInstance, address: HttpAddress): Promise<Listening> {

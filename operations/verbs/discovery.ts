@@ -20,6 +20,14 @@ export function nodeIn(data: Uint8Array, cluster: string): string | undefined {
   return field(metadata, "cluster") === cluster && typeof node === "string" && isToken(node) ? node : undefined;
 }
 
+/** Names of the endpoints in an INFO answer of a node of this cluster: the models it serves; none of anybody else's. */
+export function endpointsIn(data: Uint8Array, cluster: string): readonly string[] {
+  if (nodeIn(data, cluster) === undefined) return [];
+  const endpoints = field(parseJson(data), "endpoints");
+  if (!Array.isArray(endpoints)) return [];
+  return endpoints.map((each) => field(each, "name")).filter((name) => typeof name === "string");
+}
+
 function parseJson(data: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(data));

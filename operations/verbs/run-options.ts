@@ -33,6 +33,8 @@ export interface UpOptions extends SettingOptions {
   readonly natsServer?: string;
   /** Where HTTP is served; the default port, or any free one, when left out. False: nowhere. */
   readonly http?: HttpAddress | false;
+  /** Requests a minute over HTTP from one asker; the usual ones when left out. */
+  readonly httpRate?: number;
   /** False: no process waits to be the learning node's next incarnation. */
   readonly spare?: boolean;
   /** Bytes; bound of each model's experience log. */
@@ -93,6 +95,8 @@ export interface NodeOptions extends SettingOptions {
   readonly logMax?: number;
   /** Where an operations node serves HTTP; nowhere when left out. */
   readonly http?: HttpAddress;
+  /** Requests a minute over HTTP from one asker; the usual ones when left out. */
+  readonly httpRate?: number;
   /** Where the reports of stability runs lie that it shows; none when left out. */
   readonly httpReports?: string;
   /** Where the node notes which requests are in its models, for its next incarnation; nowhere when left out. */

@@ -60,7 +60,10 @@ export function temporaryStore(): Promise<string> {
 
 export async function startRunning(
   options: Partial<
-    Pick<LocalClusterOptions, "serving" | "models" | "spares" | "settings" | "logStore" | "logMaxBytes" | "nats">
+    Pick<
+      LocalClusterOptions,
+      "serving" | "models" | "spares" | "settings" | "logStore" | "logMaxBytes" | "nats" | "http"
+    >
   > = {},
   /** Of a broker that the test keeps itself: a cluster that did not make them does not know them. */
   users?: ClusterContext["users"],

@@ -4,7 +4,7 @@ import test from "ava";
 import { Access, type Knock } from "../../../operations/http/access.js";
 import type { Needs } from "../../../operations/http/route.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import { asOperator, asViewer, tokens } from "./http-scene.js";
+import { asClient, asOperator, asViewer, tokens } from "./http-scene.js";
 
 const plain: Knock = {
   ...{ method: "GET", host: "127.0.0.1:7480", origin: undefined, authorization: undefined },
@@ -32,6 +32,31 @@ test("beyond loopback nothing is read without a token, but for what holds no fig
   t.is(judged({ host }, "nothing", "network"), "anybody");
   // Asking by loopback's name does not help: the reach is the listener's.
   t.is(judged({}, "viewer", "network"), "401 token_needed");
+});
+
+test("beyond loopback a client asks for inferences and sees nothing else, a viewer the other way round (S2-65)", (t) => {
+  const host = "10.1.2.3:7480";
+  t.is(judged({ host }, "client", "network"), "401 token_needed");
+  t.is(judged({ host, ...asClient }, "client", "network"), "client");
+  t.is(judged({ host, ...asOperator }, "client", "network"), "operator");
+  t.is(judged({ host, ...asViewer }, "client", "network"), "403 client_only");
+  t.is(judged({ host, ...asClient }, "viewer", "network"), "403 viewer_only");
+  t.is(judged({ host, ...asClient }, "operator", "network"), "403 operator_only");
+  t.is(judged({ host }, "token", "network"), "401 token_needed");
+  t.is(judged({ host, ...asClient }, "token", "network"), "client");
+  t.is(judged({ host, ...asViewer }, "token", "network"), "viewer");
+});
+
+test("on loopback inferences are asked for without a token, and a client's gives no orders (S2-65)", (t) => {
+  t.is(judged({}, "client"), "anybody");
+  t.is(judged(asClient, "viewer"), "client");
+  t.is(judged(asClient, "operator"), "403 operator_only");
+  const withoutClient = new Access(
+    { reach: "network", tokens: { viewer: tokens.viewer, operator: tokens.operator } },
+    new VirtualClock(),
+  );
+  for (const authorization of [asClient.authorization, "Bearer undefined"])
+    t.like(withoutClient.judge({ ...plain, authorization }, "client"), { kind: "refused", code: "wrong_token" });
 });
 
 test("a wrong token is refused, also where none is needed", (t) => {

@@ -2,8 +2,10 @@
 
 import test from "ava";
 import { z } from "zod";
-import { errorSchema } from "../../../operations/http/route.js";
+import { versionOf } from "../../../operations/http/kserve/rows.js";
+import { errorSchema, inferenceErrorSchema } from "../../../operations/http/route.js";
 import { asOperator, local, scene, traceId } from "./http-scene.js";
+import { digits } from "./made-up-cluster.js";
 
 interface Described {
   readonly openapi: string;
@@ -35,6 +37,10 @@ async function published() {
 const examples: Readonly<Record<string, string>> = {
   "/api/traces/{id}": `/api/traces/${traceId}`,
   "/api/stability/{id}": "/api/stability/run-1",
+  "/v2/models/{model}": "/v2/models/digits",
+  "/v2/models/{model}/ready": "/v2/models/digits/ready",
+  "/v2/models/{model}/versions/{version}": `/v2/models/digits/versions/${versionOf(digits)}`,
+  "/v2/models/{model}/versions/{version}/ready": `/v2/models/digits/versions/${versionOf(digits)}/ready`,
 };
 
 /** A stream that does not end is read elsewhere (live.test.ts). */
@@ -61,6 +67,8 @@ test("every GET answers as /openapi.json says it does (S1-38, S4-59)", async (t)
   }
 });
 
+const inference = { inputs: [{ name: "input", shape: [2], datatype: "FP32", data: [1, 2] }] };
+
 test("every POST answers as described", async (t) => {
   const { server, document } = await published();
   const bodies: Readonly<Record<string, object>> = {
@@ -68,11 +76,13 @@ test("every POST answers as described", async (t) => {
     "/api/alerts/ack": { fingerprint: "a:b", note: "" },
     "/api/alerts/silence": { matches: "a", for: "1m", note: "" },
     "/api/dlq/{id}/requeue": {},
+    "/v2/models/{model}/infer": inference,
+    "/v2/models/{model}/versions/{version}/infer": inference,
   };
   const paths = Object.entries(document.paths).filter(([, { post }]) => post !== undefined);
   t.deepEqual(paths.map(([path]) => path).sort(), Object.keys(bodies).sort());
   for (const [path, { post }] of paths) {
-    const url = path.replace("{id}", "1");
+    const url = path.replace("{id}", "1").replace("{model}", "pairs").replace("{version}", versionOf(digits));
     const answer = await server.inject({
       method: "POST",
       url,
@@ -83,7 +93,8 @@ test("every POST answers as described", async (t) => {
       answer.json(),
     );
     t.true(answer.statusCode === 200 && parsed.success, `${path}: ${answer.body}`);
-    t.deepEqual(post?.security, [{ token: [] }], "an order needs a token");
+    const isOrder = path.startsWith("/api/");
+    t.deepEqual(post?.security, isOrder ? [{ token: [] }] : [{ token: [] }, {}], "an order needs a token");
   }
 });
 
@@ -151,6 +162,25 @@ test("errors have their one shape, from the first byte of a request on", async (
     t.true(errorSchema.safeParse(answer.json()).success, answer.body);
     t.notRegex(answer.body, /node_modules|\.js:|at .*\(/);
   }
+});
+
+test("under /v2 errors have the shape of the protocol, from the first byte of a request on (S2-2)", async (t) => {
+  const { server } = await scene({ access: { reach: "network" } });
+  const post = { method: "POST", url: "/v2/models/digits/infer", headers: { ...local, ...asOperator } } as const;
+  const answers = [
+    await server.inject({ url: "/v2/nope", headers: { ...local, ...asOperator } }),
+    await server.inject({ url: "/v2", headers: local }),
+    await server.inject({ url: "/v2/models/nope", headers: { ...local, ...asOperator } }),
+    await server.inject({ ...post, payload: "{" }),
+    await server.inject({ ...post, payload: "<a/>", headers: { ...post.headers, "content-type": "text/xml" } }),
+    await server.inject({ ...post, payload: "{}", headers: { ...post.headers, "content-encoding": "gzip" } }),
+    await server.inject({ ...post, payload: Buffer.alloc(33 * 1024 * 1024) }),
+  ];
+  t.deepEqual(
+    answers.map(({ statusCode }) => statusCode),
+    [404, 401, 404, 400, 415, 415, 413],
+  );
+  for (const answer of answers) t.true(inferenceErrorSchema.safeParse(answer.json()).success, answer.body);
 });
 
 test("what goes wrong inside is told without its words", async (t) => {

@@ -5,6 +5,7 @@ import { healthReportSchema } from "../../../operations/health/health-report.js"
 import { Access, type AccessSettings } from "../../../operations/http/access.js";
 import type { Learning, Letters, Series, Trace, Traces } from "../../../operations/http/answer-shapes.js";
 import { LiveEvents } from "../../../operations/http/events.js";
+import { kserveRoutes } from "../../../operations/http/kserve/routes-kserve.js";
 import type { PageFile } from "../../../operations/http/page-file.js";
 import { documentRoutes } from "../../../operations/http/routes-documents.js";
 import { lookRoutes } from "../../../operations/http/routes-looks.js";
@@ -14,12 +15,18 @@ import { type HttpBounds, type HttpServer, openServer } from "../../../operation
 import { type FaultOrder, found, missing, type Report, type Sources } from "../../../operations/http/sources.js";
 import { clusterMetricsSchema } from "../../../operations/metrics/cluster-metrics.js";
 import { systemClock } from "../../../supervision/clock.js";
-import { silentLogger } from "../../../supervision/logger.js";
+import { type Logger, silentLogger } from "../../../supervision/logger.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
 import type { TreeNode } from "../../../transport/look-orders.js";
+import { MadeUpCluster } from "./made-up-cluster.js";
 
-export const tokens = { viewer: "viewer-token-of-the-tests-0001", operator: "operator-token-of-the-tests-01" };
+export const tokens = {
+  viewer: "viewer-token-of-the-tests-0001",
+  operator: "operator-token-of-the-tests-01",
+  client: "client-token-of-the-tests-0001",
+};
 export const asOperator = { authorization: `Bearer ${tokens.operator}` };
+export const asClient = { authorization: `Bearer ${tokens.client}` };
 export const asViewer = { authorization: `Bearer ${tokens.viewer}` };
 export const local = { host: "127.0.0.1:7480" };
 export const traceId = "0af7651916cd43dd8448eb211c80319c";
@@ -185,6 +192,7 @@ export interface Scene {
   /** The observer speaks. */
   report(status?: "healthy" | "degraded" | "unhealthy"): Report;
   sources: Sources;
+  readonly cluster: MadeUpCluster;
 }
 
 const html = '<!doctype html><style>p{color:red}</style><p>page</p><script type="module">start()</script>';
@@ -197,6 +205,8 @@ export async function scene(
     readonly page?: PageFile;
     readonly events?: LiveEvents;
     readonly clock?: VirtualClock;
+    readonly perMinute?: number;
+    readonly log?: Logger;
   } = {},
 ): Promise<Scene> {
   const clock = options.clock ?? new VirtualClock(atMs);
@@ -204,6 +214,7 @@ export async function scene(
   let newest: Report | undefined;
   const sources: Sources = { ...plainSources(ordered), newest: () => newest, ...options.sources };
   const events = options.events ?? new LiveEvents(systemClock);
+  const cluster = new MadeUpCluster();
   let description: unknown;
   const page = options.page ?? { kind: "page", html, policy: pagePolicy(html) };
   const server = await openServer({
@@ -211,19 +222,21 @@ export async function scene(
       ...lookRoutes({ sources, clock, exposition: ({ vitals }) => `driftmend_update_rate ${vitals.updateRate}\n` }),
       ...orderRoutes(sources),
       ...documentRoutes({ sources, page, openApi: () => description }),
+      ...kserveRoutes(cluster.deps()),
     ],
     access: new Access({ reach: "loopback", tokens, ...options.access }, clock),
     events,
-    log: silentLogger,
+    log: options.log ?? silentLogger,
     version: "1.2.3",
     ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
+    ...(options.perMinute === undefined ? {} : { rate: { perMinute: options.perMinute, clock } }),
   });
   description = server.openApi();
   const report = (status: "healthy" | "degraded" | "unhealthy" = "healthy"): Report => {
     newest = { metrics, health: health(status), heardAtMs: clock.monotonicMs() };
     return newest;
   };
-  return { server, events, clock, ordered, report, sources };
+  return { server, events, clock, ordered, report, sources, cluster };
 }
 
 function plainSources(ordered: string[]): Omit<Sources, "newest"> {

@@ -76,6 +76,12 @@ test("tokens come back from the file as they were written, and only whole", asyn
   const { store } = await page(t, {});
   const read = await readContext(contextFile(store));
   t.like(read, { kind: "found", context: { httpTokens: tokens } });
+  const { store: old } = await page(t, { httpTokens: { viewer: tokens.viewer, operator: tokens.operator } });
+  const before = await readContext(contextFile(old));
+  t.deepEqual(before.kind === "found" ? before.context.httpTokens : undefined, {
+    viewer: tokens.viewer,
+    operator: tokens.operator,
+  });
   const { store: other } = await page(t, { httpTokens: JSON.parse('{"viewer":"v"}') });
   const half = await readContext(contextFile(other));
   t.is(half.kind === "found" ? half.context.httpTokens : "unread", undefined);
