@@ -44,9 +44,11 @@ import { methodNames } from "./sim/evaluation/methods/names.js";
 import { stabilityVerb } from "./sim/stability/grammar.js";
 import { unseenVariants, variants } from "./sim/stream.js";
 import { systemClock } from "./supervision/clock.js";
+import { tensorBytesMax } from "./transport/tensors/bounds.js";
 
 const roles = ["serving", "learning", "operations"] as const;
-const inputBytesMax = 64 * 1024 * 1024;
+/** One tensor and its header. */
+const inputBytesMax = tensorBytesMax + 1024 * 1024;
 const pipedWidth = 160;
 const logMaxHelp =
   "bound of each model's experience log, as in 64MiB (default: 512MiB); beyond it requests are refused";

@@ -30,6 +30,7 @@ import { beacon } from "./actors/beacon.js";
 import { buffer } from "./actors/buffer.js";
 import { deskDefaults } from "./actors/desk.js";
 import { exporter } from "./actors/exporter.js";
+import { sharedMemoryOf } from "./actors/former-owners.js";
 import { gaveUpExitCode, type HostedNode, hostNode } from "./actors/host.js";
 import type { HostOptions } from "./actors/host-options.js";
 import { inference } from "./actors/inference.js";
@@ -68,10 +69,11 @@ import { type Logger, openLogger } from "./supervision/logger.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
 import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
-import { DriftmendClient } from "./transport/client.js";
+import { DriftmendClient, shmDefault, shmOff } from "./transport/client.js";
 import { secretVariables } from "./transport/credentials.js";
 import { connectPatiently } from "./transport/patient-connection.js";
 import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
+import { openSegments, type Segments } from "./transport/tensors/segments.js";
 import { withTimeouts } from "./transport/timeouts.js";
 
 export const roles = ["serving", "learning", "operations"] as const;
@@ -257,6 +259,7 @@ async function startNode(
   const bus = await connectAs(node);
   const logBus = await connectAs(`${node}-log`);
   const origin = randomBytes(6).toString("hex");
+  const segments = await segmentsOf(options, node, terminal, log);
   const operations = await operationsOf(options, terminal, log);
   return hostNode(
     {
@@ -278,11 +281,13 @@ async function startNode(
       vitals: processVitals(terminal.clock),
       desk: { ...deskDefaults, policy: overflow, openMax },
       ...measuring(options),
+      ...sharedMemoryOf(options.shm),
       ...(options.otlp === undefined ? {} : { otlpUrl: options.otlp }),
       hasRoot,
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
       ...(http === undefined ? {} : { http }),
       ...(operations === undefined ? {} : { operations }),
+      ...(segments === undefined ? {} : { segments }),
       ...(options.flightDir === undefined ? {} : { flightDir: join(options.flightDir, node) }),
     },
     (wiring) => nodeTree(node, options.role, wiring),
@@ -304,6 +309,20 @@ async function accessOf(options: NodeOptions) {
     ...(identity.user === undefined ? {} : { inboxPrefix: inboxPrefixOf(identity.user) }),
     ...(tls === undefined ? {} : { tls }),
   };
+}
+
+/** Shared memory, from which large tensors of this host are read; without it they come in chunks. */
+async function segmentsOf(
+  { shm: dir = shmDefault, role, cluster, timeout = {} }: NodeOptions,
+  owner: string,
+  { clock }: Terminal,
+  log: Logger,
+): Promise<Segments | undefined> {
+  if (dir === shmOff || !role.includes("serving")) return undefined;
+  const opened = await openSegments({ cluster, dir, clock, owner, timeouts: withTimeouts(timeout) });
+  if (opened.kind === "open") return opened;
+  log.info("large tensors come in chunks: there is no shared memory", { dir, why: opened.why });
+  return undefined;
 }
 
 /** What is measured and traced; with a switch, SIGUSR2 turns it off and on. */

@@ -9,11 +9,13 @@
 // D2. A request that is open longer than its deadline is refused with `deadline`; it never hangs.
 // D3. A second delivery of an open request id joins the first one: one inference, one experience, each delivery answered. Those who
 //     may wait for one request are bounded too.
+// D4. Memory that is held for a request's input is let go when the request is closed, and not before.
 
 import type { Clock } from "../models/clock.js";
 import { decideOverflow, type OverflowSettings, overflowDefaults } from "../operations/overflow.js";
 import type { BatchTimings } from "../operations/timings/batch-timings.js";
 import type { TraceContext } from "../operations/traces/trace-context.js";
+import type { Held } from "../transport/tensors/buffers.js";
 import type { RefusalCode } from "../transport/wire.js";
 
 /** A way back to whoever asked. */
@@ -28,6 +30,8 @@ export interface OpenRequest {
   readonly traceId: string;
   /** float32, the manifest's input shape, already scaled and checked. */
   readonly input: Float32Array;
+  /** The memory of a large input, which others use when the request is closed: whoever reads it for longer holds it too. */
+  readonly held?: Held | undefined;
   readonly explain: boolean;
   /** An earlier try may have been answered elsewhere. */
   readonly isRetry: boolean;
@@ -45,6 +49,8 @@ export interface NewRequest {
   readonly id: string;
   readonly traceId: string;
   readonly input: Float32Array;
+  /** Belongs to the request once it is opened. */
+  readonly held?: Held | undefined;
   readonly explain: boolean;
   readonly isRetry: boolean;
   readonly priority: number;
@@ -118,14 +124,8 @@ export class Desk {
   }
 
   open(wanted: NewRequest, answerer: Answerer): Admission {
-    const known = this.#byId.get(wanted.id);
-    const earlier = known === undefined ? undefined : this.#open.get(known);
-    if (earlier !== undefined) {
-      const { length } = earlier.answerers;
-      if (length >= deliveriesMax) return overloaded(`request ${wanted.id} is open ${length} times already`);
-      earlier.answerers.push(answerer);
-      return { kind: "joined" };
-    }
+    const joined = this.join(wanted.id, answerer);
+    if (joined !== undefined) return joined;
     const full = this.#makeRoomFor(wanted.priority);
     if (full !== undefined) return full;
     const acceptedAtMs = this.#clock.monotonicMs();
@@ -134,6 +134,7 @@ export class Desk {
       id: wanted.id,
       traceId: wanted.traceId,
       input: wanted.input,
+      held: wanted.held,
       explain: wanted.explain,
       isRetry: wanted.isRetry,
       receivedAtMs: wanted.receivedAtMs ?? acceptedAtMs,
@@ -146,6 +147,24 @@ export class Desk {
     this.#byId.set(request.id, request.key);
     this.#cancelSweep ??= this.#clock.after(this.#settings.sweepEveryMs, () => this.#sweep());
     return { kind: "opened", request };
+  }
+
+  /** Undefined when no request of this id is open. */
+  join(id: string, answerer: Answerer): Admission | undefined {
+    const known = this.#byId.get(id);
+    const earlier = known === undefined ? undefined : this.#open.get(known);
+    if (earlier === undefined) return undefined;
+    const { length } = earlier.answerers;
+    if (length >= deliveriesMax) return overloaded(`request ${id} is open ${length} times already`);
+    earlier.answerers.push(answerer);
+    return { kind: "joined" };
+  }
+
+  /** Whether a request of this priority would be turned away now; asked before its input is fetched. */
+  objection(priority: number): Extract<Admission, { readonly kind: "refused" }> | undefined {
+    const verdict = decideOverflow(this.#settings, this.#open.values(), this.#open.size, priority);
+    if (verdict.kind !== "refuse") return undefined;
+    return { kind: "refused", code: verdict.code, message: verdict.message, retryAfterMs };
   }
 
   isOpen(request: OpenRequest): boolean {
@@ -202,6 +221,7 @@ export class Desk {
   #closed({ request }: Entry, code: RefusalCode | undefined, message: string): void {
     if (code !== undefined) this.#lastRefusal = `${code}: ${message}`;
     this.#onClosed({ request, code, tookMs: this.#clock.monotonicMs() - request.acceptedAtMs });
+    request.held?.release();
     if (this.#open.size === 0) for (const resolve of this.#waiters.splice(0)) resolve();
   }
 

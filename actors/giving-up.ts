@@ -27,10 +27,12 @@ export function deadLetterOfRequest(model: Model, request: OpenRequest, verdict:
 }
 
 /** The request as its asker could have sent it. Its input was scaled when it came in, so it is scaled back. */
-function payloadOf({ manifest }: Model, { id, explain, input }: OpenRequest): DeadPayload {
+function payloadOf({ manifest }: Model, { id, explain, input, held }: OpenRequest): DeadPayload {
   const { shape, accepts } = manifest.input;
   const scale = accepts.find(({ dt }) => dt === "<f4")?.scale;
   const omitted = { kind: "omitted", byteLength: input.byteLength } as const;
+  // A large input is not even looked at: its memory may hold another one by now.
+  if (held !== undefined || input.byteLength > payloadBytesMax) return omitted;
   if (scale === undefined || input.length !== sizeOf(shape)) return omitted;
   const data = scale === 1 ? input : input.map((value) => value / scale);
   const bytes = encodeInferenceRequest({ input: { dt: "<f4", sh: shape, data }, id, explain });

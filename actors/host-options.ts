@@ -10,6 +10,7 @@ import type { Logger } from "../supervision/logger.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import type { Bus } from "../transport/bus.js";
 import type { Subjects } from "../transport/subjects.js";
+import type { Segments } from "../transport/tensors/segments.js";
 import type { DeskSettings } from "./desk.js";
 
 export interface HostOptions {
@@ -43,10 +44,14 @@ export interface HostOptions {
   readonly hasRoot?: boolean;
   /** Bound of each model's experience log, in bytes; the default when left out. */
   readonly logMaxBytes?: number;
+  /** Where shared memory of this host is mounted, to sweep what dead processes of the cluster left there; not swept when left out. */
+  readonly shm?: string;
   /** Where and for whom it serves HTTP, as an operations node; nowhere when left out. */
   readonly http?: HttpSettings;
   /** Where it is noted which requests are in a model, for the next incarnation of the process; nowhere when left out. */
   readonly flightDir?: string;
+  /** Shared memory of this host, from which large tensors are read; they come in chunks when left out. Closed with the node. */
+  readonly segments?: Segments;
   /** What the operations file says; the built-in rules, and nobody is told, when left out. */
   readonly operations?: Pick<OperationsSettings, "rules" | "notify">;
 }

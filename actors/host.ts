@@ -26,13 +26,16 @@ import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import { type ActorTree, startTree } from "../supervision/system.js";
 import { type DeadLetters, openDeadLetters } from "../transport/dead-letters.js";
 import { evictAll } from "../transport/lease-sweep.js";
+import type { Arrivals } from "./arrivals.js";
 import { bury } from "./burial.js";
 import type { Desk } from "./desk.js";
+import { sweepFormerOwners } from "./former-owners.js";
 import type { HostOptions } from "./host-options.js";
 import { announce, reportBus, reportSupervision } from "./host-reports.js";
 import { ownerOf } from "./model-wiring.js";
 import { prepareStreams } from "./prepared-streams.js";
 import type { NodeIdentity, Surroundings } from "./surroundings.js";
+import { wireTensors } from "./tensor-wiring.js";
 import { watchFlights } from "./watched-flights.js";
 import { type NodeWiring, wire } from "./wiring.js";
 
@@ -59,8 +62,9 @@ export async function hostNode(
   const { bus, logBus = bus, subjects, clock, node, incarnation } = options;
   await prepareStreams(options);
   const startedAtMs = clock.nowMs();
-  const { around, counters, office, watched } = surround(options);
+  const { around, counters, office, watched, tensors } = surround(options);
   const { telemetry, log } = around;
+  await sweepFormerOwners(options, telemetry);
   const wiring = wire(around, options.models);
   const desks = wiring.models.map((model) => model.desk);
   around.spans.askFullness((name) => fullnessOf(wiring, name));
@@ -102,7 +106,8 @@ export async function hostNode(
     stop: async () => {
       stopAnnouncing();
       await stopTree(tree, telemetry, node, incarnation);
-      refuseOpen(desks);
+      refuseOpen(desks, around.arrivals);
+      tensors?.close();
       orders.acknowledge();
       looks.stop();
       stopProfiles();
@@ -111,11 +116,12 @@ export async function hostNode(
       await office.close();
       stopListening();
       stopListeningToLog();
+      await options.segments?.close();
       await logBus.drain();
       await bus.drain();
     },
     halt: async () => {
-      refuseOpen(desks);
+      refuseOpen(desks, around.arrivals);
       await within(clock, bus.timeouts.halt, Promise.all([bus.flush(), letGo(options)]));
     },
   };
@@ -131,19 +137,22 @@ function surround(options: HostOptions) {
   const deadLetters = openDeadLetters(logBus, clock, subjects);
   const office = new DeadLetterOffice(deadLetters, telemetry, clock);
   const watched = watchFlights(options);
+  const tensors = options.roles.includes("serving") ? wireTensors(options, telemetry) : undefined;
   const around = {
     ...{ identity: identityOf(options), bus, logBus, subjects, telemetry, spans, log, clock, deadLetters },
     threads: new StuckThreads(),
+    ...(tensors === undefined ? {} : { arrivals: tensors.arrivals }),
     vitals: () => ({ pid: options.pid, ...options.vitals(), ...counters.all() }),
     giveUp: (letter) => office.post(letter),
     ...(watched === undefined ? {} : { flightOf: watched.flightOf }),
     ...(options.logMaxBytes === undefined ? {} : { logMaxBytes: options.logMaxBytes }),
+    ...(options.shm === undefined ? {} : { shm: options.shm }),
     ...(options.desk === undefined ? {} : { desk: options.desk }),
     ...(options.operations === undefined ? {} : { operations: options.operations }),
     ...(options.http === undefined ? {} : { http: { ...options.http, version: options.version } }),
     ...(options.otlpUrl === undefined ? {} : { otlp: { url: options.otlpUrl, version: options.version } }),
   } satisfies Surroundings & { readonly deadLetters: DeadLetters };
-  return { around, counters, office, watched };
+  return { around, counters, office, watched, tensors };
 }
 
 /** Lines of this node's log leave as telemetry too. */
@@ -172,8 +181,10 @@ function fullnessOf({ models }: NodeWiring, name: string): Fullness {
 }
 
 /** Nobody here will answer any more; another node may. */
-function refuseOpen(desks: readonly Desk[]): void {
-  for (const desk of desks) desk.refuseAll("not_ready", "the node left before an answer was ready");
+function refuseOpen(desks: readonly Desk[], arrivals: Arrivals | undefined): void {
+  const why = "the node left before an answer was ready";
+  arrivals?.refuseAll("not_ready", why);
+  for (const desk of desks) desk.refuseAll("not_ready", why);
 }
 
 async function stopTree(tree: ActorTree, telemetry: Telemetry, node: string, incarnation: number): Promise<void> {

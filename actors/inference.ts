@@ -9,11 +9,12 @@
 // F4. What was in the model when the process died is suspect to the next one: it runs alone. In flight at too many deaths, it is
 //     condemned, and reaches no model any more (supervision/flight-record.ts).
 // F5. A few requests are run again with the source parameters (shadows.ts), in a turn in which no request waits, or not at all.
+// F6. A run is bounded by the bytes of its inputs too. A large input is held while the model may read it, and not copied on this thread.
 
 import { sourceParameters } from "../models/adaptation.js";
 import type { Engine } from "../models/engine.js";
 import { startEngine } from "../models/engine.js";
-import type { Model } from "../models/manifest.js";
+import { type Model, sizeOf } from "../models/manifest.js";
 import type { Parameters } from "../models/pass.js";
 import { requestSeed } from "../models/request-chance.js";
 import { argmax } from "../models/softmax.js";
@@ -77,12 +78,18 @@ interface State {
 /** A suspect that was told to itself: it is the only one of its turn to reach the model. */
 type InferenceTold = InferenceMessage | { readonly kind: "alone"; readonly request: OpenRequest };
 
-/** Requests of one run at most. */
+/** Requests of one run at most, and the bytes of their inputs where they are more than one. */
 const batchMax = 64;
+const batchBytesMax = 32 * 1024 * 1024;
+
+function rowsMax({ manifest: { input } }: Model): number {
+  const rowBytes = sizeOf(input.shape) * Float32Array.BYTES_PER_ELEMENT;
+  return Math.max(1, Math.min(batchMax, Math.floor(batchBytesMax / rowBytes)));
+}
 
 export function inference(deps: InferenceDeps): BatchBehaviour<InferenceTold, State> {
   return {
-    batchMax,
+    batchMax: rowsMax(deps.model),
     init: (life) => init(deps, life),
     receiveBatch: (state, messages, turn) => receive(deps, state, messages, turn),
     stop: (state) => {
@@ -109,7 +116,7 @@ async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<Sta
   void engine.died.then((error) => life.fail(error));
   followHeads(deps, served.seq + 1, life);
   const { meter } = deps;
-  const unmeter = [meter?.provide(batchMax), meter?.show("model_version", () => state.version)];
+  const unmeter = [meter?.provide(rowsMax(deps.model)), meter?.show("model_version", () => state.version)];
   const state: State = {
     engine,
     source: sourceParameters(deps.model),
@@ -148,6 +155,20 @@ async function receive(
   if (taken.requests.length === 0 && taken.alone.length === 0) return runShadows(deps, state, turn);
   const requests = admitted(deps, taken, turn);
   if (requests.length === 0) return;
+  for (const { held } of requests) held?.retain();
+  try {
+    await runAll(deps, state, requests, turn);
+  } finally {
+    for (const { held } of requests) held?.release();
+  }
+}
+
+async function runAll(
+  deps: InferenceDeps,
+  state: State,
+  requests: readonly OpenRequest[],
+  turn: Turn<InferenceTold>,
+): Promise<void> {
   const coldLeft = Math.max(0, deps.model.manifest.learning.coldStart - state.experiences - state.onTheWay);
   const cold = requests.slice(0, coldLeft);
   const warm = requests.slice(coldLeft);
@@ -163,8 +184,10 @@ async function receive(
 /** A cold answer is the source's already. */
 function noteShadows({ shadows, model }: InferenceDeps, state: State, { requests, embedded }: EmbeddedBatch): void {
   if (shadows === undefined) return;
+  // A large input is not kept for one.
   for (const [row, request] of requests.entries())
-    if (shadows.wants(request.id)) state.shadows.push({ request, adapted: answerIn(embedded.logits, row, model) });
+    if (request.held === undefined && shadows.wants(request.id))
+      state.shadows.push({ request, adapted: answerIn(embedded.logits, row, model) });
   state.shadows.splice(0, Math.max(0, state.shadows.length - shadowMax));
 }
 
@@ -281,7 +304,9 @@ async function embed(
 }
 
 function stack(requests: readonly OpenRequest[]): Float32Array {
-  const width = requests[0]?.input.length ?? 0;
+  const [first, ...others] = requests;
+  if (first?.held !== undefined && others.length === 0) return first.input;
+  const width = first?.input.length ?? 0;
   const input = new Float32Array(width * requests.length);
   for (const [row, request] of requests.entries()) input.set(request.input, row * width);
   return input;

@@ -7,20 +7,21 @@
 // meeting silence. All serving nodes of a cluster serve the same models.
 //
 // I1. Every message with a reply address is answered: opened at the desk, joined to an open request, or refused by name.
-// I2. Stopping closes the door first; what is open goes on until it is settled or its deadline passes.
+// I2. Stopping closes the door first; what is open or on its way goes on until it is settled or its deadline passes.
+// I3. Of an input by reference not a byte is fetched before all that can be known of it without is found right (arrivals.ts).
 
-import type { Model } from "../models/manifest.js";
-import { prepareInput } from "../models/manifest.js";
+import { acceptInput, type InputRefused, type Model, prepareInput } from "../models/manifest.js";
 import type { InferMeter } from "../operations/metrics/infer-meter.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import type { SpanRecorder } from "../operations/traces/recorder.js";
 import type { ClosedJob } from "../operations/traces/span-items.js";
 import { parseTraceparent, type TraceContext } from "../operations/traces/trace-context.js";
 import type { Behaviour, Life } from "../supervision/behaviour.js";
-import type { ExitReason } from "../supervision/exit-reason.js";
+import { asError, type ExitReason } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
 import type { Bus, Incoming, Subscribed } from "../transport/bus.js";
-import { header, modelOf, type Subjects } from "../transport/subjects.js";
+import type { RemoteTensor } from "../transport/codec.js";
+import { areOneUsers, header, modelOf, type Subjects } from "../transport/subjects.js";
 import {
   encodeFeedbackReply,
   encodeRefusal,
@@ -30,6 +31,7 @@ import {
   parseInferenceRequest,
   type Refusal,
 } from "../transport/wire.js";
+import type { Arrival, Arrivals } from "./arrivals.js";
 import type { Answerer, Desk, NewRequest } from "./desk.js";
 import { type FeedbackDeps, hear } from "./feedback.js";
 import { randomHex } from "./identifiers.js";
@@ -51,6 +53,8 @@ export interface IntakeDeps {
   readonly telemetry: Telemetry;
   /** Told of what is refused before it is open at a desk. */
   readonly spans?: SpanRecorder;
+  /** Takes inputs by reference; none are taken when left out. */
+  readonly arrivals?: Arrivals;
   /** Of a request that names none. */
   readonly deadlineMs: number;
 }
@@ -71,12 +75,16 @@ const requestMaxBytes = 528 * 1024;
 
 export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
   return {
-    init: (life) => ({ subscriptions: subscribe(deps, life) }),
+    init: (life) => {
+      deps.arrivals?.listen();
+      return { subscriptions: subscribe(deps, life) };
+    },
     receive: (_state, message, turn) => takeWord(deps, message, turn),
     stop: (state, reason) => close(deps, state, reason),
     summary: () => ({
       models: [...deps.models.keys()],
       open: [...deps.models.values()].reduce((sum, { desk }) => sum + desk.size, 0),
+      ...(deps.arrivals === undefined ? {} : { arriving: deps.arrivals.size }),
       ...overflowOf(deps),
     }),
   };
@@ -100,7 +108,9 @@ function subscribe(deps: IntakeDeps, life: Life<IntakeMessage>): Subscribed[] {
 /** A restart leaves what is open to the actors behind the door; a shutdown waits for it, and every request has a deadline. */
 async function close(deps: IntakeDeps, { subscriptions }: State, reason: ExitReason): Promise<void> {
   await Promise.all(subscriptions.map((subscription) => subscription.drain()));
-  if (reason.kind === "shutdown") await Promise.all([...deps.models.values()].map(({ desk }) => desk.drained()));
+  if (reason.kind !== "shutdown") return;
+  await deps.arrivals?.drained();
+  await Promise.all([...deps.models.values()].map(({ desk }) => desk.drained()));
 }
 
 function unknownModel({ models }: IntakeDeps, name: string): Refusal {
@@ -138,27 +148,112 @@ function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): 
     return;
   }
   const wanted = { ...read.wanted, caller, receivedAtMs };
-  const { id } = wanted;
-  const answerer: Answerer = {
+  const answerer = answererOf(deps, life, message, wanted);
+  const turnedAway = (refusal: Refusal): void => {
+    deps.telemetry.counters.add("phase_infer_receive_failed");
+    recordRefusal(deps, life, at, { ...refusal, id: wanted.id });
+  };
+  if (read.kind === "ok") openAtDesk(served, { ...wanted, input: read.input }, [answerer], turnedAway);
+  else arrive(deps, life, { served, read, wanted, answerer, message, turnedAway });
+}
+
+/** A way back to whoever sent this message. */
+function answererOf(
+  deps: IntakeDeps,
+  life: Life<IntakeMessage>,
+  message: Incoming,
+  { id, traceId, isRetry }: Pick<NewRequest, "id" | "traceId" | "isRetry">,
+): Answerer {
+  return {
     answer: (payload) => {
-      if (wanted.isRetry) countRetry(deps, true);
+      if (isRetry) countRetry(deps, true);
       message.respond(payload);
     },
     refuse: (code, why, retryAfterMs) => {
-      if (wanted.isRetry) countRetry(deps, false);
+      if (isRetry) countRetry(deps, false);
       refuse(deps, life, message, { id, traceId, code, message: why, retryAfterMs });
     },
   };
-  const admission = served.desk.open(wanted, answerer);
-  if (admission.kind === "refused") {
-    deps.telemetry.counters.add("phase_infer_receive_failed");
-    answerer.refuse(admission.code, admission.message, admission.retryAfterMs);
-    recordRefusal(deps, life, at, { id, ...admission });
+}
+
+/** The first of them opens the request, the others join it. */
+function openAtDesk(
+  served: Served,
+  wanted: NewRequest,
+  answerers: readonly Answerer[],
+  turnedAway: (refusal: Refusal) => void,
+): void {
+  let opened = false;
+  for (const answerer of answerers) {
+    const admission = served.desk.open(wanted, answerer);
+    if (admission.kind === "refused") {
+      turnedAway({ ...admission });
+      answerer.refuse(admission.code, admission.message, admission.retryAfterMs);
+    }
+    if (admission.kind !== "opened") continue;
+    opened = true;
+    served.meter.opened(admission.request);
+    if (served.inference.tell({ kind: "request", request: admission.request }) !== "ok")
+      served.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
   }
-  if (admission.kind !== "opened") return;
-  served.meter.opened(admission.request);
-  if (served.inference.tell({ kind: "request", request: admission.request }) !== "ok")
-    served.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
+  if (!opened) wanted.held?.release();
+}
+
+interface ByReference {
+  readonly served: Served;
+  readonly read: Extract<ReadRequest, { readonly kind: "remote" }>;
+  readonly wanted: Omit<NewRequest, "input"> & { readonly receivedAtMs: number };
+  readonly answerer: Answerer;
+  readonly message: Incoming;
+  readonly turnedAway: (refusal: Refusal) => void;
+}
+
+/** A request whose bytes have to be fetched first: to the desk when they are here, unless it is open, on its way, or has to be refused. */
+function arrive(deps: IntakeDeps, life: Life<IntakeMessage>, arriving: ByReference): void {
+  const { served, read, wanted, answerer, message, turnedAway } = arriving;
+  const { id, traceId, receivedAtMs } = wanted;
+  const refuseOne = (refusal: Refusal): void => {
+    turnedAway(refusal);
+    refuse(deps, life, message, { ...refusal, id, traceId });
+  };
+  const joined = served.desk.join(id, answerer) ?? deps.arrivals?.join(id, answerer);
+  if (joined?.kind === "joined") return;
+  const objection = joined?.kind === "refused" ? joined : objectionTo(deps, arriving);
+  if (objection !== undefined || deps.arrivals === undefined) {
+    refuseOne(objection ?? byReferenceNowhere);
+    return;
+  }
+  const deadlineAtMs = receivedAtMs + wanted.deadlineMs;
+  const { remote, scale } = read;
+  const onEnd = (arrival: Arrival): void => {
+    const [, ...others] = arrival.answerers;
+    if (arrival.kind === "refused") {
+      const { code, message: why, retryAfterMs } = arrival.refusal;
+      refuseOne(arrival.refusal);
+      for (const other of others) other.refuse(code, why, retryAfterMs);
+      return;
+    }
+    const deadlineMs = Math.max(1, deadlineAtMs - life.clock.monotonicMs());
+    openAtDesk(served, { ...wanted, ...arrival.input, deadlineMs }, arrival.answerers, turnedAway);
+  };
+  deps.arrivals
+    .fetch({ id, manifest: served.model.manifest, remote, scale, deadlineAtMs }, answerer, onEnd)
+    .catch((error) => life.fail(asError(error)));
+}
+
+const byReferenceNowhere: Refusal = {
+  code: "bad_tensor",
+  field: "input.ref",
+  message: "tensors by reference are not taken here; send the bytes in d",
+};
+
+/** What speaks against fetching it, as far as that can be known before. */
+function objectionTo(deps: IntakeDeps, { served, read, wanted, message }: ByReference): Refusal | undefined {
+  const { ref } = read.remote;
+  // A node may publish to everybody's inbox: whoever offers a tensor is who asks.
+  if (deps.bus.hasUsers === true && !areOneUsers(ref.ask, message.replyTo))
+    return { code: "bad_tensor", field: "input.ref.ask", message: "must be under the inbox of whoever asks" };
+  return served.desk.objection(wanted.priority) ?? deps.arrivals?.objection(read.remote);
 }
 
 /** Refuses at the door: nothing was opened. */
@@ -174,7 +269,14 @@ function countRetry({ telemetry: { counters } }: IntakeDeps, isAnswered: boolean
 }
 
 type ReadRequest =
-  | { readonly kind: "ok"; readonly wanted: NewRequest }
+  | { readonly kind: "ok"; readonly wanted: Omit<NewRequest, "input">; readonly input: NewRequest["input"] }
+  /** The bytes are elsewhere; type, shape and their number are right. */
+  | {
+      readonly kind: "remote";
+      readonly wanted: Omit<NewRequest, "input">;
+      readonly remote: RemoteTensor;
+      readonly scale: number;
+    }
   | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /** The one decode of a request: the envelope by wire.ts, the tensor by the manifest. */
@@ -186,7 +288,8 @@ function readRequest(
 ): ReadRequest {
   const refused = (refusal: Refusal): ReadRequest => ({ kind: "refused", refusal: { ...refusal, traceId } });
   if (data.byteLength > requestMaxBytes) {
-    const message = `${data.byteLength} bytes; a request takes ${requestMaxBytes} at most`;
+    const next = "send the tensor by reference (docs/contract.md, Tensor), as driftmend's own client does";
+    const message = `${data.byteLength} bytes; a message takes ${requestMaxBytes} at most: ${next}`;
     return refused({ code: "too_large", message });
   }
   const parsed = parseInferenceRequest(data);
@@ -198,22 +301,16 @@ function readRequest(
     return refused({ code: "bad_request", field: header.messageId, message });
   }
   const id = request.id ?? named ?? `${node}.${randomHex(10)}`;
-  const input = prepareInput(manifest, request.input);
-  if (input.kind === "refused") return refused({ id, code: "bad_tensor", field: input.field, message: input.message });
-  const { priority, explain } = request;
+  const { input, priority, explain } = request;
   const isRetry = headers.get(header.attempt) !== undefined;
-  return {
-    kind: "ok",
-    wanted: {
-      id,
-      traceId,
-      input: input.values,
-      explain,
-      isRetry,
-      priority,
-      deadlineMs: request.deadlineMs ?? deadlineMs,
-    },
-  };
+  const wanted = { id, traceId, explain, isRetry, priority, deadlineMs: request.deadlineMs ?? deadlineMs };
+  const wrong = ({ field, message }: InputRefused) => refused({ id, code: "bad_tensor", field, message });
+  if ("ref" in input) {
+    const accepted = acceptInput(manifest, input);
+    return accepted.kind === "ok" ? { kind: "remote", wanted, remote: input, scale: accepted.scale } : wrong(accepted);
+  }
+  const checked = prepareInput(manifest, input);
+  return checked.kind === "ok" ? { kind: "ok", wanted, input: checked.values } : wrong(checked);
 }
 
 async function takeWord(

@@ -13,6 +13,7 @@ import type { Logger } from "../supervision/logger.js";
 import type { Bus } from "../transport/bus.js";
 import type { DeadLetterRecord } from "../transport/dead-letter-records.js";
 import type { Subjects } from "../transport/subjects.js";
+import type { Arrivals } from "./arrivals.js";
 import type { DeskSettings } from "./desk.js";
 
 export interface NodeIdentity {
@@ -41,6 +42,8 @@ export interface Surroundings {
   /** The figures of a heartbeat. */
   readonly vitals: () => Readonly<Record<string, number>>;
   readonly desk?: DeskSettings;
+  /** Takes inputs by reference; none are taken when left out. */
+  readonly arrivals?: Arrivals;
   readonly threads?: StuckThreads;
   /** Bound of each experience log, in bytes; the default when left out. */
   readonly logMaxBytes?: number;
@@ -48,6 +51,8 @@ export interface Surroundings {
   readonly flightOf?: (model: string) => FlightRecord;
   /** How this node serves HTTP, and as which version; it does not when left out. */
   readonly http?: HttpSettings & { readonly version: string };
+  /** Where shared memory is mounted; nobody watches over it when left out. */
+  readonly shm?: string;
   /** Takes the letter of a job that is given up. */
   readonly giveUp?: (letter: DeadLetterRecord) => void;
   /** What the operations file says now; the built-in rules, and nobody is told, when left out. */

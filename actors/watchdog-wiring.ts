@@ -5,6 +5,7 @@
 import type { Clock } from "../models/clock.js";
 import { CleanupLog, cleanupWriteMaxMs, lifeKey } from "../operations/cleanup-log.js";
 import type { Telemetry } from "../operations/telemetry.js";
+import { watchTensorLeases } from "../operations/tensor-lease-watch.js";
 import { AccrualDetector, accrualDefaults } from "../supervision/accrual-detector.js";
 import type { Bus } from "../transport/bus.js";
 import { type Cleaner, type NodeLife, parseEvent, parseMetrics } from "../transport/events.js";
@@ -20,6 +21,8 @@ export interface WatchdogSurroundings {
   readonly subjects: Subjects;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
+  /** Where shared memory is mounted; its tensor leases are nobody's concern when left out. */
+  readonly shm?: string;
 }
 
 /** Every period and bound, in one literal. Phi 8: a live node is suspected once in a hundred million beats. */
@@ -30,7 +33,7 @@ const noRun = "unknown";
 type Tell = (message: WatchdogMessage) => boolean;
 
 export function wireWatchdog(around: WatchdogSurroundings): WatchdogDeps {
-  const { bus, logBus = bus, subjects, clock, telemetry, identity } = around;
+  const { bus, logBus = bus, subjects, clock, telemetry, identity, shm } = around;
   const log = new CleanupLog(logBus, subjects, clock);
   const leases = new LeaseWatch(logBus, clock, subjects.leaseBucket);
   const said = () => ({ by: "watchdog", author: identity.node, atMs: clock.nowMs() }) as const;
@@ -64,6 +67,7 @@ export function wireWatchdog(around: WatchdogSurroundings): WatchdogDeps {
         await log.write({ kind: "reclaimed", ...said(), ...lease, node: isToken(lease.node) ? lease.node : noRun });
       return reclaimed;
     },
+    ...(shm === undefined ? {} : { tensors: watchTensorLeases(shm, subjects.cluster, () => clock.nowMs()) }),
   };
 }
 

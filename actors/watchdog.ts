@@ -1,7 +1,7 @@
 // The watchdog: notices who has gone silent, and sweeps what the dead left behind.
 //
 // Owns: a failure detector for every node that is heard, the sweep of a dead incarnation's leases and its confirmation, the end of leases
-// that nobody renews, the death of nodes that nobody else watches.
+// that nobody renews, the death of nodes that nobody else watches, the looks at the tensor leases of its host.
 // Does not own: restarts (supervision/), what to tell people (alerter.ts), the streams and leases (watchdog-wiring.ts).
 //
 // W1. Each death of a node incarnation is swept once and confirmed once, also when there was nothing to sweep. One that was not confirmed
@@ -11,8 +11,11 @@
 //     declared dead for its silence and is heard again: it says so once. Its writes are fenced by the chain.
 // W4. Silence counts only while the watchdog itself could hear.
 // W5. `watchdog_cleanups` counts the items of its `cleanup` events, `leases_reclaimed` the leases in them.
+// W6. Tensor leases are looked at whether or not the broker can be reached. A dead owner that left something is one cleanup, and so is an owner
+//     whose leases expired; what a look finds is counted once.
 
 import type { Telemetry } from "../operations/telemetry.js";
+import { meterTensorLeases, type TensorLook } from "../operations/tensor-lease-watch.js";
 import type { AccrualDetector } from "../supervision/accrual-detector.js";
 import type { Behaviour, Life, Summary, Turn } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
@@ -39,6 +42,7 @@ export type WatchdogMessage =
   | ({ readonly kind: "cleaned"; readonly leases: number; readonly first: boolean } & NodeLife)
   | { readonly kind: "reclaimed"; readonly leases: readonly ReclaimedLease[] }
   | ({ readonly kind: "undeclared" } & NodeLife)
+  | { readonly kind: "tensors"; readonly look: TensorLook }
   | { readonly kind: "look" };
 
 export interface WatchdogDeps {
@@ -59,6 +63,8 @@ export interface WatchdogDeps {
   readonly confirm: (life: NodeLife, leases: number) => Promise<boolean>;
   /** One look at all leases: takes back what is stale. */
   readonly reclaim: (isKnownRun: (run: string) => boolean) => Promise<readonly ReclaimedLease[]>;
+  /** One look at the tensor leases of this host, which sweeps what the dead left; nobody looks when left out. */
+  readonly tensors?: { readonly look: () => Promise<TensorLook> };
   readonly telemetry: Telemetry;
 }
 
@@ -89,6 +95,7 @@ interface State {
   readonly gone: Map<string, Gone>;
   lookedAtMs: number;
   reclaiming: boolean;
+  lookingAtTensors: boolean;
   cleanups: number;
   leasesSwept: number;
 }
@@ -109,6 +116,7 @@ export function watchdog(deps: WatchdogDeps): Behaviour<WatchdogMessage, State> 
         gone: new Map(),
         lookedAtMs: life.clock.monotonicMs(),
         reclaiming: false,
+        lookingAtTensors: false,
         cleanups: 0,
         leasesSwept: 0,
       };
@@ -142,11 +150,15 @@ function receive(deps: WatchdogDeps, state: State, message: WatchdogMessage, tur
       state.reclaiming = false;
       if (message.leases.length > 0) count(deps, state, turn, message.leases.map(reclaimedItem));
       return;
+    case "tensors":
+      tensorsSeen(deps, state, message.look, turn);
+      return;
     case "undeclared":
       for (const seen of state.nodes.values()) if (keyOf(seen) === keyOf(message)) seen.declared = false;
       return;
     case "look":
       look(deps, turn);
+      lookAtTensors(deps, state, turn);
       lookAround(deps, state, turn);
       return;
     default:
@@ -224,6 +236,28 @@ function lookAround(deps: WatchdogDeps, state: State, turn: Turn<WatchdogMessage
   turn.onCommit(() => {
     reclaim().catch((error) => turn.fail(asError(error)));
   });
+}
+
+function lookAtTensors({ tensors }: WatchdogDeps, state: State, turn: Turn<WatchdogMessage>): void {
+  if (tensors === undefined || state.lookingAtTensors) return;
+  state.lookingAtTensors = true;
+  const seen = async (): Promise<void> => tellPatiently(turn, { kind: "tensors", look: await tensors.look() });
+  turn.onCommit(() => {
+    seen().catch((error) => turn.fail(asError(error)));
+  });
+}
+
+function tensorsSeen(deps: WatchdogDeps, state: State, seen: TensorLook, turn: Turn<WatchdogMessage>): void {
+  state.lookingAtTensors = false;
+  turn.onCommit(() => meterTensorLeases(deps.telemetry.counters, seen));
+  const left = seen.swept.filter(({ record, files }) => record.leases.length > 0 || files > 0);
+  const cleaned: Item[] = [
+    ...left.map(({ record: { owner, pid, leases }, files, bytes }) => {
+      return { about: owner, pid, leases: leases.length, files, bytes, why: "tensor_owner_died" };
+    }),
+    ...seen.expired.map(({ owner, pid, leases }) => ({ about: owner, pid, leases, why: "tensor_lease_expired" })),
+  ];
+  if (cleaned.length > 0) count(deps, state, turn, cleaned);
 }
 
 function judge(deps: WatchdogDeps, seen: Seen, nowMs: number, turn: Turn<WatchdogMessage>): void {

@@ -63,6 +63,7 @@ export function wire(around: Surroundings, models: readonly Model[]): NodeWiring
       models: new Map(served.map((each) => [each.model.manifest.name, each])),
       telemetry: around.telemetry,
       ...(around.spans === undefined ? {} : { spans: around.spans }),
+      ...(around.arrivals === undefined ? {} : { arrivals: around.arrivals }),
       deadlineMs: around.bus.timeouts.request,
     }),
     beacon: { everyMs: timing.beatMs, beat: () => beat({ ...around, vitals }) },

@@ -7,6 +7,7 @@ import type { OnnxFloor } from "./onnx-floor.js";
 import { type Cell, figureOf, type Serving, type ServingPlan, servingRatios } from "./serving.js";
 import { spread, table } from "./tables.js";
 import type { CodecCost } from "./tensor-codec.js";
+import { type TensorTransfers, tensorLines } from "./tensor-results.js";
 
 export interface Figures {
   readonly machine: Machine;
@@ -15,6 +16,7 @@ export interface Figures {
   readonly plan: ServingPlan & { readonly innerRounds: number };
   readonly onnx: readonly OnnxFloor[];
   readonly codec: readonly CodecCost[];
+  readonly tensors: TensorTransfers;
   readonly learning: LearningCosts;
   readonly messages: readonly MessageRates[];
   readonly serving: Serving;
@@ -42,6 +44,8 @@ export function renderResults(figures: Figures): string {
     ...messageLines(figures),
     "",
     ...codecLines(figures),
+    "",
+    ...tensorLines(figures.tensors),
     "",
     ...mendingLines(figures),
     "",

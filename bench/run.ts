@@ -31,6 +31,7 @@ import { measureServing, type Serving } from "./serving.js";
 import { measureStages } from "./stage-cost.js";
 import { measureTelemetry } from "./telemetry-share.js";
 import { measureCodec } from "./tensor-codec.js";
+import { measureTensorTransfer } from "./tensor-transfer.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -54,6 +55,7 @@ const plan = flags.quick
       onnxRoundMs: 60,
       kills: 2,
       telemetryRounds: 2,
+      tensorTransfers: 1_000,
       remembered: [10_000],
     }
   : {
@@ -65,6 +67,7 @@ const plan = flags.quick
       onnxRoundMs: 250,
       kills: 20,
       telemetryRounds: 12,
+      tensorTransfers: 10_000,
       remembered: [10_000, 100_000],
     };
 
@@ -79,6 +82,11 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
   const model = await loadModel(folder);
   note("codec");
   const codec = await measureCodec(plan.innerRounds, clock);
+  note("large tensors through shared memory");
+  const tensors = await Promise.race([
+    measureTensorTransfer({ rounds: plan.innerRounds, transfers: plan.tensorTransfers }, clock),
+    ended,
+  ]);
   note("messages between actors");
   const messages = await measureMessages(plan.innerRounds, clock);
   note("ONNX Runtime alone");
@@ -99,6 +107,7 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
     plan,
     onnx,
     codec,
+    tensors,
     learning,
     messages,
     serving,

@@ -17,6 +17,7 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
   const session = await openAdaptableSession(setup.model, setup.graph);
   // The first run allocates and plans; nobody's request should pay for it.
   await session.warmUp();
+  const own = ownInputs();
   let parameters: Parameters | null = null;
   // A run may take several passes: the next one waits for the last of them, so that answers keep the order of their requests.
   let last: Promise<unknown> = Promise.resolve();
@@ -30,7 +31,7 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
     if (parameters === null) throw new Error("the first run brought no parameters");
     const { input, rows, seeds } = request;
     const current = parameters;
-    const looked = last.then(() => look(session, setup.looking, input, rows, current, seeds));
+    const looked = last.then(() => look(session, setup.looking, own(input), rows, current, seeds));
     last = looked.catch(() => undefined);
     looked.then(
       (embedded) => {
@@ -45,6 +46,19 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
   });
   const ready: EngineReply = { kind: "ready" };
   port.postMessage(ready);
+}
+
+/** Inputs as ONNX Runtime reads them: not from memory that threads share. Those are copied, here and not in the thread that talks to NATS. */
+function ownInputs(): (input: Float32Array) => Float32Array {
+  // Runs come one after the other, so one copy is alive at a time.
+  let scratch = new Float32Array();
+  return (input) => {
+    if (!(input.buffer instanceof SharedArrayBuffer)) return input;
+    if (scratch.length < input.length) scratch = new Float32Array(input.length);
+    const copy = scratch.subarray(0, input.length);
+    copy.set(input);
+    return copy;
+  };
 }
 
 function columnsOf({ logits, plain, embeddings, moments, density, domains, looks }: Embedded): ArrayBufferView[] {

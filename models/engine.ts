@@ -18,7 +18,8 @@ import { Silence, type ThreadBounds, unhurried } from "./thread-silence.js";
 
 export interface Engine {
   /**
-   * input [rows, ...shape]; its buffer is handed over and must not be used again. `seeds` [rows] choose the looks (request-chance.ts).
+   * input [rows, ...shape]; its buffer is handed over and must not be used again. One in memory that threads share is read where it is, and
+   * must not change until the run has ended. `seeds` [rows] choose the looks (request-chance.ts).
    * Rejects with EngineError: `input` (the caller's fault), `run` (the graph's), `died`, `closed`.
    */
   run(input: Float32Array, rows: number, parameters: Parameters, seeds: Uint32Array): Promise<Embedded>;
@@ -50,7 +51,7 @@ export interface EngineSetup {
 export type EngineRequest =
   | {
       readonly kind: "run";
-      readonly input: Float32Array<ArrayBuffer>;
+      readonly input: Float32Array;
       readonly rows: number;
       readonly seeds: Uint32Array;
       /** null: those of the run before. */
@@ -153,12 +154,13 @@ class ThreadEngine implements Engine {
     if (problem !== null) return Promise.reject(new EngineError("input", problem));
     const changed = parameters !== this.#sent;
     this.#sent = parameters;
-    const owned = ownBuffer(input);
+    const isShared = input.buffer instanceof SharedArrayBuffer;
+    const owned = isShared ? input : ownBuffer(input);
     const request: EngineRequest = { kind: "run", input: owned, rows, seeds, parameters: changed ? parameters : null };
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#silence.asked();
-      this.#worker.postMessage(request, [owned.buffer]);
+      this.#worker.postMessage(request, owned.buffer instanceof ArrayBuffer ? [owned.buffer] : []);
     });
   }
 

@@ -41,6 +41,9 @@ export function lookSetup(model: Subject): LookSetup {
 const looksMax = 128;
 /** Rows of one pass at most: views of a whole batch need not be in memory at once. */
 const passRows = 64;
+/** Bytes of all views that one micro-batch gets at most, and of one pass where it has several rows: of a large input there are few looks, or none. */
+const looksBytesMax = 64 * 1024 * 1024;
+const passBytesMax = 16 * 1024 * 1024;
 
 interface Look {
   readonly row: number;
@@ -69,7 +72,11 @@ export async function look(
     looksFor(parameters.plan, at(run.domains, row), at(run.density, row), setup.high, setup.floor, chanceOf(row)),
   );
   if (wanted.every(({ views, source }) => views.length === 0 && !source)) return oneLook(run);
-  const views = withinBudget(wanted.map((looks, row) => looks.views.map((kind) => ({ row, kind }))));
+  const budget = Math.min(looksMax, Math.floor((looksBytesMax * rows) / input.byteLength));
+  const views = withinBudget(
+    wanted.map((looks, row) => looks.views.map((kind) => ({ row, kind }))),
+    budget,
+  );
   const { source } = kindsOf(setup.views.length);
   const sources = wanted.flatMap((looks, row) => (looks.source ? [{ row, kind: source }] : []));
   const taken = [
@@ -80,8 +87,8 @@ export async function look(
 }
 
 /** The looks of each row whole or not at all, the rows in their order. */
-function withinBudget(ofRows: readonly (readonly Look[])[]): readonly Look[] {
-  let left = looksMax;
+function withinBudget(ofRows: readonly (readonly Look[])[], budget: number): readonly Look[] {
+  let left = budget;
   return ofRows.flatMap((looks) => {
     if (looks.length > left) return [];
     left -= looks.length;
@@ -103,9 +110,10 @@ async function passes(
   parameters: Parameters,
 ): Promise<Taken[]> {
   const size = input.length / rows;
+  const atOnce = Math.max(1, Math.min(passRows, Math.floor(passBytesMax / (size * Float32Array.BYTES_PER_ELEMENT))));
   const taken: Taken[] = [];
-  for (let start = 0; start < looks.length; start += passRows) {
-    const now = looks.slice(start, start + passRows);
+  for (let start = 0; start < looks.length; start += atOnce) {
+    const now = looks.slice(start, start + atOnce);
     const pictures = new Float32Array(now.length * size);
     now.forEach(({ row, kind }, i) => {
       const picture = input.subarray(row * size, (row + 1) * size);

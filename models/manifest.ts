@@ -130,6 +130,8 @@ const learningSchema = z.strictObject({
 });
 
 const viewsMax = 64;
+/** Elements of one input: 256 MiB as float32, which is as much as a request may carry (transport/tensors/bounds.ts). */
+const inputElementsMax = 2 ** 26;
 
 const viewSchema = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/),
@@ -144,7 +146,11 @@ const manifestSchema = z.strictObject({
   labels: z.array(z.string().min(1)).min(2).max(256),
   input: z.strictObject({
     name: z.string().min(1),
-    shape: z.array(z.number().int().positive()).min(1).max(8),
+    shape: z
+      .array(z.number().int().positive())
+      .min(1)
+      .max(8)
+      .refine((shape) => sizeOf(shape) <= inputElementsMax, `must have ${inputElementsMax} elements at most`),
     accepts: z.array(z.strictObject({ dt: z.string().min(3), scale: z.number().positive() })).min(1),
     range: z.tuple([z.number(), z.number()]).refine(([low, high]) => low < high, "must rise"),
   }),
@@ -203,24 +209,35 @@ export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** One tensor as it came off the wire. */
-export interface InputTensor {
+/** What a tensor says of itself, before its elements are looked at. */
+export interface InputHead {
   readonly dt: string;
   readonly sh: readonly number[];
+}
+
+/** One tensor as it came off the wire. */
+export interface InputTensor extends InputHead {
   /** Elements in C order. */
   readonly data: ArrayLike<number | bigint>;
 }
 
-export type InputCheck =
-  | { readonly kind: "ok"; readonly values: Float32Array }
-  | { readonly kind: "refused"; readonly field: "input.dt" | "input.sh" | "input.d"; readonly message: string };
+export interface InputRefused {
+  readonly kind: "refused";
+  readonly field: "input.dt" | "input.sh" | "input.d";
+  readonly message: string;
+}
+
+export type InputCheck = { readonly kind: "ok"; readonly values: Float32Array } | InputRefused;
 
 /**
- * Checks one input and brings it to the model's scale, as float32 of the manifest's shape (without batch).
- * Leading dimensions of 1 that belong to the shape may be left out; a batch dimension may not be added.
+ * Whether the model takes inputs of this type and shape, and how they come to its scale. Leading dimensions of 1 that belong to the shape
+ * may be left out; a batch dimension may not be added.
  */
-export function prepareInput(manifest: Manifest, tensor: InputTensor): InputCheck {
-  const { shape, accepts, range } = manifest.input;
+export function acceptInput(
+  manifest: Manifest,
+  tensor: InputHead,
+): { readonly kind: "ok"; readonly scale: number } | InputRefused {
+  const { shape, accepts } = manifest.input;
   const accepted = accepts.find(({ dt }) => dt === tensor.dt);
   if (accepted === undefined) {
     const list = accepts.map(({ dt }) => dt).join(" or ");
@@ -230,15 +247,25 @@ export function prepareInput(manifest: Manifest, tensor: InputTensor): InputChec
     const message = `${manifest.name} takes one input of shape ${shapeList(shape)}, not [${tensor.sh.join(", ")}]`;
     return { kind: "refused", field: "input.sh", message };
   }
-  const size = sizeOf(shape);
+  return { kind: "ok", scale: accepted.scale };
+}
+
+/** Checks one input and brings it to the model's scale, as float32 of the manifest's shape (without batch). */
+export function prepareInput(manifest: Manifest, tensor: InputTensor): InputCheck {
+  const accepted = acceptInput(manifest, tensor);
+  if (accepted.kind === "refused") return accepted;
+  const size = sizeOf(manifest.input.shape);
   if (tensor.data.length !== size) {
     return { kind: "refused", field: "input.d", message: `${tensor.data.length} elements instead of ${size}` };
   }
   const values = scaled(tensor.data, accepted.scale);
-  const [low, high] = range;
+  const [low, high] = manifest.input.range;
   const outside = firstOutside(values, low, high);
-  if (outside < 0) return { kind: "ok", values };
-  const message = `element ${outside} is ${values[outside]}; ${manifest.name} takes ${low} to ${high}`;
+  return outside < 0 ? { kind: "ok", values } : outOfRange(manifest, outside, values[outside]);
+}
+
+export function outOfRange({ name, input: { range } }: Manifest, element: number, value?: number): InputRefused {
+  const message = `element ${element} is ${value}; ${name} takes ${range[0]} to ${range[1]}`;
   return { kind: "refused", field: "input.d", message };
 }
 
@@ -251,7 +278,7 @@ function scaled(data: InputTensor["data"], scale: number): Float32Array {
 }
 
 /** Index of the first value that is not within [low, high], NaN included; -1 when all are. */
-function firstOutside(values: Float32Array, low: number, high: number): number {
+export function firstOutside(values: Float32Array, low: number, high: number): number {
   for (let i = 0; i < values.length; i++) {
     const value = values[i] ?? Number.NaN;
     if (!(value >= low && value <= high)) return i;

@@ -22,6 +22,8 @@ export interface SettingOptions {
   /** Where spans are sent; nowhere when left out. */
   readonly otlp?: string;
   readonly logLevel?: LogLevel;
+  /** Where shared memory is mounted, for large tensors between processes of one host; "off": they come in chunks. */
+  readonly shm?: string;
   readonly guardrail?: GuardrailValues;
   readonly unsafeGuardrails?: boolean;
 }
@@ -35,6 +37,7 @@ export function nodeFlagsOf(options: SettingOptions): string[] {
     ...(options.trace === undefined ? [] : ["--trace", options.trace]),
     ...(options.otlp === undefined ? [] : ["--otlp", options.otlp]),
     ...(options.logLevel === undefined ? [] : ["--log-level", options.logLevel]),
+    ...(options.shm === undefined ? [] : ["--shm", options.shm]),
     ...guardrailNames.flatMap((name) => {
       const value = guardrail[name];
       return value === undefined ? [] : ["--guardrail", `${name}=${said(name, value)}`];

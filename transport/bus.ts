@@ -66,6 +66,8 @@ export interface Bus {
   readonly payloadMaxBytes: number;
   /** Undefined while disconnected, and where there is no server. */
   readonly server?: ServerFacts | undefined;
+  /** Users have inboxes of their own, and rights. */
+  readonly hasUsers?: boolean;
   /** Those of the process, for whoever waits for something that travels over this connection. */
   readonly timeouts: Timeouts;
   readonly closed: Promise<Error | undefined>;
@@ -160,6 +162,10 @@ class NatsBus implements Bus {
 
   get connected(): boolean {
     return this.#disconnectedAtMs === undefined && !this.#connection.isClosed();
+  }
+
+  get hasUsers(): boolean {
+    return this.#inboxPrefix !== undefined;
   }
 
   get serverVersion(): string {

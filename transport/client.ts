@@ -1,17 +1,23 @@
 // The client for programs: asks a cluster for inferences and sends late labels.
 //
-// Owns: the retry rule of a request. Does not own: the bytes (wire.ts), the connection (bus.ts).
+// Owns: the retry rule of a request, and whether its tensor travels in it or by reference.
+// Does not own: the bytes (wire.ts), the connection (bus.ts), how bytes by reference travel (tensors/).
 //
 // K1. A request keeps its id over all tries, so however often it is sent it is one experience in the log and one answer.
 // K2. It ends within its deadline: answered, refused, or failed with a name; refused, if any try was.
+// K3. A large tensor is kept over all tries, until the outcome is known: a node that dies with its bytes costs a try. The caller must
+//     not change it before; of a small one there is a copy from the beginning.
 
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { Clock } from "../models/clock.js";
 import { type Bus, connectBus } from "./bus.js";
 import type { RequestFailure, RequestOutcome } from "./bus-outcome.js";
-import type { Tensor } from "./codec.js";
+import type { RemoteTensor, Tensor } from "./codec.js";
 import type { Parsed } from "./fields.js";
 import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
+import { inlineBytesMax, tensorBytesMax } from "./tensors/bounds.js";
+import { openSegments, type Segments } from "./tensors/segments.js";
+import { type Offer, TensorSender } from "./tensors/sender.js";
 import type { Timeouts } from "./timeouts.js";
 import type { Tls } from "./tls-files.js";
 import {
@@ -36,7 +42,12 @@ export interface ClientOptions {
   readonly name?: string;
   readonly tls?: Tls;
   readonly timeouts?: Timeouts;
+  /** Where shared memory is mounted, for large tensors between processes of one host; "off": they always travel through the server. */
+  readonly shm?: string;
 }
+
+export const shmDefault = "/dev/shm";
+export const shmOff = "off";
 
 export interface InferOptions {
   readonly id?: string;
@@ -69,11 +80,21 @@ export class DriftmendClient {
   readonly subjects: Subjects;
   readonly bus: Bus;
   readonly #clock: Clock;
+  readonly #shm: string;
+  readonly #name: string;
+  /** Opened with the first large tensor. */
+  #sending: Promise<Sending> | undefined;
 
-  private constructor(bus: Bus, subjects: Subjects, clock: Clock) {
+  private constructor(
+    bus: Bus,
+    subjects: Subjects,
+    { clock, shm = shmDefault, name = "driftmend-client" }: ClientOptions,
+  ) {
     this.bus = bus;
     this.subjects = subjects;
     this.#clock = clock;
+    this.#shm = shm;
+    this.#name = name;
   }
 
   /** Throws ConnectError when no server answers or it refuses the credentials. */
@@ -88,12 +109,39 @@ export class DriftmendClient {
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     });
-    return new DriftmendClient(bus, subjectsOf(options.cluster), options.clock);
+    return new DriftmendClient(bus, subjectsOf(options.cluster), options);
   }
 
   async infer(model: string, input: Tensor, options: InferOptions = {}): Promise<ClientOutcome<InferenceReply>> {
     const id = options.id ?? randomUUID();
+    const startedAtMs = this.#clock.monotonicMs();
     const deadlineMs = options.deadlineMs ?? this.bus.timeouts.client;
+    const { byteLength } = input.data;
+    if (byteLength <= inlineBytesMax) return this.#infer(model, input, { ...options, id, deadlineMs });
+    if (byteLength > tensorBytesMax) {
+      const message = `${byteLength} bytes; a tensor has ${tensorBytesMax} at most`;
+      return { kind: "refusal", refusal: { id, code: "too_large", field: "input", message }, tries: 0 };
+    }
+    const bytes = new Uint8Array(input.data.buffer, input.data.byteOffset, byteLength);
+    const { sender } = await this.#openSending();
+    const about = { about: `${model}/${id}`, expiresAtMs: startedAtMs + deadlineMs };
+    const offer = await sender.offer(bytes, about);
+    try {
+      const remote = { dt: input.dt, sh: input.sh, ref: offer.ref };
+      const leftMs = Math.max(1, startedAtMs + deadlineMs - this.#clock.monotonicMs());
+      return await this.#infer(model, remote, { ...options, id, deadlineMs: leftMs }, offer);
+    } finally {
+      offer.release();
+    }
+  }
+
+  #infer(
+    model: string,
+    input: Tensor | RemoteTensor,
+    options: InferOptions & { readonly id: string; readonly deadlineMs: number },
+    offer?: Offer,
+  ): Promise<ClientOutcome<InferenceReply>> {
+    const { id, deadlineMs } = options;
     return this.#ask({
       subject: this.subjects.infer(model),
       bytes: encodeInferenceRequest({
@@ -103,6 +151,7 @@ export class DriftmendClient {
         priority: options.priority ?? 5,
         explain: options.explain ?? false,
       }),
+      offer,
       headers: {
         [header.messageId]: id,
         ...(options.traceparent === undefined ? {} : { [header.traceparent]: options.traceparent }),
@@ -132,7 +181,29 @@ export class DriftmendClient {
   }
 
   async close(): Promise<void> {
+    const sending = await this.#sending;
+    sending?.sender.close();
+    await sending?.segments?.close();
     await this.bus.close();
+  }
+
+  #openSending(): Promise<Sending> {
+    this.#sending ??= this.#open();
+    return this.#sending;
+  }
+
+  async #open(): Promise<Sending> {
+    const { bus, subjects } = this;
+    const clock = this.#clock;
+    const of = { cluster: subjects.cluster, dir: this.#shm, clock, timeouts: bus.timeouts, owner: this.#name };
+    const opened = this.#shm === shmOff ? undefined : await openSegments(of);
+    const segments = opened?.kind === "open" ? opened : undefined;
+    const newId = (): string => randomBytes(16).toString("hex");
+    const sender = new TensorSender({
+      ...{ bus, subjects, clock, newId },
+      ...(segments === undefined ? {} : { segments }),
+    });
+    return { sender, segments };
   }
 
   async #ask<T>(question: Question<T>): Promise<ClientOutcome<T>> {
@@ -145,12 +216,8 @@ export class DriftmendClient {
     let word: ClientOutcome<T> | undefined;
     for (let tries = 1; ; tries += 1) {
       const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());
-      // A reply lost with a dying broker is asked for again after one try.
-      const timeoutMs = tries > question.retries ? leftMs : Math.min(leftMs, this.bus.timeouts.clientTry);
-      const outcome = await this.bus.request(question.subject, question.bytes, {
-        timeoutMs,
-        headers: tries === 1 ? question.headers : { ...question.headers, [header.attempt]: `${tries}` },
-      });
+      const headers = tries === 1 ? question.headers : { ...question.headers, [header.attempt]: `${tries}` };
+      const outcome = await this.#try(question, leftMs, tries > question.retries, headers);
       const settled = settle(outcome, question.parse, tries);
       const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);
       const spent = tries > question.retries || this.#clock.monotonicMs() + waitMs >= deadlineAtMs;
@@ -161,11 +228,32 @@ export class DriftmendClient {
       await this.#clock.delay(waitMs);
     }
   }
+
+  /** A reply lost with a dying node or broker is asked for again after one try; fetching a large tensor may take longer, and is heard of. */
+  #try<T>(
+    { subject, bytes, offer }: Question<T>,
+    leftMs: number,
+    isLast: boolean,
+    headers: Question<T>["headers"],
+  ): Promise<RequestOutcome> {
+    const { clientTry } = this.bus.timeouts;
+    offer?.handOver();
+    if (offer === undefined || isLast)
+      return this.bus.request(subject, bytes, { timeoutMs: isLast ? leftMs : Math.min(leftMs, clientTry), headers });
+    return offer.unlessSilent(this.bus.request(subject, bytes, { timeoutMs: leftMs, headers }), clientTry);
+  }
+}
+
+interface Sending {
+  readonly sender: TensorSender;
+  readonly segments: Segments | undefined;
 }
 
 interface Question<T> {
   readonly subject: string;
   readonly bytes: Uint8Array;
+  /** Of a tensor that the bytes only refer to. */
+  readonly offer?: Offer | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly deadlineMs: number;
   readonly retries: number;

@@ -1,7 +1,7 @@
 // The wire codec: msgpack maps whose tensors are raw little-endian bytes. The only importer of msgpackr.
 //
-// Owns: the byte layout of a message and of the tensor map {v: 1, dt, sh, p?, d}.
-// Does not own: which fields a message has (wire.ts, records.ts).
+// Owns: the byte layout of a message and of the tensor map {v: 1, dt, sh, p?, d}, or with {ref} for bytes that are elsewhere.
+// Does not own: which fields a message has (wire.ts, records.ts), how bytes by reference come (tensors/).
 //
 // C1. msgpackr never sees a typed array: `pack(Float32Array)` of 2.1.3 emits a wrong length and uninitialised memory.
 // C2. In what we encode, `d` of every tensor starts on a 64-byte boundary of the payload.
@@ -9,6 +9,8 @@
 
 import { Packr } from "msgpackr";
 import { scan } from "./msgpack-scan.js";
+import { isInbox } from "./subjects.js";
+import type { TensorRef } from "./tensors/tensor-ref.js";
 
 /** Element types, in numpy's spelling; `<f2` is handed on as raw bits. */
 export interface ArrayOf {
@@ -34,6 +36,13 @@ export interface TensorOf<D extends Dtype> {
   readonly data: ArrayOf[D];
 }
 export type Tensor = { [D in Dtype]: TensorOf<D> }[Dtype];
+
+/** A tensor whose bytes are elsewhere: they are checked against type and shape when they are here. */
+export interface RemoteTensor {
+  readonly dt: Dtype;
+  readonly sh: readonly number[];
+  readonly ref: TensorRef;
+}
 
 /** Why foreign bytes were not taken. `field` names the culprit, dotted. */
 export interface Malformed {
@@ -149,30 +158,82 @@ export function decodeMessage(bytes: Uint8Array): { readonly kind: "message"; re
   }
 }
 
+export type ReadTensor = { readonly kind: "tensor"; readonly tensor: Tensor } | Malformed;
+
 /** A tensor map as a tensor; a view of the payload when its alignment allows, else a copy. */
-export function readTensor(
+export function readTensor(value: unknown, field: string): ReadTensor {
+  const read = readTensorOrRef(value, field);
+  if (read.kind !== "remote") return read;
+  return badTensor(field, "ref", "tensors by reference are not taken here; send the bytes in d");
+}
+
+/** The same, where the bytes may also be elsewhere. */
+export function readTensorOrRef(
   value: unknown,
   field: string,
-): { readonly kind: "tensor"; readonly tensor: Tensor } | Malformed {
-  const bad = (part: string, message: string): Malformed => {
-    return { kind: "refused", code: "bad_tensor", field: part === "" ? field : `${field}.${part}`, message };
-  };
-  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Uint8Array) {
-    return bad("", "must be a tensor map {v: 1, dt, sh, d}");
-  }
-  const { v, dt, sh, d, ref } = value as Fields;
+): ReadTensor | { readonly kind: "remote"; readonly remote: RemoteTensor } {
+  const bad = (part: string, message: string): Malformed => badTensor(field, part, message);
+  if (!isMapOfFields(value)) return bad("", "must be a tensor map {v: 1, dt, sh, d}");
+  const { v, dt, sh, d, ref } = value;
   if (v !== 1) return bad("v", "must be 1");
   if (typeof dt !== "string" || !isDtype(dt)) return bad("dt", `must be one of ${dtypes.join(" ")}`);
   if (!isShape(sh)) return bad("sh", `must be at most ${rankMax} sizes, whole numbers of 0 and more`);
-  if (ref !== undefined) return bad("ref", "tensors by reference are not taken here; send the bytes in d");
-  if (!(d instanceof Uint8Array)) return bad("d", "must be raw bytes (msgpack bin)");
   const wanted = elementsOf(sh) * itemBytes(dt);
+  if (ref !== undefined) return readRef(ref, field, d === undefined, { dt, sh }, wanted);
+  if (!(d instanceof Uint8Array)) return bad("d", "must be raw bytes (msgpack bin)");
   if (d.byteLength !== wanted)
     return bad("d", `must hold ${wanted} bytes for ${dt} [${sh.join(", ")}], holds ${d.byteLength}`);
   return { kind: "tensor", tensor: tensorOver(dt, sh, d) };
 }
 
-function tensorOver(dt: Dtype, sh: readonly number[], bytes: Uint8Array): Tensor {
+function badTensor(field: string, part: string, message: string): Malformed {
+  return { kind: "refused", code: "bad_tensor", field: part === "" ? field : `${field}.${part}`, message };
+}
+
+const idPattern = /^[0-9a-f]{32}$/;
+/** Nothing in it leads out of the directory of shared memory. */
+const filePattern = /^[0-9]{1,10}-[0-9]{1,20}\/[A-Za-z0-9_-]{1,64}$/;
+const hostPattern = /^[\x21-\x7e]{1,128}$/;
+/** A plain subject: whoever pulls publishes there. */
+const askPattern = /^(?!.*[*>])[\x21-\x7e]{1,256}$/;
+
+function readRef(
+  value: unknown,
+  field: string,
+  isAlone: boolean,
+  of: Omit<RemoteTensor, "ref">,
+  wanted: number,
+): Malformed | { readonly kind: "remote"; readonly remote: RemoteTensor } {
+  const bad = (part: string, message: string): Malformed =>
+    badTensor(field, part === "" ? "ref" : `ref.${part}`, message);
+  if (!isMapOfFields(value)) return bad("", "must be a map {id, n, crc, host?, file?, ask}");
+  if (!isAlone) return bad("", "stands in the place of d: send one of the two");
+  const { id, n, crc, host, file, ask } = value;
+  if (typeof id !== "string" || !idPattern.test(id)) return bad("id", "must be 32 hexadecimal characters");
+  if (n !== wanted) return bad("n", `must be ${wanted} bytes for ${of.dt} [${of.sh.join(", ")}]`);
+  if (typeof crc !== "number" || !Number.isInteger(crc) || crc < 0 || crc >= 2 ** 32)
+    return bad("crc", "must be the CRC-32 of all bytes, a whole number of 32 bits");
+  if (typeof ask !== "string" || !askPattern.test(ask) || !isInbox(ask))
+    return bad("ask", "must be a subject under the sender's inbox");
+  if (host !== undefined && (typeof host !== "string" || !hostPattern.test(host)))
+    return bad("host", "must be text of 1 to 128 characters");
+  if (file !== undefined && (typeof file !== "string" || !filePattern.test(file)))
+    return bad("file", "must be <pid>-<start time>/<name>");
+  const place = { ...(host === undefined ? {} : { host }), ...(file === undefined ? {} : { file }) };
+  return { kind: "remote", remote: { ...of, ref: { id, bytes: wanted, crc, ...place, ask } } };
+}
+
+/** A tensor by reference as a plain field of a message. */
+export function plainRemote({ dt, sh, ref: { bytes: n, ...ref } }: RemoteTensor): PlainMap {
+  return { v: 1, dt, sh, ref: { ...ref, n } };
+}
+
+function isMapOfFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+}
+
+/** `bytes` as a tensor; where they are not aligned, a copy of them. They are as many as type and shape need. */
+export function tensorOver(dt: Dtype, sh: readonly number[], bytes: Uint8Array): Tensor {
   const { itemBytes: size, view } = views[dt];
   const aligned = bytes.byteOffset % size === 0;
   const buffer = aligned ? bytes.buffer : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);

@@ -117,13 +117,13 @@ export function permissionsOf(role: Role, subjects: Subjects, user: string = rol
   const inbox = `${inboxPrefixOf(user)}.>`;
   switch (role) {
     case "client":
-      return { publish: [all.infer, all.feedback, discovery.all], subscribe: [inbox] };
+      return { publish: [all.infer, all.feedback, all.chunk, discovery.all], subscribe: [inbox] };
     case "telemetry":
       return { publish: [all.report], subscribe: [all.telemetry, all.alert, inbox] };
     case "operator":
       return {
         publish: [
-          ...[all.infer, all.feedback, all.chaos, all.order, all.actor, all.report],
+          ...[all.infer, all.feedback, all.chunk, all.chaos, all.order, all.actor, all.report],
           // Whoever sends a labelled stream says how it went; every other event is a node's.
           subjects.event("scored"),
           // How far the stability test is.

@@ -8,7 +8,9 @@ import {
   decodeMessage,
   type Fields,
   type Malformed,
+  type RemoteTensor,
   readTensor,
+  readTensorOrRef,
   type Tensor,
   type TensorOf,
 } from "./codec.js";
@@ -120,6 +122,13 @@ export function tensor(fields: Fields, field: string): Tensor {
   const read = readTensor(fields[leaf(field)], field);
   if (read.kind === "refused") throw new Wrong(read);
   return read.tensor;
+}
+
+/** A tensor whose bytes may be elsewhere. */
+export function tensorOrRef(fields: Fields, field: string): Tensor | RemoteTensor {
+  const read = readTensorOrRef(fields[leaf(field)], field);
+  if (read.kind === "refused") throw new Wrong(read);
+  return read.kind === "remote" ? read.remote : read.tensor;
 }
 
 /** A tensor of a known type and shape: one column of a record. */

@@ -21,6 +21,8 @@ export const header = {
   rollup: "Nats-Rollup",
   checksum: "Driftmend-Sha256",
   position: "Driftmend-Position",
+  /** Where the bytes of a chunk lie in its tensor. */
+  offset: "Driftmend-Offset",
   sequence: "Nats-Sequence",
   subject: "Nats-Subject",
   time: "Nats-Time-Stamp",
@@ -82,6 +84,8 @@ export interface Subjects {
   report(what: ReportName): string;
   observed(what: ObservedKind): string;
   chaos(node: string): string;
+  /** Where a node takes the chunks of one large tensor, by the tensor's id. */
+  chunk(node: string, id: string): string;
   /** What an operator tells a node, the root, or the writer of a model to do; acknowledged. */
   order(node: string, what: string): string;
   /** A look inside one actor; a path's slashes become dots. */
@@ -109,7 +113,9 @@ export interface Subjects {
     readonly actor: string;
     readonly cleanup: string;
     readonly deadLetters: string;
+    readonly chunk: string;
     actorsOf(node: string): string;
+    chunksOf(node: string): string;
   };
   stream(kind: StreamKind, model: string): string;
   logSubject(kind: StreamKind, model: string): string;
@@ -161,6 +167,7 @@ export function subjectsOf(cluster: string): Subjects {
     report: (what) => `${root}.report.${what}`,
     observed: (what) => `${root}.observed.${what}`,
     chaos: (node) => `${root}.chaos.${token("node", node)}`,
+    chunk: (node, id) => `${root}.chunk.${token("node", node)}.${token("key", id)}`,
     order: (node, what) => `${root}.order.${token("node", node)}.${token("key", what)}`,
     actor: (node, path) => `${root}.actor.${token("node", node)}.${actorTokens(path)}`,
     deadLetters: (model, phase) => `${root}.dlq.${token("model", model)}.${token("key", phase)}`,
@@ -208,6 +215,8 @@ function wildcards(root: string): Subjects["all"] {
     actor: `${root}.actor.>`,
     cleanup: `${root}.cleanup.>`,
     deadLetters: `${root}.dlq.>`,
+    chunk: `${root}.chunk.>`,
+    chunksOf: (node) => `${root}.chunk.${token("node", node)}.*`,
     actorsOf: (node) => `${root}.actor.${token("node", node)}.>`,
   };
 }
@@ -220,6 +229,17 @@ function actorTokens(path: string): string {
 /** The model's name from the subject of a request: the reverse of `subjects.infer` and `subjects.feedback`. */
 export function modelOf(subject: string): string {
   return subject.split(".").slice(2).join(".");
+}
+
+/** The tensor's id from the subject of a chunk: the reverse of `subjects.chunk`. */
+export function chunkIdOf(subject: string): string {
+  return subject.split(".")[3] ?? "";
+}
+
+/** Whether chunks of this tensor may go there: some node of the cluster takes them, and nothing else hears them. */
+export function isChunkSubject(cluster: string, subject: string, id: string): boolean {
+  const [root, kind, node = "", of, ...rest] = subject.split(".");
+  return root === cluster && kind === "chunk" && isToken(node) && of === id && rest.length === 0;
 }
 
 /** The actor's path from the subject somebody asked on: the reverse of `subjects.actor`. */
@@ -243,6 +263,12 @@ export function isInbox(subject: string): boolean {
 export function userOfInbox(replyTo: string | undefined): string | undefined {
   const [inbox, user, ...rest] = (replyTo ?? "").split(".");
   return inbox === "_INBOX" && rest.length > 1 ? user : undefined;
+}
+
+/** Whether two inboxes are one user's, where users have inboxes of their own. */
+export function areOneUsers(inbox: string, other: string | undefined): boolean {
+  const [[, user, ...rest], [, otherUser]] = [inbox.split("."), (other ?? "").split(".")];
+  return isInbox(inbox) && rest.length > 0 && user === otherUser;
 }
 
 /** NATS service discovery, every form a client may ask in. */

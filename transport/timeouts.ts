@@ -18,6 +18,8 @@ const catalogue = {
   request: { ms: 2_000, bounds: "a request that names no deadline of its own" },
   client: { ms: 5_000, bounds: "all tries of a client's request together" },
   clientTry: { ms: 1_000, bounds: "one try of a client's request, before it is sent again" },
+  chunkTry: { ms: 500, bounds: "the wait for the next chunk of a large tensor, before it is asked for again" },
+  chunks: { ms: 4_000, bounds: "the silence of a large tensor's sender, before the tensor is given up" },
   jetstream: { ms: 2_000, bounds: "a question to JetStream: stream state, one message, a purge" },
   consumer: { ms: 1_000, bounds: "the creation of a consumer that follows a stream" },
   append: { ms: 1_500, bounds: "all tries of an append to the log together" },
@@ -47,6 +49,11 @@ const catalogue = {
   look: { ms: 3_000, bounds: "a look inside, asked by a verb" },
   discover: { ms: 1_500, bounds: "all answers to a search for nodes" },
   discoverStall: { ms: 300, bounds: "the wait for one more answer to a search for nodes" },
+  tensorLease: {
+    ms: 30_000,
+    bounds:
+      "a tensor in shared memory that nobody confirms, where its request names no deadline, before its memory is taken back",
+  },
   notify: { ms: 10_000, bounds: "one try of handing a notification to Slack or to a mail server" },
   initSystem: { ms: 5_000, bounds: "one word to the init system that started this process" },
   receipt: { ms: 60_000, bounds: "the receipt of a fault, repair included" },

@@ -7,7 +7,7 @@
 // W2. A parse never throws on foreign bytes: it returns `refused` with a code, the culprit field and a sentence.
 
 import type { Position } from "../models/experience.js";
-import { encodeMessage, type Fields, type PlainMap, type Tensor } from "./codec.js";
+import { encodeMessage, type Fields, type PlainMap, plainRemote, type RemoteTensor, type Tensor } from "./codec.js";
 import {
   flag,
   inside,
@@ -18,7 +18,7 @@ import {
   optional,
   type Parsed,
   parse,
-  tensor,
+  tensorOrRef,
   text,
   whole,
   wrong,
@@ -60,7 +60,8 @@ export interface Framed {
 }
 
 export interface InferenceRequest {
-  readonly input: Tensor;
+  /** By reference where its bytes are too many for a message. */
+  readonly input: Tensor | RemoteTensor;
   /** The sender's id; the same id again is the same request. */
   readonly id?: string | undefined;
   /** 0 to 10; under pressure the low ones go first. */
@@ -162,12 +163,15 @@ export function parseInferenceRequest(bytes: Uint8Array): Parsed<InferenceReques
     priority: optional(fields, "priority", whole(0, 10)) ?? defaultPriority,
     deadlineMs: optional(fields, "deadlineMs", number(1, deadlineMsMax)),
     explain: optional(fields, "explain", flag) ?? false,
-    input: tensor(fields, "input"),
+    input: tensorOrRef(fields, "input"),
   }));
 }
 
-export function encodeInferenceRequest(request: Partial<InferenceRequest> & { readonly input: Tensor }): Uint8Array {
+export function encodeInferenceRequest(
+  request: Partial<InferenceRequest> & Pick<InferenceRequest, "input">,
+): Uint8Array {
   const { input, ...head } = request;
+  if ("ref" in input) return encodeMessage({ v: 1, ...head, input: plainRemote(input) });
   return encodeMessage({ v: 1, ...head }, { input });
 }
 

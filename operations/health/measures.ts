@@ -192,6 +192,14 @@ export const measures = {
     help: "age of the oldest lease since it was last renewed",
     read: ({ leases }) => one(leases.oldestAgeMs),
   },
+  "tensor.oldest_lease": {
+    unit: "ms",
+    help: "age of the oldest lease on a large tensor in shared memory of an operations node's host",
+    read: ({ nodes }) =>
+      nodes.flatMap(({ node, state, tensorLeases }) =>
+        tensorLeases === undefined || state === "left" ? [] : [gauge(node, tensorLeases.oldestAgeMs)],
+      ),
+  },
   "node.heartbeat_age": {
     unit: "ms",
     help: "time since a node was last heard; one that left in good order is not asked",

@@ -194,9 +194,31 @@ const models: readonly Metric[] = [
   gauge("adaptation_{figure}", "A figure of the adaptation, as one serving node has folded it.", null),
 ];
 
+const ways = ["segment", "chunks"] as const;
+const tensors: readonly Metric[] = [
+  ...ways.flatMap((by) => [
+    count(`tensors_by_${by}`, "Large tensors received.", "driftmend_tensors_total", { by }),
+    of("counter", "bytes")(`tensor_bytes_by_${by}`, "Their bytes.", "driftmend_tensor_bytes_total", { by }),
+  ]),
+  count("tensors_refused", "Large tensors that were not received.", "driftmend_tensors_refused_total"),
+  count("tensor_segments_refused", "Segments that could not be read.", "driftmend_tensor_segments_refused_total"),
+  ...(["duplicate", "ahead", "foreign"] as const).map((what) =>
+    count(`tensor_chunks_${what}`, "Chunks that were dropped.", "driftmend_tensor_chunks_dropped_total", { what }),
+  ),
+  count("tensor_pulls_repeated", "Chunks asked for again after a silence.", "driftmend_tensor_pulls_repeated_total"),
+  of("gauge", "bytes")("tensor_held_bytes", "Large tensors in memory.", null),
+  of("gauge", "bytes")("tensor_spare_bytes", "Buffers kept for the next.", null),
+  gauge("tensors_waiting", "Large tensors that wait for memory.", null),
+  gauge("tensor_buffers_made", "Buffers made so far.", null),
+];
+
 const upkeep: readonly Metric[] = [
   count("actors_{event}", "Events of the supervision tree.", "driftmend_actor_events_total"),
-  count("watchdog_cleanups", "Incarnations cleaned up after by the watchdog.", "driftmend_watchdog_cleanups_total"),
+  count(
+    "watchdog_cleanups",
+    "Incarnations and tensor owners cleaned up after by the watchdog.",
+    "driftmend_watchdog_cleanups_total",
+  ),
   count("supervisor_cleanups", "Those the root cleaned up after itself.", "driftmend_supervisor_cleanups_total"),
   count("cleanups_overdue", "Cleanups not confirmed in time.", "driftmend_cleanups_overdue_total"),
   count("cleanups_unwritten", "Cleanup records not written.", "driftmend_cleanups_unwritten_total"),
@@ -208,6 +230,33 @@ const upkeep: readonly Metric[] = [
   count("otlp_exported", "Spans handed to the collector.", "driftmend_otlp_spans_total", { outcome: "exported" }),
   count("otlp_dropped", "Spans that it did not take.", "driftmend_otlp_spans_total", { outcome: "dropped" }),
   count("telemetry_dropped", "Events that could not be sent.", "driftmend_telemetry_dropped_total"),
+];
+
+const leaseCounts = {
+  created: "written into shared memory",
+  handed_over: "named in a message",
+  confirmed: "whose bytes the receiver has",
+  released: "let go by their owners",
+  expired: "that nobody confirmed in time",
+  swept: "of owners that died",
+} as const;
+/** Of all owners on the host of an operations node, as its watchdog sees them; what a node sweeps when it starts is counted by it. */
+const tensorLeases: readonly Metric[] = [
+  ...Object.entries(leaseCounts).map(([change, what]) =>
+    count(`tensor_leases_${change}`, `Tensor leases ${what}.`, "driftmend_tensor_leases_total", { change }),
+  ),
+  gauge("tensor_leases", "Tensor leases that live.", "driftmend_node_tensor_leases"),
+  of("gauge", "bytes")("tensor_lease_bytes", "Their bytes.", "driftmend_node_tensor_lease_bytes"),
+  of("gauge", "milliseconds")(
+    "tensor_lease_oldest_ms",
+    "Age of the oldest of them.",
+    "driftmend_node_tensor_lease_oldest_seconds",
+  ),
+  of("gauge", "bytes")(
+    "tensor_pool_bytes",
+    "Shared memory behind segments, spare ones included.",
+    "driftmend_node_tensor_pool_bytes",
+  ),
 ];
 
 /** Taken at each beat; a figure that the system does not give is left out. */
@@ -238,7 +287,9 @@ export const catalogue: readonly Metric[] = [
   ...jobs,
   ...retries,
   ...models,
+  ...tensors,
   ...upkeep,
+  ...tensorLeases,
   ...vitals,
 ];
 

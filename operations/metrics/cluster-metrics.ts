@@ -153,6 +153,15 @@ export const nodeSchema = z.object({
   openFiles: z.int().nullable(),
   /** Of the disk under the working directory. */
   diskFreeBytes: z.number().nullable(),
+  /** Large tensors in shared memory of its host, as its watchdog sees them; left out where no watchdog looks. */
+  tensorLeases: z
+    .object({
+      live: z.int().min(0),
+      bytes: z.number().min(0),
+      oldestAgeMs: z.number().min(0),
+      poolBytes: z.number().min(0),
+    })
+    .optional(),
   actorRestarts: z.int().min(0),
 });
 export type NodeFigures = z.infer<typeof nodeSchema>;

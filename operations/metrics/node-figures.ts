@@ -61,9 +61,19 @@ export class NodeRoll {
       loopDelayMaxMs: figure("loopDelayMaxMs"),
       openFiles: values.openFiles ?? null,
       diskFreeBytes: values.diskFreeBytes ?? null,
+      ...(values.tensor_leases === undefined ? {} : { tensorLeases: tensorLeasesOf(figure) }),
       actorRestarts: figure("actors_restarting"),
     };
   }
+}
+
+function tensorLeasesOf(figure: (name: string) => number): NonNullable<NodeFigures["tensorLeases"]> {
+  return {
+    live: figure("tensor_leases"),
+    bytes: figure("tensor_lease_bytes"),
+    oldestAgeMs: figure("tensor_lease_oldest_ms"),
+    poolBytes: figure("tensor_pool_bytes"),
+  };
 }
 
 const nodesMax = 1_024;

@@ -192,6 +192,10 @@ function putNode(page: Page, figures: NodeFigures): void {
   page.put("driftmend_node_loop_delay_max_seconds", node, inSeconds(figures.loopDelayMaxMs));
   page.put("driftmend_node_open_files", node, figures.openFiles);
   page.put("driftmend_node_disk_free_bytes", node, figures.diskFreeBytes);
+  page.put("driftmend_node_tensor_leases", node, figures.tensorLeases?.live ?? null);
+  page.put("driftmend_node_tensor_lease_bytes", node, figures.tensorLeases?.bytes ?? null);
+  page.put("driftmend_node_tensor_lease_oldest_seconds", node, inSeconds(figures.tensorLeases?.oldestAgeMs ?? null));
+  page.put("driftmend_node_tensor_pool_bytes", node, figures.tensorLeases?.poolBytes ?? null);
   page.put("driftmend_node_actor_restarts", node, figures.actorRestarts);
 }
 

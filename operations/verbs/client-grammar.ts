@@ -15,8 +15,9 @@ import type { ClusterOptions } from "./cluster.js";
 import type { ListOptions, ResolveOptions } from "./dlq.js";
 import type { DrainOptions } from "./drain.js";
 import { durationMs, fromTo, monitorUrl, oneAccepted, probability, someOf, valueRange, wholeNumber } from "./flags.js";
-import { clientVerb, type Run, settable, verb } from "./grammar.js";
+import { clientVerb, type Run, settable, shmOption, verb } from "./grammar.js";
 import type { FeedbackOptions, InferOptions } from "./infer.js";
+import type { LeasesOptions } from "./leases.js";
 import type { TopOptions } from "./metrics.js";
 import type { ModelInitOptions } from "./model-init.js";
 import type { PageOptions } from "./page.js";
@@ -61,6 +62,7 @@ function requestVerbs(root: Command, run: Run): void {
     .option("--id <id>", "id of the request; the same id again is the same request")
     .option("--priority <p>", "0 to 10; under pressure the low ones go first", wholeNumber(0, 10))
     .option("--deadline <d>", "answered or refused within this, as in 5s", durationMs)
+    .addOption(shmOption())
     .action((model: string, file: string, options: InferOptions) =>
       run(options, async (terminal) => (await import("./infer.js")).infer(model, file, options, terminal)),
     );
@@ -83,6 +85,11 @@ function lookVerbs(root: Command, run: Run): void {
   clientVerb(root, "status", "nodes, models, memory, updates").action((options: ClusterOptions) =>
     run(options, async (terminal) => (await import("./look.js")).status(options, terminal)),
   );
+  clientVerb(root, "leases", "large tensors in shared memory: who holds which, for how long; what became of the others")
+    .addOption(shmOption())
+    .action((options: LeasesOptions) =>
+      run(options, async (terminal) => (await import("./leases.js")).leases(options, terminal)),
+    );
   figureVerbs(root, run);
   verb(root, "page", "the link to the cluster's page; with --operator, one that may give orders")
     .option("--operator", "put the operator's token into the link: whoever has it may kill nodes")

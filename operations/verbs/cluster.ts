@@ -33,6 +33,8 @@ export interface ClusterOptions {
   readonly tlsKey?: string;
   readonly cluster?: string;
   readonly timeout?: Partial<Timeouts>;
+  /** Where shared memory is, or "off"; of verbs that send tensors. */
+  readonly shm?: string;
 }
 
 /** Whose rights a verb needs. */
@@ -137,13 +139,14 @@ export function whyNone(read: Exclude<FoundContext, { kind: "found" }>): string 
 /** A verb waits as the cluster does, unless it is told otherwise. */
 async function connect(
   address: Address,
-  { timeout }: ClusterOptions,
+  { timeout, shm }: ClusterOptions,
   clock: Clock,
 ): Promise<DriftmendClient | Outcome> {
   const { kind: _, source, settings, ...options } = address;
   const timeouts = withTimeouts({ ...settings.timeouts, ...timeout });
   try {
-    return await DriftmendClient.connect({ ...options, clock, timeouts, name: "driftmend-cli" });
+    const name = "driftmend-cli";
+    return await DriftmendClient.connect({ ...options, clock, timeouts, name, ...(shm === undefined ? {} : { shm }) });
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
     const message = `${error.message} (from ${source})`;

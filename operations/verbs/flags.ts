@@ -177,6 +177,13 @@ export function monitorUrl(text: string): string {
   return text;
 }
 
+/** A directory by its whole path, or "off". */
+export function shmPlace(text: string): string {
+  if (text !== "off" && !text.startsWith("/"))
+    throw new InvalidArgumentError("Give the directory where shared memory is mounted, as in /dev/shm, or off.");
+  return text;
+}
+
 /** "7480", "0.0.0.0:7480", "0" for any free port. */
 export function httpAddress(text: string): HttpAddress {
   const read = parseHttpAddress(text);

@@ -6,7 +6,7 @@ import { type Command, Option } from "commander";
 import { logLevels } from "../../supervision/logger.js";
 import { overflowPolicies } from "../overflow.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { guardrailsOf, natsUrl, otlpUrl, timeoutsOf, traceWord, wholeNumber } from "./flags.js";
+import { guardrailsOf, natsUrl, otlpUrl, shmPlace, timeoutsOf, traceWord, wholeNumber } from "./flags.js";
 import type { Outcome } from "./outcome.js";
 
 /** A verb that runs a cluster ends by its own rules and gives the exit code itself. */
@@ -46,10 +46,17 @@ export function settable(command: Command): Command {
     .addOption(
       new Option("--log-level <level>", "least level of log lines on stderr (default: warn)").choices(logLevels),
     )
+    .addOption(shmOption())
     .option("--open-max <n>", "requests open at once on a node (default: 1024)", wholeNumber(1, 1_000_000))
     .option("--guardrail <name=value>", "tighten a guardrail, as in klLimit=0.02; may be given again", guardrailsOf)
     .option("--operations <file>", "YAML with health checks and who is told of alerts (docs/health.md, docs/alerts.md)")
     .option("--unsafe-guardrails", "let --guardrail and manifests loosen guardrails beyond what is shipped");
+}
+
+/** Of whoever sends or receives large tensors. */
+export function shmOption(): Option {
+  const help = "where shared memory is, for large tensors on one host, or off: they go in chunks (default: /dev/shm)";
+  return new Option("--shm <dir>", help).argParser(shmPlace);
 }
 
 function timeoutOption(): Option {

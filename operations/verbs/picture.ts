@@ -3,11 +3,12 @@
 // Owns: which reader a file gets, and what is said about a picture that will surely be misread.
 // Does not own: the formats (npy.ts, png.ts), what a model accepts (the serving node says that, in its refusal).
 import { readFile, stat } from "node:fs/promises";
+import { tensorBytesMax } from "../../transport/tensors/bounds.js";
 import { looksLikeNpy, type Picture, type ReadResult, readNpy } from "./npy.js";
 import { looksLikePng, readPng } from "./png.js";
 
-/** More than any picture a request may carry; a file beyond is not even read. */
-const fileBytesMax = 64 * 1024 * 1024;
+/** More than any tensor a request may carry, with its header; a file beyond is not even read. */
+const fileBytesMax = tensorBytesMax + 1024 * 1024;
 
 /** `name` is a path, or `-` for an .npy array on stdin. */
 export async function readPicture(name: string, readInput: () => Promise<Uint8Array>): Promise<ReadResult> {

@@ -9,7 +9,10 @@ import { type Adapted, sourceAdapted } from "../../models/adaptation.js";
 import { pictureSize } from "../../models/digits/idx.js";
 import { loadModel, type Model } from "../../models/manifest.js";
 import { openSession } from "../../models/onnx-session.js";
+import { childPath, TOP_PATH } from "../../supervision/path.js";
 import type { ActorTree } from "../../supervision/system.js";
+import { VirtualClock } from "../../supervision/virtual-clock.js";
+import { TensorBuffers } from "../../transport/tensors/buffers.js";
 import { digitsFolder, firstDigits } from "../models/digits-model.js";
 import { type EventLog, smallTree } from "../supervision/small-tree.js";
 import { Askers, type Inbox, inbox, openAt, quietDesk, recorded, settle, subjects } from "./small-node.js";
@@ -342,3 +345,42 @@ test("which requests have a shadow follows from their ids: about one in sixteen,
     ids.filter((id) => other.wants(id)),
   );
 });
+
+test("(S2-25) the memory of a large input is free when the model has read it and the request is closed; nothing is kept for a shadow", async (t) => {
+  const { tree, askers, buffer, desk, tell } = await scene();
+  const buffers = new TensorBuffers(new VirtualClock());
+  const bytes = pictureSize * Float32Array.BYTES_PER_ELEMENT;
+  const plain = openAt(desk, askers, "plain", { input: pictures[0] ?? new Float32Array() });
+  const room = await buffers.take(bytes, new AbortController().signal);
+  if (room.kind !== "room") return t.fail(room.kind);
+  const input = new Float32Array(room.held.bytes.buffer, 0, pictureSize);
+  input.set(pictures[0] ?? []);
+  const large = openAt(desk, askers, "large", { input, held: room.held });
+  tell({ kind: "request", request: large });
+  const [first] = await runs(buffer, 1);
+  tell({ kind: "request", request: plain });
+  const [, second] = await runs(buffer, 2);
+  t.deepEqual(first?.embedded.logits, second?.embedded.logits, "the same picture, the same bits");
+  t.is(buffers.figures.heldBytes, bytes, "not closed yet");
+  desk.settle(large, new Uint8Array());
+  t.is(buffers.figures.heldBytes, 0);
+  tell({ kind: "request", request: large });
+  await settle();
+  t.is((await runs(buffer, 2)).length, 2, "closed, it is not run again");
+  await tree.stop();
+});
+
+test("a run is bounded by the bytes of its inputs, too", (t) => {
+  const deps = { model: digits, desk: quietDesk(), heads: noHeads, buffer: nobody, origin: "test" };
+  t.is(inference(deps).batchMax, 64);
+  const { manifest } = digits;
+  const withShape = (...shape: number[]): Model => ({
+    ...digits,
+    manifest: { ...manifest, input: { ...manifest.input, shape } },
+  });
+  t.is(inference({ ...deps, model: withShape(1024, 1024) }).batchMax, 8);
+  t.is(inference({ ...deps, model: withShape(5120, 5120) }).batchMax, 1);
+});
+
+const noHeads: HeadSource = { latest: () => Promise.reject(new Error("none")), follow: async () => undefined };
+const nobody: InferenceDeps["buffer"] = { path: childPath(TOP_PATH, "nobody"), tell: () => "dead" };

@@ -90,9 +90,9 @@ export class RecordingBus implements Bus {
   rttMs = async (): Promise<number> => 0;
 }
 
-/** The one wildcard that the actors use is the tail. */
+/** The wildcards that the actors use stand at the end. */
 function isUnder(pattern: string, subject: string): boolean {
-  return pattern.endsWith(">") ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern;
+  return /\.[>*]$/.test(pattern) ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern;
 }
 
 export interface Recorded {

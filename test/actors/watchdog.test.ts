@@ -2,9 +2,11 @@
 
 import test from "ava";
 import { type ReclaimedLease, type WatchdogDeps, type WatchdogMessage, watchdog } from "../../actors/watchdog.js";
+import type { TensorLook } from "../../operations/tensor-lease-watch.js";
 import { AccrualDetector, accrualDefaults } from "../../supervision/accrual-detector.js";
 import type { ActorTree } from "../../supervision/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
+import { noLeases } from "../../transport/tensors/segment-leases.js";
 import { smallTree } from "../supervision/small-tree.js";
 import { recorded } from "./small-node.js";
 
@@ -274,4 +276,60 @@ test("a restarted watchdog listens once, and looks on (S2-30)", async (t) => {
   t.is(items("node_silent").length, 1);
   await tree.stop();
   t.is(listeners(), 0);
+});
+
+test("an owner of tensor leases that died, and leases that nobody confirmed, are one cleanup each, also while the broker is away (S2-21, S2-58)", async (t) => {
+  const lease = {
+    file: "7-1/f",
+    bytes: 1_500,
+    about: null,
+    state: "handed_over",
+    createdAtMs: 0,
+    expiresAtMs: 1,
+  } as const;
+  const pool = { leased: 2, spare: 0, leasedBytes: 3_000, spareBytes: 0, made: 2 };
+  const record = {
+    v: 1,
+    pid: 7,
+    started: "1",
+    namespaces: "",
+    owner: "client-a",
+    atMs: 0,
+    leases: [lease, lease],
+    totals: noLeases,
+    pool,
+  } as const;
+  const swept = { name: "7-1", record: { ...record, leases: [...record.leases] }, files: 2, bytes: 3_000 };
+  const nothing: TensorLook = {
+    ...{ live: 0, liveBytes: 0, oldestAgeMs: null, poolBytes: 0, grown: noLeases },
+    ...{ expired: [], swept: [] },
+  };
+  const looks: TensorLook[] = [
+    { ...nothing, live: 3, liveBytes: 900, oldestAgeMs: 40, poolBytes: 4_000, grown: { ...noLeases, created: 3 } },
+    { ...nothing, swept: [swept, { ...swept, name: "8-1", record: { ...swept.record, leases: [] }, files: 0 }] },
+    { ...nothing, grown: { ...noLeases, expired: 1 }, expired: [{ owner: "client-b", pid: 9, leases: 1 }] },
+  ];
+  const look = async () => looks.shift() ?? nothing;
+  const { clock, tree, around, items, pass } = await scene(0, { hears: () => false, tensors: { look } });
+  await clock.advance(500);
+  t.deepEqual(
+    ["tensor_leases", "tensor_lease_bytes", "tensor_pool_bytes", "tensor_lease_oldest_ms"].map((name) =>
+      around.counters.get(name),
+    ),
+    [3, 900, 4_000, 40],
+  );
+  await pass(5);
+  t.like(items("cleanup"), [
+    { about: "client-a", leases: 2, files: 2, bytes: 3_000, why: "tensor_owner_died", by: "watchdog" },
+    { about: "client-b", leases: 1, why: "tensor_lease_expired", by: "watchdog" },
+  ]);
+  t.is(items("cleanup").length, 2, "an owner that died and left nothing is no cleanup");
+  t.is(around.counters.get("watchdog_cleanups"), 2);
+  t.is(around.counters.get("leases_reclaimed"), 3);
+  t.deepEqual(
+    ["created", "expired", "swept"].map((what) => around.counters.get(`tensor_leases_${what}`)),
+    [3, 1, 2],
+  );
+  t.is(around.counters.get("tensor_leases"), 0, "zero after idle");
+  await tree.stop();
 });

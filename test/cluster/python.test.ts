@@ -1,11 +1,9 @@
 // A program in another language against a whole cluster: plain_client.py, which knows contract.md, msgpack and sockets and nothing else.
 
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import test from "ava";
 import { easyDigits } from "./pictures.js";
+import { pythonWithMsgpack, runPython } from "./python.js";
 import { experiencesIn, type Running, startRunning } from "./running.js";
 
 /** Python source is not compiled: it lies beside the source of this file. */
@@ -18,29 +16,6 @@ test.before(async () => {
 
 test.after.always(() => running?.stop());
 
-async function pythonWithMsgpack(): Promise<string | undefined> {
-  for (const python of ["python3", "/usr/bin/python3"]) {
-    const found = await promisify(execFile)(python, ["-c", "import msgpack"]).then(
-      () => true,
-      () => false,
-    );
-    if (found) return python;
-  }
-  return undefined;
-}
-
-async function run(python: string, words: readonly string[], input: Uint8Array): Promise<string> {
-  const child = spawn(python, [program, ...words], { stdio: ["pipe", "pipe", "inherit"] });
-  let printed = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    printed += text;
-  });
-  child.stdin.end(input);
-  const [code] = await once(child, "close");
-  if (code !== 0) throw new Error(`plain_client.py ended with ${code}`);
-  return printed;
-}
-
 test("a Python program with msgpack and a socket gets answers, refusals, and gives a late label", async (t) => {
   const python = await pythonWithMsgpack();
   if (python === undefined) {
@@ -52,7 +27,7 @@ test("a Python program with msgpack and a socket gets answers, refusals, and giv
   if (digit === undefined) return t.fail();
   const ink = Uint8Array.from(digit.ink, (value) => Math.round(value * 255));
   const words = [running.cluster.contextFile, "digits", `${digit.label}`];
-  const said = JSON.parse(await run(python, words, ink));
+  const said = JSON.parse(await runPython(python, program, words, ink));
   const answer = { index: digit.label, label: `${digit.label}` };
   t.like(said.bytes, { v: 1, id: "python-1", answer, mode: "cold", modelVersion: 0, node: "serving-1" });
   t.regex(said.bytes.traceId, /^[0-9a-f]{32}$/);

@@ -62,7 +62,7 @@ export async function startRunning(
   options: Partial<
     Pick<
       LocalClusterOptions,
-      "serving" | "models" | "spares" | "settings" | "logStore" | "logMaxBytes" | "nats" | "http"
+      "cluster" | "serving" | "models" | "spares" | "settings" | "logStore" | "logMaxBytes" | "nats" | "http"
     >
   > = {},
   /** Of a broker that the test keeps itself: a cluster that did not make them does not know them. */

@@ -46,6 +46,19 @@ test("new parameters act from the next run on, old ones can come back", async (t
   await engine.close();
 });
 
+test("(S2-49) an input in memory that threads share is read where it is: the same bits, run after run, and it stays usable", async (t) => {
+  const engine = await startEngine(model, systemClock);
+  const { input } = await firstDigits(2);
+  const shared = new Float32Array(new SharedArrayBuffer(input.byteLength));
+  shared.set(input);
+  const expected = await inProcess(input, 2);
+  for (let run = 0; run < 3; run++) t.deepEqual(await engine.run(shared, 2, parameters, seedsOf(2)), expected);
+  const [one] = [shared.subarray(0, input.length / 2)];
+  t.deepEqual(await engine.run(one, 1, parameters, seedsOf(1)), await inProcess(input.slice(0, input.length / 2), 1));
+  t.deepEqual(Float32Array.from(shared), input);
+  await engine.close();
+});
+
 test("a slice of a larger buffer is sent without its neighbours, which stay usable", async (t) => {
   const engine = await startEngine(model, systemClock);
   const { input } = await firstDigits(2);

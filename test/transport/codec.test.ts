@@ -10,7 +10,9 @@ import {
   elementsOf,
   encodeMessage,
   itemBytes,
+  plainRemote,
   readTensor,
+  readTensorOrRef,
   type Tensor,
 } from "../../transport/codec.js";
 
@@ -195,6 +197,43 @@ test("nesting is bounded, so that no stack overflows", (t) => {
   t.regex(decoded.kind === "refused" ? decoded.message : "", /nested deeper/);
 });
 
+const ref = { id: "0123456789abcdef".repeat(2), n: 2, crc: 7, ask: "_INBOX.client.a.b" };
+function byReference(change: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return { v: 1, dt: "|u1", sh: [2], ref: { ...ref, ...change } };
+}
+
+test("a tensor by reference goes over the wire and back, with and without a place in shared memory", (t) => {
+  const place = { host: "boot-1:2a", file: "77-12345/0123456789abcdef0123456789abcdef" };
+  for (const more of [{}, place]) {
+    const { n: bytes, ...rest } = { ...ref, ...more };
+    const remote = { dt: "|u1", sh: [2], ref: { ...rest, bytes } } as const;
+    const decoded = decodeMessage(encodeMessage({ input: plainRemote(remote) }));
+    if (decoded.kind !== "message") return t.fail(decoded.message);
+    t.deepEqual(readTensorOrRef(decoded.fields.input, "input"), { kind: "remote", remote });
+  }
+});
+
+const badReferences: Readonly<Record<string, readonly [Readonly<Record<string, unknown>>, string]>> = {
+  "an id of other characters": [byReference({ id: "x".repeat(32) }), "input.ref.id"],
+  "a short id": [byReference({ id: "0123" }), "input.ref.id"],
+  "a number of bytes that type and shape do not have": [byReference({ n: 2 ** 40 }), "input.ref.n"],
+  "no number of bytes": [byReference({ n: undefined }), "input.ref.n"],
+  "a checksum of 33 bits": [byReference({ crc: 2 ** 32 }), "input.ref.crc"],
+  "a subject to ask on that is no inbox": [byReference({ ask: "driftmend.infer.digits" }), "input.ref.ask"],
+  "a wildcard to ask on": [byReference({ ask: "_INBOX.client.>" }), "input.ref.ask"],
+  "a subject of two words": [byReference({ ask: "_INBOX.client a" }), "input.ref.ask"],
+  "a file outside the directory": [byReference({ file: "../../etc/passwd" }), "input.ref.file"],
+  "a file by its whole path": [byReference({ file: "/dev/shm/1-1/a" }), "input.ref.file"],
+  "a host that is no text": [byReference({ host: 7 }), "input.ref.host"],
+  "both bytes and a reference": [{ ...byReference({}), d: new Uint8Array(2) }, "input.ref"],
+  "a reference that is no map": [{ v: 1, dt: "|u1", sh: [2], ref: [1] }, "input.ref"],
+};
+for (const [what, [tensor, field]] of Object.entries(badReferences)) {
+  test(`a tensor by reference with ${what} is refused and names ${field}`, (t) => {
+    t.like(readTensorOrRef(tensor, "input"), { kind: "refused", code: "bad_tensor", field });
+  });
+}
+
 const badTensors: Readonly<Record<string, { readonly tensor: unknown; readonly field: string }>> = {
   "no map": { tensor: 7, field: "input" },
   "a later version": { tensor: { v: 2, dt: "<f4", sh: [], d: new Uint8Array(4) }, field: "input.v" },
@@ -211,6 +250,7 @@ const badTensors: Readonly<Record<string, { readonly tensor: unknown; readonly f
   "too few bytes": { tensor: { v: 1, dt: "<f4", sh: [2], d: new Uint8Array(4) }, field: "input.d" },
   "text instead of bytes": { tensor: { v: 1, dt: "|u1", sh: [2], d: "ab" }, field: "input.d" },
   "a reference": { tensor: { v: 1, dt: "|u1", sh: [2], ref: "shm" }, field: "input.ref" },
+  "a right reference, where only bytes are taken": { tensor: byReference({}), field: "input.ref" },
 };
 for (const [what, { tensor, field }] of Object.entries(badTensors)) {
   test(`a tensor with ${what} is refused and names ${field}`, (t) => {

@@ -20,6 +20,8 @@ const inboxOf = (who: Who): string => `${inboxPrefixOf(who)}.>`;
 export const rows: readonly Row[] = [
   ["client", "asks for an inference", "publish", s.infer("digits"), "allowed"],
   ["client", "gives a label", "publish", s.feedback("digits"), "allowed"],
+  ["client", "sends a piece of a tensor", "publish", s.chunk("n1", "0".repeat(32)), "allowed"],
+  ["client", "takes others' pieces of tensors", "subscribe", s.all.chunk, "denied"],
   ["client", "asks who is there", "publish", "$SRV.PING", "allowed"],
   ["client", "asks one service what it is", "publish", "$SRV.INFO.driftmend", "allowed"],
   ["client", "listens on its own inbox", "subscribe", inboxOf("client"), "allowed"],
@@ -110,6 +112,7 @@ export const rows: readonly Row[] = [
   ["telemetry", "listens to clients' inboxes", "subscribe", inboxOf("client"), "denied"],
   ["telemetry", "sends pieces of tensors", "publish", "driftmend.chunk.n1.x", "denied"],
   ["operator", "asks for an inference", "publish", s.infer("digits"), "allowed"],
+  ["operator", "sends a piece of a tensor", "publish", s.chunk("n1", "0".repeat(32)), "allowed"],
   ["operator", "kills an actor", "publish", s.chaos("n1"), "allowed"],
   ["operator", "ends a node", "publish", s.order("n1", "drain"), "allowed"],
   ["operator", "silences an alert", "publish", s.alertOrders, "allowed"],

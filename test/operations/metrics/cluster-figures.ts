@@ -44,6 +44,7 @@ function node(name: string, role: string, given: Partial<NodeFigures> = {}): Nod
     loopDelayMaxMs: 11.5,
     openFiles: 42,
     diskFreeBytes: 5e9,
+    tensorLeases: { live: 1, bytes: 1e8, oldestAgeMs: 20, poolBytes: 2e8 },
     actorRestarts: 1,
     ...given,
   };
