@@ -129,6 +129,7 @@ function clusterVerbs(root: Command, run: Run): void {
     .option("--flight-dir <dir>", "where to note which requests are in a model, so that a poison one is found")
     .addOption(new Option("--incarnation <n>").argParser(wholeNumber(1)).default(1).hideHelp())
     .addOption(new Option("--run <id>").hideHelp())
+    .addOption(new Option("--model-cache <dir>").hideHelp())
     .addOption(new Option("--spent <json>").hideHelp())
     .addOption(new Option("--spare").hideHelp())
     .addOption(new Option("--meter-switch <what>").choices(meterSwitches).hideHelp())
@@ -144,7 +145,7 @@ function clusterVerbs(root: Command, run: Run): void {
 function upVerb(root: Command, name: string, description: string): Command {
   return settable(verb(root, name, description))
     .option("--serving <n>", "serving nodes", wholeNumber(1, 64), 1)
-    .option("--model <dir>", "folder of the model (default: the digits)")
+    .option("--model <dir>", "folder of a model; give it several times for several (default: the digits)", oneMore)
     .option("--store <dir>", "where the log and context.json are kept", ".driftmend")
     .option("--keep <pools>", "what faults must leave up, as in serving=2 (default: all but one)", amounts(roles))
     .option("--log-max <size>", logMaxHelp, byteSize(logMaxLow))

@@ -8,14 +8,18 @@
 //   │  ├─ relay                update tasks that the log asks for
 //   │  └─ inference            the model, in batches
 //   ├─ <model>-updater         the single writer of the model's parameters                    learning
+//   ├─ <added model>, <added model>-updater, as above, while the registry has it              as above
 //   ├─ watchdog                silence, sweeps, confirmations                                 operations
 //   ├─ observer                the cluster's figures and their health, once a second          operations
 //   ├─ alerter                 events to alerts                                               operations
 //   ├─ web                     the HTTP interface, where one is wanted                        operations
 //   ├─ exporter                spans to a collector, where one is named                       operations
+//   ├─ registrar               the models that are added while the cluster runs               every node
 //   └─ intake                  the door; stopped first, and then everything open is finished  serving
 //
-// Children start in this order, each ready before the next, and stop in reverse. An actor that restarts takes nobody with it: refs and
+// Children start in this order, each ready before the next, and stop in reverse; added models stand in front of the registrar. Where there are
+// several models, what runs of each has a budget of restarts of its own: one that spends it is down alone, and tried again later
+// (actors/roster.ts); where there is one, its node gives up with it. An actor that restarts takes nobody with it: refs and
 // mailboxes outlive it, and what it held comes back from the log.
 //
 // Owns: the tree, and the life of the process around it. Does not own: how its actors reach the bus and the log (actors/wiring.ts),
@@ -23,8 +27,9 @@
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { constants, setPriority } from "node:os";
+import { constants, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
+import { registrarId } from "./actors/added-models.js";
 import { alerter } from "./actors/alerter.js";
 import { beacon } from "./actors/beacon.js";
 import { buffer } from "./actors/buffer.js";
@@ -37,7 +42,9 @@ import { inference } from "./actors/inference.js";
 import { intake } from "./actors/intake.js";
 import type { ModelWiring } from "./actors/model-wiring.js";
 import { observer } from "./actors/observer.js";
+import { type RegistrarDeps, registrar } from "./actors/registrar.js";
 import { relay } from "./actors/relay.js";
+import { writerOf } from "./actors/roster.js";
 import { updater } from "./actors/updater.js";
 import { voter } from "./actors/voter.js";
 import { watchdog } from "./actors/watchdog.js";
@@ -81,13 +88,14 @@ export type Role = (typeof roles)[number];
 
 const intensity = { restarts: 10, withinMs: 10_000 } as const;
 
-export function nodeTree(node: string, running: readonly Role[], wiring: NodeWiring): SupervisorSpec {
+export function nodeTree(
+  node: string,
+  running: readonly Role[],
+  wiring: NodeWiring,
+  registrarDeps?: RegistrarDeps,
+): SupervisorSpec {
   const children: (ChildSpec | SupervisorSpec)[] = [actor("beacon", () => beacon(wiring.beacon))];
-  for (const model of wiring.models) {
-    if (running.includes("serving")) children.push(serving(model));
-    if (running.includes("learning"))
-      children.push(actor(`${model.name}-updater`, () => updater(model.updater()), { mailboxMax: 256 }));
-  }
+  for (const model of wiring.models) children.push(...modelParts(running, wiring, model));
   if (running.includes("operations")) {
     children.push(actor("watchdog", () => watchdog(wiring.watchdog)));
     children.push(
@@ -102,8 +110,25 @@ export function nodeTree(node: string, running: readonly Role[], wiring: NodeWir
     if (webDeps !== undefined) children.push(actor("web", () => web(webDeps), { mailboxMax: 64 }));
     if (exporterDeps !== undefined) children.push(actor("exporter", () => exporter(exporterDeps)));
   }
+  if (registrarDeps !== undefined) children.push(actor(registrarId, () => registrar(registrarDeps)));
   if (running.includes("serving")) children.push(door(wiring));
   return withStops({ id: node, strategy: "one_for_one", intensity, children }, wiring.timeouts.actorStop);
+}
+
+/** What runs of one model on a node. */
+export function modelParts(
+  running: readonly Role[],
+  { roll, timeouts }: NodeWiring,
+  model: ModelWiring,
+): (ChildSpec | SupervisorSpec)[] {
+  const contained = (): boolean => roll.names.length > 1;
+  const parts: (ChildSpec | SupervisorSpec)[] = [];
+  if (running.includes("serving")) parts.push({ ...withStops(serving(model), timeouts.actorStop), contained });
+  if (running.includes("learning")) {
+    const bounds = { mailboxMax: 256, shutdownMs: timeouts.actorStop, contained };
+    parts.push(actor(writerOf(model.name), () => updater(model.updater()), bounds));
+  }
+  return parts;
 }
 
 /** Every actor that has no time of its own for its end gets this one. */
@@ -133,11 +158,7 @@ function serving(model: ModelWiring): SupervisorSpec {
 function door(wiring: NodeWiring): ChildSpec {
   const behaviour: ChildSpec["behaviour"] = (refs) =>
     intake(
-      wiring.intake(
-        wiring.models.map((model) =>
-          model.served(refs.ref(`${model.name}/inference`), refs.ref(`${model.name}/buffer`)),
-        ),
-      ),
+      wiring.intake((model) => model.served(refs.ref(`${model.name}/inference`), refs.ref(`${model.name}/buffer`))),
     );
   return actor("intake", behaviour, { mailboxMax: 256, shutdownMs: wiring.timeouts.door });
 }
@@ -145,7 +166,7 @@ function door(wiring: NodeWiring): ChildSpec {
 function actor<M, S>(
   id: string,
   behaviour: ChildSpec<M, S>["behaviour"],
-  bounds: Pick<ChildSpec, "mailboxMax" | "shutdownMs"> = {},
+  bounds: Pick<ChildSpec, "mailboxMax" | "shutdownMs" | "contained"> = {},
 ): ChildSpec<M, S> {
   return { id, behaviour, restart: "permanent", ...bounds };
 }
@@ -228,9 +249,12 @@ async function warmUp(models: readonly Model[]): Promise<void> {
   learner.close();
 }
 
-function loadModels({ model, guardrail = {}, unsafeGuardrails = false }: NodeOptions): Promise<Model[]> {
-  const folders = model ?? [digitsFolder(entry)];
-  return Promise.all(folders.map(async (folder) => guarded(await loadModel(folder), guardrail, unsafeGuardrails)));
+function loadModels(options: NodeOptions): Promise<Model[]> {
+  return Promise.all((options.model ?? [digitsFolder(entry)]).map((folder) => loadGuarded(options, folder)));
+}
+
+async function loadGuarded({ guardrail = {}, unsafeGuardrails = false }: NodeOptions, folder: string): Promise<Model> {
+  return guarded(await loadModel(folder), guardrail, unsafeGuardrails);
 }
 
 interface Surroundings {
@@ -284,13 +308,19 @@ async function startNode(
       ...sharedMemoryOf(options.shm),
       ...(options.otlp === undefined ? {} : { otlpUrl: options.otlp }),
       hasRoot,
+      added: {
+        folder: join(options.modelCache ?? join(tmpdir(), `driftmend-models-${origin}`), node),
+        ends: options.modelCache === undefined,
+        load: (folder) => loadGuarded(options, folder),
+      },
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
       ...(http === undefined ? {} : { http }),
       ...(operations === undefined ? {} : { operations }),
       ...(segments === undefined ? {} : { segments }),
       ...(options.flightDir === undefined ? {} : { flightDir: join(options.flightDir, node) }),
     },
-    (wiring) => nodeTree(node, options.role, wiring),
+    (wiring, registrarDeps) => nodeTree(node, options.role, wiring, registrarDeps),
+    (wiring, model) => modelParts(options.role, wiring, model),
   );
 }
 

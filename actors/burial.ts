@@ -12,18 +12,13 @@ import type { NodeWiring } from "./wiring.js";
  * A request that no actor will handle any more is refused by name; nobody waits for its deadline. Where the actor ended and the request is
  * not to blame, it may be tried again: another node, or the next incarnation, takes it. A poison one leaves a letter.
  */
-export function bury(
-  { node, models }: HostOptions,
-  wiring: NodeWiring,
-  office: DeadLetterOffice,
-  letter: DeadLetter,
-): void {
+export function bury({ node }: HostOptions, wiring: NodeWiring, office: DeadLetterOffice, letter: DeadLetter): void {
   const { to, cause, deliveries: attempts, atMs } = letter;
   for (const request of requestsIn(letter.message)) {
     // Its deadline may have closed it already; then its actor's path tells whose it was.
     const owner =
       wiring.models.find(({ desk }) => desk.isOpen(request)) ?? wiring.models.find((each) => isBelow(to, each));
-    const model = models.find(({ manifest }) => manifest.name === owner?.name);
+    const model = owner?.model;
     owner?.desk.refuse(request, letter.reason === "dead" ? "not_ready" : "internal", `${to} gave up on it: ${cause}`);
     if (model === undefined || !isPoison(letter)) continue;
     office.post(

@@ -48,6 +48,13 @@ export interface HostOptions {
   readonly shm?: string;
   /** Where and for whom it serves HTTP, as an operations node; nowhere when left out. */
   readonly http?: HttpSettings;
+  /** Models that are added to the cluster are served too. Only `models` when left out. */
+  readonly added?: {
+    /** Where their folders go; with `ends`, it is removed when the node stops. */
+    readonly folder: string;
+    readonly ends: boolean;
+    readonly load: (folder: string) => Promise<Model>;
+  };
   /** Where it is noted which requests are in a model, for the next incarnation of the process; nowhere when left out. */
   readonly flightDir?: string;
   /** Shared memory of this host, from which large tensors are read; they come in chunks when left out. Closed with the node. */

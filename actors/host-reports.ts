@@ -12,7 +12,7 @@ import type { Desk } from "./desk.js";
 import type { HostOptions } from "./host-options.js";
 import type { NodeWiring } from "./wiring.js";
 
-const loud = new Set<SupervisionEvent["kind"]>(["crashed", "escalated", "dead_letter"]);
+const loud = new Set<SupervisionEvent["kind"]>(["crashed", "escalated", "left_down", "dead_letter"]);
 
 export function reportSupervision(telemetry: Telemetry, log: Logger, event: SupervisionEvent): void {
   const { kind, path, incarnation, node: _node, nodeIncarnation, atMs: _at, ...facts } = event;
@@ -62,27 +62,25 @@ export function announce(
   wiring: NodeWiring,
   startedAtMs: number,
 ): () => void {
-  const { bus, subjects, node, roles, models, incarnation, origin } = options;
-  const serves = roles.includes("serving") ? wiring.models : [];
+  const { bus, subjects, node, roles, incarnation, origin } = options;
   const identity = {
     name: "driftmend",
     id: origin,
     version: options.version,
     description: "inference that mends crashes and drift",
-    metadata: {
-      cluster: subjects.cluster,
-      node,
-      role: roles.join(","),
-      incarnation: `${incarnation}`,
-      model: models.map((model) => model.manifest.name).join(","),
+    get metadata() {
+      const of = { cluster: subjects.cluster, node, role: roles.join(","), incarnation: `${incarnation}` };
+      return { ...of, model: wiring.roll.names.join(",") };
     },
   };
-  const endpoints = serves.map(({ name, desk }) => ({
-    name,
-    subject: subjects.infer(name),
-    queueGroup: subjects.servingGroup,
-    stats: () => endpointStats(counters, name, desk),
-  }));
+  const served = () => (roles.includes("serving") ? wiring.models : []);
+  const endpoints = () =>
+    served().map(({ name, desk }) => ({
+      name,
+      subject: subjects.infer(name),
+      queueGroup: subjects.servingGroup,
+      stats: () => endpointStats(counters, name, desk),
+    }));
   return announceService(bus, identity, endpoints, startedAtMs);
 }
 

@@ -3,7 +3,8 @@
 // Owns: the order of start and end, the answers to a look or a fault from outside, the exit code.
 // Does not own: the tree (node.ts), the process itself (signals and exit are the caller's: `until`).
 //
-// H1. Ready is said after every actor is ready: the views have caught up with the log, the model has run once.
+// H1. Ready is said after every actor is ready: the views have caught up with the log, the model has run once. That holds for the models
+//     that the registry names too; one that cannot be loaded is told and does not keep the node from being ready.
 // H2. Draining: the door closes, what is open is finished or, when time is up, refused by name, the rest stops in reverse order, the
 //     connection goes last.
 // H3. A tree that gave up, or a connection that is closed for good, ends the node with exit code 70: its root starts the next incarnation.
@@ -23,9 +24,10 @@ import type { SupervisorSpec } from "../supervision/child-spec.js";
 import { within } from "../supervision/deadline.js";
 import { type Logger, tee } from "../supervision/logger.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
-import { type ActorTree, startTree } from "../supervision/system.js";
+import { type ActorTree, startTree, type TreeDeps } from "../supervision/system.js";
 import { type DeadLetters, openDeadLetters } from "../transport/dead-letters.js";
 import { evictAll } from "../transport/lease-sweep.js";
+import { type AddedModels, openAddedModels, type PartsOf } from "./added-models.js";
 import type { Arrivals } from "./arrivals.js";
 import { bury } from "./burial.js";
 import type { Desk } from "./desk.js";
@@ -34,6 +36,7 @@ import type { HostOptions } from "./host-options.js";
 import { announce, reportBus, reportSupervision } from "./host-reports.js";
 import { ownerOf } from "./model-wiring.js";
 import { prepareStreams } from "./prepared-streams.js";
+import type { RegistrarDeps } from "./registrar.js";
 import type { NodeIdentity, Surroundings } from "./surroundings.js";
 import { wireTensors } from "./tensor-wiring.js";
 import { watchFlights } from "./watched-flights.js";
@@ -57,7 +60,9 @@ export const gaveUpExitCode = 70;
 
 export async function hostNode(
   options: HostOptions,
-  treeOf: (wiring: NodeWiring) => SupervisorSpec,
+  treeOf: (wiring: NodeWiring, registrar: RegistrarDeps | undefined) => SupervisorSpec,
+  /** What runs of a model that comes while the node runs. */
+  partsOf: PartsOf = () => [],
 ): Promise<HostedNode> {
   const { bus, logBus = bus, subjects, clock, node, incarnation } = options;
   await prepareStreams(options);
@@ -66,24 +71,16 @@ export async function hostNode(
   const { telemetry, log } = around;
   await sweepFormerOwners(options, telemetry);
   const wiring = wire(around, options.models);
-  const desks = wiring.models.map((model) => model.desk);
+  const added = await openAddedModels(options, around, wiring, partsOf);
+  const desks = () => wiring.models.map((model) => model.desk);
   around.spans.askFullness((name) => fullnessOf(wiring, name));
   const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));
   const stopListeningToLog = logBus.onEvent((event) => {
     // What becomes of this connection is told of the other one, which ends with it.
     if (event.kind === "denied" && logBus !== bus) reportBus(telemetry, log, incarnation, event);
   });
-  const tree = await startTree(treeOf(wiring), {
-    node,
-    incarnation,
-    clock,
-    random: options.random,
-    log,
-    ...(options.spent === undefined ? {} : { spent: options.spent }),
-    cleanupMs: bus.timeouts.actorCleanup,
-    onEvent: (event) => reportSupervision(telemetry, log, event),
-    confirmCleanup: wiring.confirmCleanup,
-  });
+  const tree = await startTree(treeOf(wiring, added?.registrar), treeDepsOf(options, around, wiring, added));
+  added?.roster.attach(tree);
   tree.onDeadLetter((letter) => bury(options, wiring, office, letter));
   const letterOrders = answerDeadLetterOrders({ bus, subjects, clock, deadLetters: around.deadLetters, telemetry });
   const told = () => ({ roles: options.roles.join(","), ...around.vitals() });
@@ -106,7 +103,7 @@ export async function hostNode(
     stop: async () => {
       stopAnnouncing();
       await stopTree(tree, telemetry, node, incarnation);
-      refuseOpen(desks, around.arrivals);
+      refuseOpen(desks(), around.arrivals);
       tensors?.close();
       orders.acknowledge();
       looks.stop();
@@ -116,13 +113,31 @@ export async function hostNode(
       await office.close();
       stopListening();
       stopListeningToLog();
+      await added?.close();
       await options.segments?.close();
       await logBus.drain();
       await bus.drain();
     },
     halt: async () => {
-      refuseOpen(desks, around.arrivals);
+      refuseOpen(desks(), around.arrivals);
       await within(clock, bus.timeouts.halt, Promise.all([bus.flush(), letGo(options)]));
+    },
+  };
+}
+
+function treeDepsOf(
+  { node, incarnation, clock, random, spent, bus }: HostOptions,
+  { telemetry, log }: ReturnType<typeof surround>["around"],
+  { confirmCleanup }: NodeWiring,
+  added: AddedModels | undefined,
+): TreeDeps {
+  return {
+    ...{ node, incarnation, clock, random, log, confirmCleanup },
+    ...(spent === undefined ? {} : { spent }),
+    cleanupMs: bus.timeouts.actorCleanup,
+    onEvent: (event) => {
+      reportSupervision(telemetry, log, event);
+      if (event.kind === "left_down") added?.roster.leftDown(event.path, event.cause);
     },
   };
 }

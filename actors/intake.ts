@@ -4,7 +4,7 @@
 // Does not own: the open requests (desk.ts), what is said of earlier ones (feedback.ts), validation rules (transport/wire.ts, models/manifest.ts).
 //
 // One subscription takes the requests for every model, so that one for a model that nobody serves is refused by name instead of
-// meeting silence. All serving nodes of a cluster serve the same models.
+// meeting silence. All serving nodes of a cluster serve the same models; one that is not that far yet says so, and another is tried.
 //
 // I1. Every message with a reply address is answered: opened at the desk, joined to an open request, or refused by name.
 // I2. Stopping closes the door first; what is open or on its way goes on until it is settled or its deadline passes.
@@ -36,6 +36,7 @@ import type { Answerer, Desk, NewRequest } from "./desk.js";
 import { type FeedbackDeps, hear } from "./feedback.js";
 import { randomHex } from "./identifiers.js";
 import type { InferenceMessage } from "./messages.js";
+import type { Doors } from "./model-roll.js";
 
 /** One model behind the door. */
 export interface Served extends Omit<FeedbackDeps, "locateMs"> {
@@ -48,8 +49,10 @@ export interface IntakeDeps {
   readonly node: string;
   readonly bus: Bus;
   readonly subjects: Subjects;
-  /** By name. */
-  readonly models: ReadonlyMap<string, Served>;
+  /** By name, as they are now. */
+  readonly models: Doors<Served>;
+  /** What a request for a model that has no door is told; that it is unknown, when left out. */
+  readonly absence?: (name: string) => Pick<Refusal, "code" | "message" | "retryAfterMs">;
   readonly telemetry: Telemetry;
   /** Told of what is refused before it is open at a desk. */
   readonly spans?: SpanRecorder;
@@ -113,7 +116,8 @@ async function close(deps: IntakeDeps, { subscriptions }: State, reason: ExitRea
   await Promise.all([...deps.models.values()].map(({ desk }) => desk.drained()));
 }
 
-function unknownModel({ models }: IntakeDeps, name: string): Refusal {
+function absent({ models, absence }: IntakeDeps, name: string): Refusal {
+  if (absence !== undefined) return absence(name);
   const known = [...models.keys()].join(", ");
   return { code: "unknown_model", message: `no model "${name}" is served here; there is: ${known}` };
 }
@@ -122,7 +126,7 @@ function takeFeedback(deps: IntakeDeps, life: Life<IntakeMessage>, message: Inco
   const name = modelOf(message.subject);
   const served = deps.models.get(name);
   const parsed = parseFeedbackRequest(message.data);
-  if (served === undefined) refuse(deps, life, message, unknownModel(deps, name));
+  if (served === undefined) refuse(deps, life, message, absent(deps, name));
   else if (parsed.kind === "refused") refuse(deps, life, message, parsed);
   else if (life.self.tell({ kind: "feedback", served, request: parsed.value, message }) !== "ok")
     refuse(deps, life, message, { code: "overloaded", message: "too much feedback is waiting", retryAfterMs: 250 });
@@ -137,7 +141,7 @@ function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): 
   const name = modelOf(message.subject);
   const served = deps.models.get(name);
   if (served === undefined) {
-    turnAway(deps, life, message, { ...unknownModel(deps, name), traceId });
+    turnAway(deps, life, message, { ...absent(deps, name), traceId });
     return;
   }
   const read = readRequest(deps, served.model, message, traceId);
@@ -193,10 +197,15 @@ function openAtDesk(
     if (admission.kind !== "opened") continue;
     opened = true;
     served.meter.opened(admission.request);
-    if (served.inference.tell({ kind: "request", request: admission.request }) !== "ok")
-      served.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
+    const told = served.inference.tell({ kind: "request", request: admission.request });
+    if (told === "full") served.desk.refuse(admission.request, "overloaded", "the inference mailbox is full", 50);
+    if (told === "dead") served.desk.refuse(admission.request, "not_ready", goingDown(served), 50);
   }
   if (!opened) wanted.held?.release();
+}
+
+function goingDown({ model }: Served): string {
+  return `${model.manifest.name} is going down on this node`;
 }
 
 interface ByReference {

@@ -35,6 +35,7 @@ import type { VoterDeps } from "./voter.js";
 
 export interface ModelWiring {
   readonly name: string;
+  readonly model: Model;
   readonly desk: Desk;
   buffer(inference: Ref<InferenceMessage>, voter: Ref<VoterMessage>): BufferDeps;
   voter(buffer: Ref<BufferMessage>, relay: Ref<RelayMessage>): VoterDeps;
@@ -52,9 +53,15 @@ interface Place {
   readonly desk: Desk;
   readonly meter: InferMeter;
   readonly holdings: Holdings;
+  /** Of its batches: unique to this process and to this coming of the model. */
+  readonly origin: string;
 }
 
-export function wireModel(around: Surroundings, model: Model, holdings: Holdings): ModelWiring {
+/**
+ * `coming`: which time this is that the process wires a model, from 0. A desk counts its requests anew each time, and what the log has from the
+ * time before must not be taken for theirs: the same id within its window is stored once.
+ */
+export function wireModel(around: Surroundings, model: Model, holdings: Holdings, coming = 0): ModelWiring {
   const { name } = model.manifest;
   const meter = new InferMeter(name, around.telemetry, around.clock);
   const place: Place = {
@@ -65,10 +72,12 @@ export function wireModel(around: Surroundings, model: Model, holdings: Holdings
     desk: openDesk(around, name, meter),
     meter,
     holdings,
+    origin: `${around.identity.origin}.${coming}`,
   };
   const outbox: WatchedOutbox = { behindSeq: undefined, isKnown: false };
   return {
     name,
+    model,
     desk: place.desk,
     ...wireServing(place),
     relay: () => wireRelay(place, outbox),
@@ -93,6 +102,7 @@ function wireServing({
   log,
   desk,
   meter,
+  origin,
 }: Place): Pick<ModelWiring, "buffer" | "voter" | "inference" | "served"> {
   const { identity, bus, telemetry } = around;
   const { modelStart: startMs, memory, inference: runMs, threadEnd: endMs, introduce } = bus.timeouts;
@@ -130,7 +140,7 @@ function wireServing({
       heads: headSource(log, model),
       meter,
       shadows,
-      origin: identity.origin,
+      origin,
       introductionMs: introduce,
       threads: { ...bounds, answerMs: runMs },
       ...poisonGuard(around, model, desk),

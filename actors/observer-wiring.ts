@@ -2,7 +2,6 @@
 //
 // Owns: how its messages come from the bus and the streams. Does not own: what follows from them (observer.ts).
 
-import type { Model } from "../models/manifest.js";
 import { CleanupLog } from "../operations/cleanup-log.js";
 import type { KlLimitOf } from "../operations/health/conditions.js";
 import { openHealth, transitionItem } from "../operations/health/health.js";
@@ -19,6 +18,8 @@ import { encodeMessage, type PlainMap } from "../transport/codec.js";
 import { parseEvent, parseMetrics } from "../transport/events.js";
 import { ensureTelemetryStream, limitsFor } from "../transport/streams.js";
 import { header } from "../transport/subjects.js";
+import type { ModelRoll } from "./model-roll.js";
+import type { ModelWiring } from "./model-wiring.js";
 import type { Answer, ObserverDeps, ObserverMessage, ReportMessage } from "./observer.js";
 import type { Surroundings } from "./surroundings.js";
 
@@ -32,12 +33,16 @@ const answered = ["metrics", "health", "series"] as const;
 
 export function wireObserver(
   around: Surroundings,
-  models: readonly Model[],
+  roll: Pick<ModelRoll<ModelWiring>, "names" | "models">,
   listeners: readonly Ref<ReportMessage>[],
 ): ObserverDeps {
   const { bus, logBus = bus, subjects, clock, logMaxBytes, operations, telemetry } = around;
-  const names = models.map(({ manifest }) => manifest.name);
-  const looks = new QueueLooks({ bus: logBus, clock, subjects, models: names, limits: limitsFor(logMaxBytes) });
+  const looks = new QueueLooks({
+    ...{ bus: logBus, clock, subjects, limits: limitsFor(logMaxBytes) },
+    get models() {
+      return roll.names;
+    },
+  });
   let recalledTo: (cleanupSeq: number) => void = () => undefined;
   const cleanupsFrom = new Promise<number>((resolve) => {
     recalledTo = resolve;
@@ -48,12 +53,14 @@ export function wireObserver(
     aggregate: () =>
       new Aggregate({
         subjects,
-        models: models.map(({ manifest: { name, learning } }) => {
-          return { name, coldStart: learning.coldStart, capacity: learning.capacity };
-        }),
+        get models() {
+          return roll.models.map(({ manifest: { name, learning } }) => {
+            return { name, coldStart: learning.coldStart, capacity: learning.capacity };
+          });
+        },
       }),
     judge: (frozen) =>
-      openHealth({ rules: () => operations?.rules() ?? builtInRuleSet, klLimitOf: klLimitsOf(models), frozen }),
+      openHealth({ rules: () => operations?.rules() ?? builtInRuleSet, klLimitOf: klLimitsOf(roll), frozen }),
     turned: (transition, { path, incarnation }) =>
       telemetry.event("health", { actor: path, incarnation }, () => [transitionItem(transition)]),
     hears: () => bus.connected,
@@ -86,9 +93,8 @@ export function wireObserver(
 }
 
 /** The limit of each model's settings, nats. */
-function klLimitsOf(models: readonly Model[]): KlLimitOf {
-  const limits = new Map(models.map(({ manifest: { name, learning } }) => [name, learning.klAlert.above]));
-  return (model) => limits.get(model);
+function klLimitsOf(roll: Pick<ModelRoll<ModelWiring>, "names" | "models">): KlLimitOf {
+  return (name) => roll.models.find(({ manifest }) => manifest.name === name)?.manifest.learning.klAlert.above;
 }
 
 /** What finds the mailbox full is lost: a sample comes again in a second, and says everything. */

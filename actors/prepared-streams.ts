@@ -6,6 +6,7 @@ import { ensureDeadLetterStream } from "../transport/dead-letters.js";
 import {
   ensureCleanupStream,
   ensureLeaseBucket,
+  ensureModelsStream,
   ensureStreams,
   ensureTelemetryStream,
   limitsFor,
@@ -33,20 +34,28 @@ export async function prepareStreams(options: HostOptions): Promise<void> {
 }
 
 async function ensureAll(options: HostOptions) {
-  const { bus: only, logBus: bus = only, subjects, models, logMaxBytes, roles } = options;
-  const limits = withHeadroom(limitsFor(logMaxBytes));
+  const { bus: only, logBus: bus = only, subjects, models, roles } = options;
   const steps = [
     () => ensureLeaseBucket(bus, subjects),
     () => ensureCleanupStream(bus, subjects),
     () => ensureDeadLetterStream(bus, subjects),
+    () => ensureModelsStream(bus, subjects),
     ...(roles.includes("operations") ? [() => ensureRecentPast(options)] : []),
-    ...models.map((model) => () => ensureStreams(bus, subjects, model.manifest.name, limits)),
+    ...models.map((model) => () => prepareModel(options, model.manifest.name)),
   ];
   for (const step of steps) {
     const outcome = await step();
     if (outcome.kind === "unavailable") return outcome;
   }
   return { kind: "ready" } as const;
+}
+
+/** The streams of one model, also of one that comes while the node runs. */
+export function prepareModel(
+  { bus: only, logBus: bus = only, subjects, logMaxBytes }: HostOptions,
+  model: string,
+): ReturnType<typeof ensureStreams> {
+  return ensureStreams(bus, subjects, model, withHeadroom(limitsFor(logMaxBytes)));
 }
 
 /** Telemetry is best effort: a node works without its recent past, when the broker has no memory for it. */

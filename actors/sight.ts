@@ -59,12 +59,15 @@ function looksAt({ manifest, calibration }: Model, { looks }: Embedded, row: num
 }
 
 /** What adaptation did to the rows of one micro-batch. */
-export function countSights(counters: Counters, sights: readonly Sight[]): void {
+export function countSights(counters: Counters, model: string, sights: readonly Sight[]): void {
   for (const { looks, trusted } of sights) {
     counters.add(trusted ? "slots_trusted" : "slots_spread");
     const views = looks.filter(({ view }) => view !== "source").length;
     counters.add(views > 0 ? "requests_rolled_out" : "requests_gated");
     if (looks.length > 0) counters.add("looks", looks.length);
-    if (looks.some(({ view, weight }) => view === "source" && weight > 0)) counters.add("answers_by_source");
+    if (looks.some(({ view, weight }) => view === "source" && weight > 0)) {
+      counters.add("answers_by_source");
+      counters.add(`answers_by_source_${model}`);
+    }
   }
 }

@@ -136,7 +136,7 @@ function reportFlow(deps: VoterDeps, state: State, outcome: AppendOutcome, turn:
 
 function report(deps: VoterDeps, turn: Turn<VoterMessage>, judgement: Judgement, seq: number): void {
   const { record, verdicts, rewards, sights } = judgement;
-  countSights(deps.telemetry.counters, sights);
+  countSights(deps.telemetry.counters, deps.model.manifest.name, sights);
   deps.telemetry.event("vote", { actor: turn.path, incarnation: turn.incarnation }, () =>
     record.ids.map((id, index) => ({
       traceId: record.traceIds[index] ?? "",

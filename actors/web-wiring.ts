@@ -2,7 +2,7 @@
 //
 // Owns: where the HTTP interface meets transport. Does not own: the routes, the listener's life (web.ts).
 
-import type { Manifest, Model } from "../models/manifest.js";
+import type { Manifest } from "../models/manifest.js";
 import { Access } from "../operations/http/access.js";
 import { type ClusterDoor, clusterSources } from "../operations/http/cluster-sources.js";
 import { LiveEvents } from "../operations/http/events.js";
@@ -32,12 +32,15 @@ import { asError } from "../supervision/exit-reason.js";
 import { parseEvent } from "../transport/events.js";
 import { openLog } from "../transport/log.js";
 import { decodeCommit } from "../transport/records.js";
+import type { ModelRoll } from "./model-roll.js";
+import type { ModelWiring } from "./model-wiring.js";
 import type { Surroundings } from "./surroundings.js";
 import type { OpenWeb, WebDeps, WebMessage } from "./web.js";
 
 export interface WebSurroundings extends ClusterDoor {
   readonly telemetry: Telemetry;
   readonly version: string;
+  /** Looked at anew, again and again. */
   readonly models: readonly string[];
   /** Of the models that are to be served, as of now. */
   readonly manifests: () => readonly Manifest[];
@@ -61,14 +64,19 @@ function wireWeb(around: WebSurroundings, settings: HttpSettings): WebDeps {
 }
 
 /** Undefined where no HTTP is served. */
-export function wireNodeWeb(around: Surroundings, models: readonly Model[]): WebDeps | undefined {
+export function wireNodeWeb(
+  around: Surroundings,
+  roll: Pick<ModelRoll<ModelWiring>, "names" | "models">,
+): WebDeps | undefined {
   const { http, bus, subjects, clock, telemetry } = around;
   if (http === undefined) return undefined;
-  const names = models.map(({ manifest }) => manifest.name);
   return wireWeb(
     {
-      ...{ bus, subjects, clock, telemetry, version: http.version, models: names },
-      manifests: () => models.map(({ manifest }) => manifest),
+      ...{ bus, subjects, clock, telemetry, version: http.version },
+      get models() {
+        return roll.names;
+      },
+      manifests: () => roll.models.map(({ manifest }) => manifest),
       exposition: prometheusText,
       traces: () => openTraceShelf(subjects),
       reports: http.reports,
@@ -83,10 +91,10 @@ async function openWeb(
   newest: () => Report | undefined,
   life: Life<WebMessage>,
 ): Promise<OpenWeb> {
-  const { clock, models, exposition, version } = around;
+  const { clock, exposition, version } = around;
   const { address, tokens } = settings;
   const reach = reachOf(address);
-  const book = new LearningBook(models);
+  const book = new LearningBook([]);
   const shelf = new StabilityShelf(clock, around.reports);
   const traces = around.traces?.();
   const hear = (wanted: readonly string[], take: (bytes: Uint8Array) => void): void =>
@@ -99,7 +107,7 @@ async function openWeb(
     else book.heard(event.value);
   });
   if (traces !== undefined) hear(traces.subjects, (bytes) => traces.take(bytes));
-  followCommits(around, book, life);
+  const followNew = followCommits(around, book, life);
   const stability = { stability: () => shelf.list(), stabilityReport: (id: string) => shelf.html(id) };
   const told = { newest, ...reportSources(around), ...traceSources(traces), ...stability };
   const sources = clusterSources(around, told, book);
@@ -123,7 +131,11 @@ async function openWeb(
   });
   description = server.openApi();
   const looks = new LiveLooks(sources, events);
-  return { server, events, look: () => looks.look() };
+  const look = (): Promise<void> => {
+    followNew();
+    return looks.look();
+  };
+  return { server, events, look };
 }
 
 /** As a client of the cluster, over a connection of its own (least privilege): what comes by HTTP may do no more than that. */
@@ -143,21 +155,35 @@ function inferenceRoutes(
   });
 }
 
-/** From the log, as far back as the story goes, and each new one. */
-function followCommits(
-  { bus, subjects, clock, models }: WebSurroundings,
-  book: LearningBook,
-  life: Life<WebMessage>,
-): void {
+/** From the log, as far back as the story goes, and each new one. Models come and go: the returned function looks which there are. */
+function followCommits(around: WebSurroundings, book: LearningBook, life: Life<WebMessage>): () => void {
+  const { bus, subjects, clock } = around;
   const log = openLog(bus, clock);
-  const follow = async (model: string): Promise<void> => {
+  const followed = new Map<string, AbortController>();
+  const follow = async (model: string, over: AbortSignal): Promise<void> => {
     const stream = subjects.stream("weights", model);
     const state = await log.state(stream);
     const fromSeq = state.kind === "unavailable" ? 1 : Math.max(1, state.state.lastSeq - keptMax + 1);
-    for await (const { bytes } of log.follow(stream, { fromSeq, signal: life.signal })) {
+    for await (const { bytes } of log.follow(stream, { fromSeq, signal: AbortSignal.any([life.signal, over]) })) {
       const commit = decodeCommit(bytes);
       if (commit.kind === "ok") book.committed(commit.value);
     }
   };
-  for (const model of models) follow(model).catch((error) => life.fail(asError(error)));
+  const followNew = (): void => {
+    const { models } = around;
+    for (const [model, ending] of followed) {
+      if (models.includes(model)) continue;
+      ending.abort();
+      followed.delete(model);
+      book.end(model);
+    }
+    for (const model of models.filter((name) => !followed.has(name))) {
+      const ending = new AbortController();
+      followed.set(model, ending);
+      book.begin(model);
+      follow(model, ending.signal).catch((error) => life.fail(asError(error)));
+    }
+  };
+  followNew();
+  return followNew;
 }

@@ -17,6 +17,7 @@ import type { BeaconDeps } from "./beacon.js";
 import type { ExporterDeps } from "./exporter.js";
 import { Holdings } from "./holdings.js";
 import type { IntakeDeps, Served } from "./intake.js";
+import { ModelRoll } from "./model-roll.js";
 import { type ModelWiring, wireModel } from "./model-wiring.js";
 import type { ObserverDeps, ReportMessage } from "./observer.js";
 import { wireObserver } from "./observer-wiring.js";
@@ -27,9 +28,13 @@ import type { WebDeps } from "./web.js";
 import { wireNodeWeb } from "./web-wiring.js";
 
 export interface NodeWiring {
+  /** Those that the node has now. */
   readonly models: readonly ModelWiring[];
+  readonly roll: ModelRoll<ModelWiring>;
+  /** Puts a model on the roll; its actors are to be started then. */
+  admit(model: Model): ModelWiring;
   readonly timeouts: Timeouts;
-  intake(served: readonly Served[]): IntakeDeps;
+  intake(servedOf: (model: ModelWiring) => Served): IntakeDeps;
   readonly beacon: BeaconDeps;
   readonly watchdog: WatchdogDeps;
   /** `listeners` are told of every report. */
@@ -51,16 +56,28 @@ const timing = {
 
 export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
   const holdings = new Holdings();
-  const wired = models.map((model) => wireModel(around, model, holdings));
-  const vitals = () => ({ ...around.vitals(), ...openAt(wired, around.clock) });
+  const roll = new ModelRoll<ModelWiring>();
+  let comings = 0;
+  const admit = (model: Model): ModelWiring => {
+    const wired = wireModel(around, model, holdings, comings++);
+    roll.enter(wired);
+    return wired;
+  };
+  for (const model of models) admit(model);
+  const vitals = () => ({ ...around.vitals(), ...openAt(roll.all, around.clock) });
   return {
     timeouts: around.bus.timeouts,
-    models: wired,
-    intake: (served) => ({
+    get models() {
+      return roll.all;
+    },
+    roll,
+    admit,
+    intake: (servedOf) => ({
       node: around.identity.node,
       bus: around.bus,
       subjects: around.subjects,
-      models: new Map(served.map((each) => [each.model.manifest.name, each])),
+      models: roll.doors(servedOf),
+      absence: (name) => roll.absence(name),
       telemetry: around.telemetry,
       ...(around.spans === undefined ? {} : { spans: around.spans }),
       ...(around.arrivals === undefined ? {} : { arrivals: around.arrivals }),
@@ -68,9 +85,9 @@ export function wire(around: Surroundings, models: readonly Model[]): NodeWiring
     }),
     beacon: { everyMs: timing.beatMs, beat: () => beat({ ...around, vitals }) },
     watchdog: wireWatchdog(around),
-    observer: (listeners) => wireObserver(around, models, listeners),
+    observer: (listeners) => wireObserver(around, roll, listeners),
     alerter: wireAlerter(around),
-    web: wireNodeWeb(around, models),
+    web: wireNodeWeb(around, roll),
     exporter: wireExporter(around),
     confirmCleanup: async ({ path }) => ({ leasesCleaned: await holdings.release(path) }),
   };

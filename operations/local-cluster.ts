@@ -41,7 +41,7 @@ import { obeyAsRoot } from "./drain-order.js";
 import { urlOf } from "./http/http-address.js";
 import { prepareListening } from "./listening.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
-import { flightFolder, nodeSpecs } from "./node-specs.js";
+import { flightFolder, modelFolder, nodeSpecs } from "./node-specs.js";
 import { type Ending, patience } from "./patience.js";
 import { Porter } from "./porter.js";
 import type { RootFaults } from "./root-faults.js";
@@ -94,7 +94,8 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
     return stopping;
   };
   try {
-    ending.push(() => rm(flightFolder(store), { recursive: true, force: true }));
+    for (const folder of [flightFolder(store), modelFolder(store)])
+      ending.push(() => rm(folder, { recursive: true, force: true }));
     if (access.broker !== undefined) ending.push(() => access.broker?.stop() ?? Promise.resolve());
     const root = await startRoot(options, access, subjects, deps, ending);
     const context = {

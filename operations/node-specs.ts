@@ -47,6 +47,11 @@ export function flightFolder(store: string): string {
   return join(resolve(store), "flight");
 }
 
+/** Where the nodes unpack models that are added; gone with the cluster, made again from the registry. */
+export function modelFolder(store: string): string {
+  return join(resolve(store), "models");
+}
+
 /** Where stability runs on this store leave their reports. */
 function reportFolder(store: string): string {
   return join(resolve(store), "stability");
@@ -77,7 +82,7 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
         ...[options.entry, "node", "--role", role, "--name", id],
         ...["--nats", access.url, "--cluster", options.cluster, "--run", access.run],
         ...(options.logMaxBytes === undefined ? [] : ["--log-max", `${options.logMaxBytes}`]),
-        ...["--flight-dir", flightFolder(options.store)],
+        ...["--flight-dir", flightFolder(options.store), "--model-cache", modelFolder(options.store)],
         ...models,
         ...(options.settings?.nodeFlags ?? []),
         ...(access.node === undefined ? [] : ["--user", access.node.user]),

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { seededRandom } from "../models/clock.js";
 import { guarded } from "../models/guard-limits.js";
-import { loadModel } from "../models/manifest.js";
+import { loadModel, ModelError } from "../models/manifest.js";
 import { initSystemOf } from "../supervision/init-system.js";
 import { type Logger, openLogger } from "../supervision/logger.js";
 import type { ClusterContext } from "../transport/context.js";
@@ -104,11 +104,8 @@ function httpOf(address: HttpAddress, { httpRate: ratePerMinute, environment = {
 
 /** Starts the cluster that the flags describe. Throws GuardrailError before anything runs when they loosen a guardrail. */
 export async function startFrom(options: UpOptions, terminal: Terminal, aside: Aside = {}): Promise<LocalCluster> {
-  guarded(
-    await loadModel(options.model ?? digitsFolder(entry)),
-    options.guardrail ?? {},
-    options.unsafeGuardrails ?? false,
-  );
+  const folders = options.model ?? [digitsFolder(entry)];
+  await checkModels(folders, options);
   const { http, operations, environment = {} } = options;
   const place = await placeOf(options);
   if (operations !== undefined) await checkOperations(operations, environment, terminal);
@@ -119,7 +116,7 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
       cluster: options.cluster,
       serving: options.serving,
       spares: options.spare === false ? [] : ["learning"],
-      models: [options.model ?? digitsFolder(entry)],
+      models: folders,
       store: options.store,
       ...(options.keep === undefined ? {} : { keep: options.keep }),
       searchPath: options.searchPath,
@@ -178,6 +175,23 @@ async function placeOf(options: UpOptions): Promise<Pick<LocalClusterOptions, "n
 
 function rootLogger({ logLevel }: UpOptions, output?: number): Logger {
   return openLogger(logLevel ?? "warn", { process: "root", component: "root" }, output);
+}
+
+/** Before anything runs: nodes would start again and again with a model that cannot be served. */
+async function checkModels(folders: readonly string[], options: UpOptions): Promise<void> {
+  const { guardrail = {}, unsafeGuardrails = false } = options;
+  const models = await Promise.all(folders.map(loadModel));
+  const seen = new Map<string, string>();
+  for (const { manifest, folder } of models.map((model) => guarded(model, guardrail, unsafeGuardrails))) {
+    const other = seen.get(manifest.name);
+    if (other !== undefined)
+      throw new ModelError(
+        folder,
+        `has the name ${manifest.name}, as ${other} has`,
+        "give each model a name of its own",
+      );
+    seen.set(manifest.name, folder);
+  }
 }
 
 /** Before anything runs: a file that is bad from the beginning would end the node that reads it again and again. */

@@ -95,7 +95,7 @@ export interface Report extends DemoReport {
 
 async function play(options: DemoOptions, terminal: Terminal, cluster: LocalCluster): Promise<Report> {
   const { clock, interrupted } = terminal;
-  const folder = options.model ?? digitsFolder(entry);
+  const [folder = digitsFolder(entry)] = options.model ?? [];
   const model = guarded(await loadModel(folder), options.guardrail ?? {}, true);
   const { context } = cluster;
   const client = await DriftmendClient.connect({

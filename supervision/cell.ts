@@ -54,7 +54,9 @@ export class Cell implements Supervised, ChaosTarget {
   readonly #onExit: ExitListener;
   readonly #shutdownMs: number;
   #state: CellState = { kind: "new" };
-  #generation = 0;
+  /** Incarnations at this path of a child that was taken out: counted on, never anew (law 5). */
+  readonly #before: number;
+  #generation: number;
   #lastExit: ExitReason | undefined;
   /** Whether the supervisor hears of the end: not when it asked for it. */
   #reportsExit = true;
@@ -65,6 +67,8 @@ export class Cell implements Supervised, ChaosTarget {
     this.path = path;
     this.#spec = spec;
     this.#env = env;
+    this.#before = env.incarnationsAt(path);
+    this.#generation = this.#before;
     this.#onExit = onExit;
     this.#shutdownMs = spec.shutdownMs ?? childDefaults.shutdownMs;
     this.#mailbox = new Mailbox(spec.mailboxMax ?? childDefaults.mailboxMax);
@@ -155,7 +159,7 @@ export class Cell implements Supervised, ChaosTarget {
       kind: "actor",
       generation: this.#generation,
       state: this.#state.kind,
-      restarts: Math.max(0, this.#generation - 1),
+      restarts: Math.max(0, this.#generation - this.#before - 1),
       ...(this.#lastExit === undefined ? {} : { lastExit: describeExit(this.#lastExit) }),
       mailbox: { depth: this.#mailbox.queued + this.#mailbox.inFlight, capacity: this.#mailbox.capacity },
       children: [],

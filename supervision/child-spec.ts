@@ -23,13 +23,21 @@ export interface ChildSpec<M = unknown, S = unknown> {
   readonly maxDeliver?: number;
   /** A turn longer than this is a hang and ends the incarnation. Without it only the end of a fault's lease helps. */
   readonly turnMaxMs?: number;
+  readonly contained?: Contained;
 }
+
+/**
+ * Asked at each restart. While true, a child's restarts count against a budget of its own, as large as its supervisor's; when that is spent
+ * the child stays down, alone (supervisor.ts S5). Never, when left out.
+ */
+export type Contained = () => boolean;
 
 export interface SupervisorSpec {
   readonly id: string;
   readonly strategy: Strategy;
   readonly intensity: RestartIntensity;
   readonly backoff?: BackoffSettings;
+  readonly contained?: Contained;
   /** Started in this order, each ready before the next; stopped in reverse. */
   readonly children: readonly (ChildSpec | SupervisorSpec)[];
 }
@@ -46,10 +54,14 @@ export function checkSpec(spec: SupervisorSpec): void {
   for (const child of spec.children) {
     if (ids.has(child.id)) throw new Error(`supervisor "${spec.id}" has two children "${child.id}"`);
     ids.add(child.id);
-    if (isSupervisor(child)) checkSpec(child);
-    else checkBounds(child);
+    checkChild(child);
   }
   positive(spec.id, "intensity.withinMs", spec.intensity.withinMs);
+}
+
+export function checkChild(child: ChildSpec | SupervisorSpec): void {
+  if (isSupervisor(child)) checkSpec(child);
+  else checkBounds(child);
 }
 
 function checkBounds(spec: ChildSpec): void {

@@ -37,6 +37,8 @@ export type SupervisionFact =
   | { readonly kind: "cleanup_confirmed"; readonly by: "behaviour" | "supervisor"; readonly leasesCleaned: number }
   | { readonly kind: "restarting"; readonly failures: number; readonly backoffMs: number; readonly cause: string }
   | { readonly kind: "escalated"; readonly cause: string; readonly restarts: number; readonly withinMs: number }
+  /** A contained child has spent its own budget: it stays down, its siblings go on. */
+  | { readonly kind: "left_down"; readonly cause: string; readonly restarts: number; readonly withinMs: number }
   /** It will not come back; its mailbox is closed. */
   | { readonly kind: "retired" }
   | {

@@ -57,11 +57,3 @@ function rangeOf(strategy: Strategy, index: number, childCount: number): ChildRa
       return strategy satisfies never;
   }
 }
-
-export function overlaps(a: ChildRange, b: ChildRange): boolean {
-  return a.from <= b.to && b.from <= a.to;
-}
-
-export function union(a: ChildRange, b: ChildRange): ChildRange {
-  return { from: Math.min(a.from, b.from), to: Math.max(a.to, b.to) };
-}

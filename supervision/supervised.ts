@@ -46,9 +46,13 @@ export interface TreeEnv {
   readonly refs: Refs;
   /** Restarts that the supervisor at `path` has to answer for from an earlier incarnation of the node. */
   historyAt(path: ActorPath): RestartHistory;
+  /** How many incarnations there were at `path` before a child was taken out. */
+  incarnationsAt(path: ActorPath): number;
   emit(path: ActorPath, incarnation: number, fact: SupervisionFact): void;
   deadLetter(letter: Omit<DeadLetter, "atMs">, incarnation: number): void;
   died(ended: EndedIncarnation): void;
+  /** A child was taken out: its path, and those below it, are nobody's now. */
+  forget(path: ActorPath): void;
   /** Bounded and never rejects: a hook that is late or throws leaves the cleanup unconfirmed. */
   confirmCleanup(ended: EndedIncarnation): Promise<Cleanup & { readonly isConfirmed: boolean }>;
 }

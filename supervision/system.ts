@@ -8,7 +8,7 @@ import type { ChaosReceipt } from "../transport/chaos-orders.js";
 import type { Summary } from "./behaviour.js";
 import { Cell } from "./cell.js";
 import { type ChaosTarget, injectFault } from "./chaos.js";
-import { checkSpec, isSupervisor, type SupervisorSpec } from "./child-spec.js";
+import { type ChildSpec, checkSpec, isSupervisor, type SupervisorSpec } from "./child-spec.js";
 import { type CleanupHook, cleanupMaxMs, type DeathListener, type EndedIncarnation } from "./cleanup.js";
 import type { DeadLetter, DeadLetterListener } from "./dead-letters.js";
 import { within } from "./deadline.js";
@@ -22,7 +22,7 @@ import { type ActorPath, childPath, TOP_PATH } from "./path.js";
 import { type Ref, type Refs, UnknownActorError } from "./ref.js";
 import { historyOf, type SpentBudgets } from "./restart-intensity.js";
 import type { ExitListener, TreeEnv } from "./supervised.js";
-import { Supervisor } from "./supervisor.js";
+import { type AddOutcome, Supervisor } from "./supervisor.js";
 import type { TreeNode } from "./tree.js";
 
 export interface TreeDeps {
@@ -54,6 +54,15 @@ export interface ActorTree extends Refs {
   onDeadLetter(listener: DeadLetterListener): () => void;
   /** What to hand on to the node's next incarnation. */
   spent(): SpentBudgets;
+  /**
+   * Adds a child to the top supervisor, in front of the child of the id `before`, and waits until it is up. It is up and kept, or nothing of it
+   * is left (supervisor.ts S6).
+   */
+  startChild(spec: ChildSpec | SupervisorSpec, before?: string): Promise<AddOutcome>;
+  /** Stops a child of the top supervisor in order and forgets it: its path is unknown then. False when there is none of that id. */
+  stopChild(id: string): Promise<boolean>;
+  /** Starts a contained child of the top supervisor that was left down. False when there is none such. */
+  reviveChild(id: string): boolean;
   /** In reverse order, with deadlines, then by force. What is still queued becomes dead letters. */
   stop(): Promise<void>;
   /** The top supervisor gave up: the node has to exit. Never settles otherwise. */
@@ -80,6 +89,8 @@ class LiveTree implements ActorTree {
   readonly #cells = new Map<string, Cell>();
   readonly #targets = new Map<string, ChaosTarget>();
   readonly #supervisors = new Map<string, Supervisor>();
+  /** The last incarnation of what was taken out, by its path. */
+  readonly #former = new Map<string, number>();
   readonly #events: Listeners<SupervisionEvent>;
   readonly #deaths: Listeners<EndedIncarnation>;
   readonly #deadLetters: Listeners<DeadLetter>;
@@ -98,9 +109,11 @@ class LiveTree implements ActorTree {
       log: deps.log,
       refs: this,
       historyAt: (path) => historyOf(deps.spent?.[path] ?? [], deps.clock.monotonicMs()),
+      incarnationsAt: (path) => this.#former.get(path) ?? 0,
       emit: emitter(deps, this.#events),
       deadLetter: (letter, incarnation) => this.#bury({ ...letter, atMs: deps.clock.nowMs() }, incarnation),
       died: (ended) => this.#deaths.tell(ended),
+      forget: (path) => this.#forget(path),
       confirmCleanup: cleanupConfirmer(deps),
     };
     let giveUp: (error: EscalationError) => void = () => undefined;
@@ -152,8 +165,20 @@ class LiveTree implements ActorTree {
   }
 
   spent(): SpentBudgets {
-    const ages = [...this.#supervisors].map(([path, { spent }]) => [path, spent] as const);
+    const ages = [...this.#supervisors.values()].flatMap(({ spent }) => Object.entries(spent));
     return Object.fromEntries(ages.filter(([, spent]) => spent.length > 0));
+  }
+
+  startChild(spec: ChildSpec | SupervisorSpec, before?: string): Promise<AddOutcome> {
+    return this.#top.add(spec, before);
+  }
+
+  stopChild(id: string): Promise<boolean> {
+    return this.#top.remove(id);
+  }
+
+  reviveChild(id: string): boolean {
+    return this.#top.revive(id);
   }
 
   async stop(): Promise<void> {
@@ -168,14 +193,12 @@ class LiveTree implements ActorTree {
   }
 
   #supervisor(spec: SupervisorSpec, path: ActorPath, onExit: ExitListener): Supervisor {
-    const supervisor = new Supervisor(spec, path, this.#env, onExit, (onExitOf) =>
-      spec.children.map((child, index) => {
-        const below = childPath(path, child.id);
-        return isSupervisor(child)
-          ? this.#supervisor(child, below, onExitOf(index))
-          : this.#actor(new Cell(child, below, this.#env, onExitOf(index)));
-      }),
-    );
+    const supervisor = new Supervisor(spec, path, this.#env, onExit, (child, onChildExit) => {
+      const below = childPath(path, child.id);
+      return isSupervisor(child)
+        ? this.#supervisor(child, below, onChildExit)
+        : this.#actor(new Cell(child, below, this.#env, onChildExit));
+    });
     this.#targets.set(path, supervisor);
     this.#supervisors.set(path, supervisor);
     return supervisor;
@@ -185,6 +208,14 @@ class LiveTree implements ActorTree {
     this.#cells.set(cell.path, cell);
     this.#targets.set(cell.path, cell);
     return cell;
+  }
+
+  #forget(path: ActorPath): void {
+    const isGone = (each: string): boolean => each === path || each.startsWith(`${path}/`);
+    for (const known of [this.#cells, this.#supervisors])
+      for (const [each, { generation }] of known) if (isGone(each)) this.#former.set(each, generation);
+    for (const known of [this.#cells, this.#targets, this.#supervisors])
+      for (const each of known.keys()) if (isGone(each)) known.delete(each);
   }
 
   #cell(path: string): Cell {

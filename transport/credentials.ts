@@ -124,6 +124,8 @@ export function permissionsOf(role: Role, subjects: Subjects, user: string = rol
       return {
         publish: [
           ...[all.infer, all.feedback, all.chunk, all.chaos, all.order, all.actor, all.report],
+          // Models are added and taken away; what is valid is decided by whoever reads it (model-records.ts).
+          all.model,
           // Whoever sends a labelled stream says how it went; every other event is a node's.
           subjects.event("scored"),
           // How far the stability test is.

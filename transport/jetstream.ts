@@ -137,12 +137,11 @@ export type StoredOutcome =
   | { readonly kind: "none" }
   | Unavailable;
 
+/** A message by its place, the newest of a subject, or the first of a subject (which may have wildcards) from a place on. */
+export type WhichMessage = { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string };
+
 /** One message, as the stream's leader has it: never stale. */
-export async function storedMessage(
-  bus: Bus,
-  stream: string,
-  which: { readonly seq: number } | { readonly last_by_subj: string },
-): Promise<StoredOutcome> {
+export async function storedMessage(bus: Bus, stream: string, which: WhichMessage): Promise<StoredOutcome> {
   const outcome = await ask(bus, jetStreamApi.messageGet(stream), which);
   if (outcome.kind === "unavailable") return outcome;
   if (outcome.kind === "refused") {
@@ -173,11 +172,7 @@ export async function storedMessage(
  * One message as raw bytes from any replica, without the detour over JSON and base64: a few times as quick for large ones, but a replica
  * that lags may show an older state. `no_stream` where the stream does not allow it.
  */
-export async function directMessage(
-  bus: Bus,
-  stream: string,
-  which: { readonly seq: number } | { readonly last_by_subj: string },
-): Promise<StoredOutcome> {
+export async function directMessage(bus: Bus, stream: string, which: WhichMessage): Promise<StoredOutcome> {
   const body = encoder.encode(JSON.stringify(which));
   const outcome = await bus.request(jetStreamApi.directGet(stream), body, { timeoutMs: bus.timeouts.jetstream });
   if (outcome.kind === "no_responders") return { kind: "unavailable", why: "no_stream" };
@@ -233,6 +228,33 @@ export async function lastSubjects(bus: Bus, stream: string, filter: string): Pr
   }
   const { subjects } = outcome.body.state as { readonly subjects?: Readonly<Record<string, number>> };
   return { kind: "subjects", subjects: Object.keys(subjects ?? {}) };
+}
+
+/** Removes what a stream holds on one subject, which may have wildcards. */
+export async function purgeSubject(
+  bus: Bus,
+  stream: string,
+  subject: string,
+): Promise<{ readonly kind: "purged"; readonly messages: number } | Unavailable> {
+  const outcome = await ask(bus, jetStreamApi.streamPurge(stream), { filter: subject });
+  if (outcome.kind === "unavailable") return outcome;
+  if (outcome.kind === "refused") {
+    if (outcome.code === errorCode.streamNotFound) return { kind: "unavailable", why: "no_stream" };
+    throw new JetStreamError(stream, outcome.code, outcome.description);
+  }
+  return { kind: "purged", messages: Number(outcome.body.purged) };
+}
+
+/** A stream and all it holds; `absent` when there is none. */
+export async function deleteStream(
+  bus: Bus,
+  stream: string,
+): Promise<{ readonly kind: "deleted" | "absent" } | Unavailable> {
+  const outcome = await ask(bus, jetStreamApi.streamDelete(stream), undefined);
+  if (outcome.kind === "unavailable") return outcome;
+  if (outcome.kind === "ok") return { kind: "deleted" };
+  if (outcome.code === errorCode.streamNotFound) return { kind: "absent" };
+  throw new JetStreamError(stream, outcome.code, outcome.description);
 }
 
 /**

@@ -38,13 +38,15 @@ const nanosPerMs = 1_000_000;
 export function announceService(
   bus: Bus,
   identity: ServiceIdentity,
-  endpoints: readonly Endpoint[],
+  /** A function is asked at each question: they may come and go. */
+  given: readonly Endpoint[] | (() => readonly Endpoint[]),
   startedAtMs: number,
 ): () => void {
+  const endpointsNow = (): readonly Endpoint[] => (typeof given === "function" ? given() : given);
   const answers: Readonly<Record<DiscoveryVerb, () => unknown>> = {
     PING: () => pingOf(identity),
-    INFO: () => infoOf(identity, endpoints),
-    STATS: () => statsOf(identity, endpoints, startedAtMs),
+    INFO: () => infoOf(identity, endpointsNow()),
+    STATS: () => statsOf(identity, endpointsNow(), startedAtMs),
   };
   const subscriptions: Subscribed[] = [];
   for (const verb of ["PING", "INFO", "STATS"] as const) {

@@ -167,6 +167,29 @@ export async function ensureTelemetryStream(
   });
 }
 
+/** Folders of models, a few MiB each, and what was said about them. At the bound an upload is refused: what is served is never dropped. */
+const modelsMaxBytes = 256 * mebibyte;
+
+/** The stream of the models that are added while the cluster runs. */
+export async function ensureModelsStream(
+  bus: Bus,
+  subjects: Subjects,
+  replicas: number = streamLimits.replicas,
+): Promise<{ readonly kind: "ready" } | Unavailable> {
+  return ensureStream(bus, {
+    name: subjects.modelsStream,
+    subjects: [subjects.all.model],
+    retention: "limits",
+    storage: "file",
+    discard: "new",
+    max_bytes: modelsMaxBytes,
+    duplicate_window: duplicateWindowMs * nanosPerMs,
+    num_replicas: replicas,
+    deny_delete: true,
+    allow_direct: true,
+  });
+}
+
 /** What each stream of a cluster may hold, in bytes, by its name; the log as the nodes keep it. */
 export function streamBounds(
   subjects: Subjects,
@@ -183,6 +206,7 @@ export function streamBounds(
     ...ofModels,
     [subjects.cleanupStream, cleanupLimits.maxBytes],
     [subjects.deadLetterStream, bookLimits.maxBytes],
+    [subjects.modelsStream, modelsMaxBytes],
     [subjects.telemetryStream, telemetryLimits.maxBytes],
     [bucketStream(subjects.leaseBucket), mebibyte],
   ]);

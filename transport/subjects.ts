@@ -94,6 +94,10 @@ export interface Subjects {
   deadLetters(model: string, phase: string): string;
   /** What operators did about one job; a job's own subject, so that its newest mark is found without reading the stream. */
   deadLetterMarks(model: string, jobId: string): string;
+  /** Which model is served under a name, and which is no more: one record after the other (model-records.ts). */
+  modelHead(model: string): string;
+  /** The bytes of one upload of a model's folder, piece by piece. */
+  modelPieces(model: string, upload: string): string;
   /** Every request of a kind, for subscriptions and permissions. */
   readonly all: {
     /** Everything of this cluster. */
@@ -114,11 +118,16 @@ export interface Subjects {
     readonly cleanup: string;
     readonly deadLetters: string;
     readonly chunk: string;
+    readonly model: string;
+    readonly modelHeads: string;
+    readonly modelPieces: string;
     actorsOf(node: string): string;
     chunksOf(node: string): string;
   };
   stream(kind: StreamKind, model: string): string;
   logSubject(kind: StreamKind, model: string): string;
+  /** The models that were added to the cluster while it runs. */
+  readonly modelsStream: string;
   /** Dead letters of all models, and the marks on them. */
   readonly deadLetterStream: string;
   /** Where any node takes an order about dead letters, as one of a queue group: the log is the same for all. */
@@ -172,6 +181,8 @@ export function subjectsOf(cluster: string): Subjects {
     actor: (node, path) => `${root}.actor.${token("node", node)}.${actorTokens(path)}`,
     deadLetters: (model, phase) => `${root}.dlq.${token("model", model)}.${token("key", phase)}`,
     deadLetterMarks: (model, jobId) => `${root}.dlq.${token("model", model)}.mark.${digest(jobId)}`,
+    modelHead: (model) => `${root}.model.${token("model", model)}.head`,
+    modelPieces: (model, upload) => `${root}.model.${token("model", model)}.piece.${token("key", upload)}`,
     all: wildcards(root),
     stream: (kind, model) => `${root}-${kind}-${token("model", model)}`,
     logSubject,
@@ -184,6 +195,7 @@ export function subjectsOf(cluster: string): Subjects {
     trialStream: `${root}-trial`,
     trial: `${root}.trial`,
     spanExportGroup: `${root}-span-export`,
+    modelsStream: `${root}-models`,
     deadLetterStream: `${root}-dlq`,
     deadLetterOrders: `${root}.order.any.dlq`,
     deadLetterGroup: `${root}-dlq`,
@@ -217,6 +229,9 @@ function wildcards(root: string): Subjects["all"] {
     deadLetters: `${root}.dlq.>`,
     chunk: `${root}.chunk.>`,
     chunksOf: (node) => `${root}.chunk.${token("node", node)}.*`,
+    model: `${root}.model.>`,
+    modelHeads: `${root}.model.*.head`,
+    modelPieces: `${root}.model.*.piece.*`,
     actorsOf: (node) => `${root}.actor.${token("node", node)}.>`,
   };
 }
@@ -240,6 +255,12 @@ export function chunkIdOf(subject: string): string {
 export function isChunkSubject(cluster: string, subject: string, id: string): boolean {
   const [root, kind, node = "", of, ...rest] = subject.split(".");
   return root === cluster && kind === "chunk" && isToken(node) && of === id && rest.length === 0;
+}
+
+/** Model and upload from the subject of a piece: the reverse of `subjects.modelPieces`. */
+export function uploadOf(subject: string): { readonly model: string; readonly upload: string } {
+  const [, , model = "", , upload = ""] = subject.split(".");
+  return { model, upload };
 }
 
 /** The actor's path from the subject somebody asked on: the reverse of `subjects.actor`. */

@@ -31,6 +31,11 @@ const catalogue = {
   introduce: { ms: 5_000, bounds: "the memory's answer when the model's actor starts" },
   locate: { ms: 1_000, bounds: "the memory's answer when a late label looks for its request" },
   modelStart: { ms: 30_000, bounds: "a model's thread from its start until it has run once" },
+  modelUpload: { ms: 2_000, bounds: "one try of storing a piece of a model that is added" },
+  modelServed: {
+    ms: 120_000,
+    bounds: "the nodes' loading of a model that was added, or their end with one that was removed",
+  },
   inference: { ms: 10_000, bounds: "one run of the model in its thread, before the thread counts as hung" },
   memory: { ms: 10_000, bounds: "one answer of the memory's thread, before it counts as hung" },
   threadEnd: { ms: 2_000, bounds: "the end of a thread that was asked to end, before it is terminated" },

@@ -31,6 +31,10 @@ const guides: Readonly<Record<string, Guide>> = {
     means: "the log takes nothing more, so requests are refused",
     advice: "free disk space or give a larger --log-max; driftmend doctor looks at the machine",
   },
+  model_failed: {
+    means: "a node cannot serve one of its models; the others go on",
+    advice: "driftmend model show MODEL has the cause; it is tried again, or driftmend model rm MODEL",
+  },
   kl_high: {
     means: "the updater's steps have moved the model away from its source for a while",
     advice: "driftmend guardrails MODEL; tighten klLimit, or go back with driftmend snapshots restore MODEL",

@@ -59,6 +59,14 @@ export const eventRules: readonly EventRule[] = [
     endsOn: ["log_flows"],
     quietAfterMs: lastingQuietMs,
   },
+  // One model on one node: the others go on (actors/roster.ts).
+  {
+    name: "model_failed",
+    severity: "critical",
+    firesOn: "model_failed",
+    endsOn: ["model_loaded", "model_unloaded"],
+    quietAfterMs: lastingQuietMs,
+  },
   // Learning drifts away from the source: not one step, but for as long as the model's settings say (kl-watch.ts).
   { name: "kl_high", severity: "warning", firesOn: "kl_high", endsOn: ["kl_normal"], quietAfterMs: lastingQuietMs },
   // Adaptation did worse than the source on this kind of input: the source answers until it does not any more (models/standing.ts).

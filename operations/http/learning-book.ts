@@ -21,10 +21,18 @@ interface ModelStory {
 export const learningEvents = ["update", "domain_to_source", "domain_adapted"] as const;
 
 export class LearningBook {
-  readonly #stories: ReadonlyMap<string, ModelStory>;
+  readonly #stories = new Map<string, ModelStory>();
 
   constructor(models: readonly string[]) {
-    this.#stories = new Map(models.map((name) => [name, { commits: [], updates: [], returns: [] }]));
+    for (const name of models) this.begin(name);
+  }
+
+  begin(model: string): void {
+    this.#stories.set(model, { commits: [], updates: [], returns: [] });
+  }
+
+  end(model: string): void {
+    this.#stories.delete(model);
   }
 
   get models(): readonly string[] {

@@ -129,7 +129,7 @@ export class Aggregate {
       vitals: this.#vitals(nowMs),
       models: models.map((model) => {
         const learned = this.#looked?.models.find(({ name }) => name === model.name);
-        return modelFigures(model, models.length === 1, lives, learned, sinceMs);
+        return modelFigures(model, lives, learned, sinceMs);
       }),
       pools,
       jobs: this.#work.jobs(lives, nowMs, windowMs),

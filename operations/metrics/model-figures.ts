@@ -17,7 +17,6 @@ export interface ObservedModel {
 
 export function modelFigures(
   { name, coldStart, capacity }: ObservedModel,
-  isOnly: boolean,
   lives: Lives,
   learned: Looked["models"][number] | undefined,
   sinceMs: number,
@@ -42,8 +41,7 @@ export function modelFigures(
       rolledBack: highest("rolled_back"),
     },
     kl: distributionOf(lives.sketch(`kl_nats_${name}`, sinceMs)),
-    // Counted over all models of a node: it is this one's where there is one.
-    answersBySource: isOnly ? lives.total("answers_by_source") : 0,
+    answersBySource: lives.total(`answers_by_source_${name}`),
     domains: highest("domains"),
   };
 }

@@ -26,6 +26,7 @@ export interface QueueLooksOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly subjects: Subjects;
+  /** Looked at anew at each look. */
   readonly models: readonly string[];
   readonly limits: StreamLimits;
 }
@@ -48,7 +49,6 @@ const largeCommitEveryMs = 5_000;
 
 export class QueueLooks {
   readonly #options: QueueLooksOptions;
-  readonly #bounds: ReadonlyMap<string, number>;
   readonly #leases: LeaseClockwatch;
   readonly #commits = new Map<string, KnownCommit>();
   readonly #oldest = new Map<string, { readonly seq: number; readonly atMs: number }>();
@@ -57,16 +57,18 @@ export class QueueLooks {
   readonly #letters = new Map<number, number>();
 
   constructor(options: QueueLooksOptions) {
-    const { bus, clock, subjects, models, limits } = options;
+    const { bus, clock, subjects } = options;
     this.#options = options;
-    this.#bounds = streamBounds(subjects, models, limits);
     this.#leases = new LeaseClockwatch(bus, clock, subjects.leaseBucket);
   }
 
   /** Undefined when something could not be asked. */
   async look(): Promise<Looked | undefined> {
-    const { bus, models, subjects } = this.#options;
-    const names = [...this.#bounds.keys()];
+    const { bus, models, subjects, limits } = this.#options;
+    const bounds = streamBounds(subjects, models, limits);
+    const names = [...bounds.keys()];
+    // A name may be another model's one day.
+    for (const name of this.#commits.keys()) if (!models.includes(name)) this.#commits.delete(name);
     const [states, leases] = await Promise.all([
       Promise.all(names.map(async (stream) => [stream, await this.#stateOf(stream)] as const)),
       this.#leases.look(),
@@ -84,7 +86,7 @@ export class QueueLooks {
     return {
       v: 1,
       streams: [...found].map(([stream, { messages, bytes }]) => {
-        return { stream, messages, bytes, maxBytes: this.#bounds.get(stream) ?? null };
+        return { stream, messages, bytes, maxBytes: bounds.get(stream) ?? null };
       }),
       models: learned.filter((each) => each !== undefined),
       leases: { held: leases.held, oldestAgeMs: leases.oldestAgeMs },

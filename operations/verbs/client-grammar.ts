@@ -20,6 +20,7 @@ import type { FeedbackOptions, InferOptions } from "./infer.js";
 import type { LeasesOptions } from "./leases.js";
 import type { TopOptions } from "./metrics.js";
 import type { ModelInitOptions } from "./model-init.js";
+import type { RemoveOptions } from "./models.js";
 import type { PageOptions } from "./page.js";
 import type { ReplayOptions } from "./replay.js";
 import type { RestoreOptions } from "./snapshots.js";
@@ -42,7 +43,7 @@ export function clientVerbs(root: Command, run: Run, searchPath: string): void {
 }
 
 function modelVerbs(root: Command, run: Run): void {
-  const model = root.command("model").description("models of your own").helpCommand(false);
+  const model = root.command("model").description("models of your own: make, add, list, remove").helpCommand(false);
   verb(model, "init <file.onnx>", "make an ONNX classifier a model that the cluster serves and adapts")
     .requiredOption("--labels <labels>", "the classes in the order of the output: a,b,c or a file with one a line")
     .requiredOption("--data <file.npz>", "clean labelled examples: x [rows, ...] and y [rows] of class numbers")
@@ -53,6 +54,23 @@ function modelVerbs(root: Command, run: Run): void {
     .option("--force", "write over a model in --out")
     .action((file: string, options: ModelInitOptions) =>
       run(options, async (terminal) => (await import("./model-init.js")).modelInit(file, options, terminal)),
+    );
+  const verbs = () => import("./models.js");
+  clientVerb(model, "add <dir>", "serve the model in DIR beside the others; nothing is restarted").action(
+    (folder: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await verbs()).addModel(folder, options, terminal)),
+  );
+  clientVerb(model, "ls", "the models of the cluster, and on how many nodes each is up").action(
+    (options: ClusterOptions) => run(options, async (terminal) => (await verbs()).listModels(options, terminal)),
+  );
+  clientVerb(model, "show <name>", "one model: where it is up, what it is made of").action(
+    (name: string, options: ClusterOptions) =>
+      run(options, async (terminal) => (await verbs()).showModel(name, options, terminal)),
+  );
+  clientVerb(model, "rm <name>", "serve an added model no more: what is open is answered, its log is kept")
+    .option("--purge-log", "its log, what it learned and remembers, goes too")
+    .action((name: string, options: RemoveOptions) =>
+      run(options, async (terminal) => (await verbs()).removeModel(name, options, terminal)),
     );
 }
 
@@ -266,7 +284,7 @@ function checkVerbs(root: Command, run: Run, searchPath: string): void {
       (word: string, before: readonly string[] = []) => [...before, word],
     )
     .option("--until <seq>", "fold the updates up to this sequence only", wholeNumber(1))
-    .option("--model <dir>", "folder of the model (default: the digits)")
+    .option("--model <dir>", "folder of the model (default: an added model's own, or the digits)")
     .action((model: string, options: ReplayOptions) =>
       run(options, async (terminal) => {
         const { replay } = await import("./replay.js");

@@ -3,6 +3,8 @@
 //
 // Owns: what is said on the way. Does not own: the folds and the comparisons (operations/replay.ts, operations/what-if.ts).
 import type { Setting } from "../../models/setting-keys.js";
+import type { DriftmendClient } from "../../transport/client.js";
+import type { ClusterSettings } from "../../transport/context.js";
 import { isToken } from "../../transport/subjects.js";
 import { guardrailsIn } from "../cluster-settings.js";
 import { renderReplay } from "../terminal/answer.js";
@@ -17,7 +19,7 @@ export interface ReplayOptions extends ClusterOptions {
   /** As typed: KEY=VALUE. */
   readonly whatIf?: readonly string[];
   readonly until?: number;
-  /** The model's folder; the digits when left out. */
+  /** The model's folder; when left out, an added model's own, or the digits. */
   readonly model?: string;
 }
 
@@ -37,16 +39,14 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
 }
 
 async function verified(model: string, options: ReplayOptions, terminal: Terminal): Promise<Outcome> {
-  return withCluster(options, "operator", terminal, async ({ bus, subjects }, settings) => {
+  return withFolder(model, options, terminal, async (folder, { bus, subjects }, settings) => {
     const { replayModel } = await import("../replay.js");
-    const { digitsFolder } = await import("../local-cluster.js");
-    const { entry } = await import("../up.js");
     const tell = everySecond(terminal);
     const result = await replayModel({
       bus,
       subjects,
       model,
-      folder: options.model ?? digitsFolder(entry),
+      folder,
       clock: terminal.clock,
       guardrails: guardrailsIn(settings),
       onProgress: (seq, endSeq) => tell(() => `update ${seq} of ${endSeq}`),
@@ -76,17 +76,15 @@ async function imagined(
       return { kind: "usage", message: `--what-if: ${printable(read.message)}`, next: printable(read.next) };
     changes.push(read.setting);
   }
-  return withCluster(options, "operator", terminal, async ({ bus, subjects }, settings) => {
+  return withFolder(model, options, terminal, async (folder, { bus, subjects }, settings) => {
     const { whatIf } = await import("../what-if.js");
-    const { digitsFolder } = await import("../local-cluster.js");
-    const { entry } = await import("../up.js");
     const tell = everySecond(terminal);
     const result = await whatIf({
       bus,
       subjects,
       model,
       changes,
-      folder: options.model ?? digitsFolder(entry),
+      folder,
       clock: terminal.clock,
       guardrails: guardrailsIn(settings),
       onProgress: (seq, endSeq) => tell(() => `update ${seq} of ${endSeq}`),
@@ -95,6 +93,21 @@ async function imagined(
     terminal.print(terminal.json ? JSON.stringify(result) : renderWhatIf(result, terminal.width, terminal.colours));
     return done;
   });
+}
+
+async function withFolder(
+  model: string,
+  options: ReplayOptions,
+  terminal: Terminal,
+  work: (folder: string, client: DriftmendClient, settings: ClusterSettings) => Promise<Outcome>,
+): Promise<Outcome> {
+  const { digitsFolder } = await import("../local-cluster.js");
+  const { entry } = await import("../up.js");
+  const { withModelFolder } = await import("./model-folder.js");
+  const wanted = { model, folder: options.model, otherwise: digitsFolder(entry) };
+  return withCluster(options, "operator", terminal, (client, settings) =>
+    withModelFolder(client, terminal.clock, wanted, (folder) => work(folder, client, settings)),
+  );
 }
 
 /** Long work says once a second how far it is. */

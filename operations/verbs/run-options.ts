@@ -8,8 +8,8 @@ import type { HttpAddress } from "../http/http-address.js";
 export interface UpOptions extends SettingOptions {
   readonly json?: boolean;
   readonly serving: number;
-  /** A model's folder; the digits when left out. */
-  readonly model?: string;
+  /** Folders of models; the digits when left out. */
+  readonly model?: readonly string[];
   readonly store: string;
   /** What faults must leave of a pool of nodes; all but one when left out. */
   readonly keep?: Readonly<Partial<Record<NodeRole, number>>>;
@@ -101,6 +101,8 @@ export interface NodeOptions extends SettingOptions {
   readonly httpReports?: string;
   /** Where the node notes which requests are in its models, for its next incarnation; nowhere when left out. */
   readonly flightDir?: string;
+  /** Where the folders of added models go; a temporary directory when left out. */
+  readonly modelCache?: string;
   /** What SIGUSR2 turns off and on, to find out what it costs. */
   readonly meterSwitch?: MeterSwitch;
 }

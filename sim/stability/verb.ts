@@ -74,7 +74,7 @@ function upOptions({ serving, model, store, natsServer, searchPath, json }: Stab
   return {
     ...{ serving, store, searchPath, cluster: "driftmend", logMax: logMaxBytes },
     ...(json === undefined ? {} : { json }),
-    ...(model === undefined ? {} : { model }),
+    ...(model === undefined ? {} : { model: [model] }),
     ...(natsServer === undefined ? {} : { natsServer }),
   };
 }

@@ -4,7 +4,7 @@ import test from "ava";
 import fc from "fast-check";
 import type { ExitReason } from "../../supervision/exit-reason.js";
 import type { RestartType } from "../../supervision/strategies.js";
-import { overlaps, planRestart, type Strategy, union } from "../../supervision/strategies.js";
+import { planRestart, type Strategy } from "../../supervision/strategies.js";
 
 const crash: ExitReason = { kind: "crash", phase: "turn", error: new Error("broken") };
 const plan = (strategy: Strategy, index: number, restart: RestartType = "permanent", reason: ExitReason = crash) =>
@@ -42,18 +42,6 @@ test("the failed child is always within the restarted range, and the range withi
       if (decided.kind !== "restart") return false;
       const { from, to } = decided.range;
       return from >= 0 && from <= index && index <= to && to < count;
-    }),
-  );
-  t.pass();
-});
-
-test("two ranges overlap exactly when they share a child, and their union covers both", (t) => {
-  const range = fc.tuple(fc.nat(10), fc.nat(10)).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) }));
-  fc.assert(
-    fc.property(range, range, (a, b) => {
-      const shared = [...Array(11).keys()].some((i) => a.from <= i && i <= a.to && b.from <= i && i <= b.to);
-      const both = union(a, b);
-      return overlaps(a, b) === shared && both.from <= a.from && both.to >= b.to;
     }),
   );
   t.pass();

@@ -1,0 +1,18 @@
+// Adds a model as an operator does, and is killed (-9, by itself) between two pieces: for many-models.test.ts.
+
+import { packModel } from "../../models/model-package.js";
+import { systemClock } from "../../supervision/clock.js";
+import { connectBus } from "../../transport/bus.js";
+import { accessAs, readContext } from "../../transport/context.js";
+import { openModelRegistry } from "../../transport/model-registry.js";
+import { subjectsOf } from "../../transport/subjects.js";
+
+const [contextFile = "", folder = ""] = process.argv.slice(2);
+const found = await readContext(contextFile);
+if (found.kind !== "found") throw new Error(`no context: ${found.kind}`);
+const { cluster } = found.context;
+const bus = await connectBus({ ...accessAs(found.context, "operator"), name: "half", clock: systemClock });
+const { package: packed, parts } = await packModel(folder);
+await openModelRegistry(bus, systemClock, subjectsOf(cluster)).upload(packed, parts, () =>
+  process.kill(process.pid, "SIGKILL"),
+);
