@@ -37,7 +37,6 @@ import { deskDefaults } from "./actors/desk.js";
 import { exporter } from "./actors/exporter.js";
 import { sharedMemoryOf } from "./actors/former-owners.js";
 import { gaveUpExitCode, type HostedNode, hostNode } from "./actors/host.js";
-import type { HostOptions } from "./actors/host-options.js";
 import { inference } from "./actors/inference.js";
 import { intake } from "./actors/intake.js";
 import type { ModelWiring } from "./actors/model-wiring.js";
@@ -55,20 +54,14 @@ import { guarded } from "./models/guard-limits.js";
 import { openLearner } from "./models/learner.js";
 import { loadModel, type Model } from "./models/manifest.js";
 import { rehearse } from "./models/warm-up.js";
-import { reachOf } from "./operations/http/http-address.js";
 import type { HttpSettings } from "./operations/http/http-settings.js";
-import { clientIn, HttpAccessError, needsTokens, tokensIn } from "./operations/http/http-tokens.js";
-import { AccessError } from "./operations/listening.js";
 import { digitsFolder } from "./operations/local-cluster.js";
-import { Instruments } from "./operations/metrics/instruments.js";
 import { processVitals } from "./operations/metrics/process-vitals.js";
-import { type OperationsSettings, openOperationsSettings } from "./operations/operations-settings.js";
+import { accessOf, httpOf, measuring, operationsOf, segmentsOf } from "./operations/node-settings.js";
 import { drainWithin, patience } from "./operations/patience.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
-import { traceAll, tracePolicyOf } from "./operations/traces/trace-context.js";
 import { entry, interrupted } from "./operations/up.js";
 import type { NodeOptions } from "./operations/verbs/run-options.js";
-import { signInOf, tlsOf } from "./operations/verbs/sign-in.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
 import { initSystemOf } from "./supervision/init-system.js";
 import { killSelfAfter } from "./supervision/last-resort.js";
@@ -76,11 +69,8 @@ import { type Logger, openLogger } from "./supervision/logger.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
 import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
-import { DriftmendClient, shmDefault, shmOff } from "./transport/client.js";
-import { secretVariables } from "./transport/credentials.js";
 import { connectPatiently } from "./transport/patient-connection.js";
-import { inboxPrefixOf, subjectsOf } from "./transport/subjects.js";
-import { openSegments, type Segments } from "./transport/tensors/segments.js";
+import { subjectsOf } from "./transport/subjects.js";
 import { withTimeouts } from "./transport/timeouts.js";
 
 export const roles = ["serving", "learning", "operations"] as const;
@@ -187,7 +177,7 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   // Learning yields: a step may wait, an answer may not (law 7).
   if (!options.role.includes("serving") && options.role.includes("learning"))
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-  const http = httpOf(options, terminal);
+  const http = httpOf(options, terminal, process.env);
   const models = await loadModels(options);
   const identity = await identityOf(options, models, terminal);
   if (identity === undefined) return 0;
@@ -271,7 +261,7 @@ async function startNode(
   { terminal, log, hasRoot, http }: Surroundings,
 ): Promise<HostedNode> {
   const { overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
-  const access = await accessOf(options);
+  const access = await accessOf(options, process.env);
   const connectAs = (name: string) =>
     (hasRoot ? connectPatiently : connectBus)({
       url: options.nats,
@@ -284,7 +274,7 @@ async function startNode(
   const logBus = await connectAs(`${node}-log`);
   const origin = randomBytes(6).toString("hex");
   const segments = await segmentsOf(options, node, terminal, log);
-  const operations = await operationsOf(options, terminal, log);
+  const operations = await operationsOf(options, terminal, log, process.env);
   return hostNode(
     {
       node,
@@ -322,88 +312,6 @@ async function startNode(
     (wiring, registrarDeps) => nodeTree(node, options.role, wiring, registrarDeps),
     (wiring, model) => modelParts(options.role, wiring, model),
   );
-}
-
-/** The seed comes in the environment of a node that a root starts, else from a file. Throws AccessError for a file that is no good. */
-async function accessOf(options: NodeOptions) {
-  const { [secretVariables.nkey]: seed = "" } = process.env;
-  // What this process starts needs no secret of it.
-  delete process.env[secretVariables.nkey];
-  const { user = "node" } = options;
-  const signed = seed === "" || options.nkey !== undefined ? await signInOf(options, "node") : undefined;
-  if (signed?.kind === "usage") throw new AccessError(signed.message, signed.next);
-  const identity = signed?.identity ?? { user, nkey: seed };
-  const tls = tlsOf(options);
-  return {
-    ...identity,
-    ...(identity.user === undefined ? {} : { inboxPrefix: inboxPrefixOf(identity.user) }),
-    ...(tls === undefined ? {} : { tls }),
-  };
-}
-
-/** Shared memory, from which large tensors of this host are read; without it they come in chunks. */
-async function segmentsOf(
-  { shm: dir = shmDefault, role, cluster, timeout = {} }: NodeOptions,
-  owner: string,
-  { clock }: Terminal,
-  log: Logger,
-): Promise<Segments | undefined> {
-  if (dir === shmOff || !role.includes("serving")) return undefined;
-  const opened = await openSegments({ cluster, dir, clock, owner, timeouts: withTimeouts(timeout) });
-  if (opened.kind === "open") return opened;
-  log.info("large tensors come in chunks: there is no shared memory", { dir, why: opened.why });
-  return undefined;
-}
-
-/** What is measured and traced; with a switch, SIGUSR2 turns it off and on. */
-function measuring({ trace: word, meterSwitch }: NodeOptions): Pick<HostOptions, "instruments" | "trace"> {
-  const given = word === undefined ? traceAll : (tracePolicyOf(word) ?? traceAll);
-  if (meterSwitch === undefined) return { trace: given };
-  const instruments = new Instruments();
-  const trace = { ...given };
-  let isOn = true;
-  process.on("SIGUSR2", () => {
-    isOn = !isOn;
-    if (meterSwitch !== "traces") instruments.turn(isOn);
-    if (meterSwitch !== "metrics") trace.ratio = isOn ? given.ratio : 0;
-  });
-  return { instruments, trace };
-}
-
-/** Looked at until the process ends. */
-async function operationsOf(
-  { operations: path, role }: NodeOptions,
-  { clock }: Terminal,
-  log: Logger,
-): Promise<OperationsSettings | undefined> {
-  if (path === undefined || !role.includes("operations")) return undefined;
-  const secrets = { env: process.env, readFile: (file: string) => readFileSync(file, "utf8") };
-  const onChange = (lines: readonly string[]): void => {
-    if (lines.length === 0) log.info("the operations file was read again", { path });
-    else log.warn("the operations file was changed and is not taken", { path, lines });
-  };
-  return openOperationsSettings({ path, clock, secrets, onChange });
-}
-
-/** The tokens come in the environment: a command line is seen by every user of the machine. */
-function httpOf(options: NodeOptions, { clock }: Terminal): HttpSettings | undefined {
-  const { http: address, httpReports: reports, httpRate: ratePerMinute, role, cluster, nats: url, timeout } = options;
-  if (address === undefined) return undefined;
-  if (!role.includes("operations")) throw new HttpAccessError("--http goes with the role operations");
-  const read = tokensIn(process.env);
-  if (read.kind === "refused") throw new HttpAccessError(read.message);
-  if (read.kind === "none" && reachOf(address) === "network") throw new HttpAccessError(needsTokens(address));
-  const tokens = read.kind === "tokens" ? read.tokens : undefined;
-  const as = { cluster, url, clock, name: "driftmend-http", timeouts: withTimeouts(timeout ?? {}) };
-  const credential = clientIn(process.env);
-  const tls = tlsOf(options);
-  return {
-    address,
-    tokens,
-    connectClient: () => DriftmendClient.connect({ ...as, ...credential, ...(tls === undefined ? {} : { tls }) }),
-    ...(reports === undefined ? {} : { reports }),
-    ...(ratePerMinute === undefined ? {} : { ratePerMinute }),
-  };
 }
 
 function version(): string {

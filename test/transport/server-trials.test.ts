@@ -23,7 +23,7 @@ test.before(async (t) => {
 test.after.always((t) => t.context.cluster.end());
 
 async function streamsOf(cluster: Cluster): Promise<unknown> {
-  const outcome = await ask(await cluster.bus(), "$JS.API.STREAM.LIST", undefined);
+  const outcome = await ask(await cluster.keeper(), "$JS.API.STREAM.LIST", undefined);
   if (outcome.kind !== "ok") throw new Error(outcome.kind);
   const { streams } = outcome.body as { streams: { config: { name: string }; state: { last_seq: number } }[] };
   return streams.map(({ config, state }) => [config.name, state.last_seq]).sort();
