@@ -30,6 +30,7 @@ import { type Figures, renderResults } from "./results.js";
 import { measureServing, type Serving } from "./serving.js";
 import { measureStages } from "./stage-cost.js";
 import { measureTelemetry } from "./telemetry-share.js";
+import { measureChunks } from "./tensor-chunks.js";
 import { measureCodec } from "./tensor-codec.js";
 import { measureTensorTransfer } from "./tensor-transfer.js";
 
@@ -83,10 +84,12 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
   note("codec");
   const codec = await measureCodec(plan.innerRounds, clock);
   note("large tensors through shared memory");
-  const tensors = await Promise.race([
+  const onOneHost = await Promise.race([
     measureTensorTransfer({ rounds: plan.innerRounds, transfers: plan.tensorTransfers }, clock),
     ended,
   ]);
+  note("large tensors in chunks");
+  const chunked = await Promise.race([measureChunks(plan.innerRounds), ended]);
   note("messages between actors");
   const messages = await measureMessages(plan.innerRounds, clock);
   note("ONNX Runtime alone");
@@ -107,7 +110,7 @@ async function measure(binary: string, ended: Promise<never>): Promise<Figures> 
     plan,
     onnx,
     codec,
-    tensors,
+    tensors: { ...onOneHost, chunked },
     learning,
     messages,
     serving,

@@ -20,6 +20,7 @@ import { TensorReceiver } from "../transport/tensors/receiver.js";
 import type { TensorRef } from "../transport/tensors/tensor-ref.js";
 import type { Offered, SenderTask } from "./chunk-sender.js";
 import { spreadOf } from "./statistics.js";
+import type { TransferRate } from "./tensor-results.js";
 
 const mib = 1024 * 1024;
 const node = "bench";
@@ -87,7 +88,7 @@ async function memoryCourse(bench: Bench, transfers: number): Promise<readonly n
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-async function main(quick: boolean): Promise<void> {
+async function openBench(): Promise<Bench> {
   const cluster = await startCluster();
   const bus = await cluster.bus("node");
   const sender = fork(fileURLToPath(new URL("./chunk-sender.js", import.meta.url)), [cluster.broker.url], {
@@ -97,16 +98,43 @@ async function main(quick: boolean): Promise<void> {
   const buffers = new TensorBuffers(systemClock);
   const receiver = new TensorReceiver({ bus, subjects: cluster.subjects, node, clock: systemClock, buffers });
   receiver.listen();
-  const bench: Bench = { cluster, bus, sender, receiver };
-  const rounds = { chunks: [] as number[], bare: [] as number[] };
-  for (let round = 0; round < (quick ? 3 : 9); round += 1) {
-    rounds.bare.push(await bareWire(bench, 100 * mib));
-    rounds.chunks.push(await chunks(bench, 100 * mib, 1));
+  return { cluster, bus, sender, receiver };
+}
+
+async function closeBench({ receiver, sender, cluster }: Bench): Promise<void> {
+  receiver.close();
+  sender.kill();
+  await cluster.end();
+}
+
+async function measureRates(bench: Bench, rounds: number): Promise<TransferRate[]> {
+  const inChunks: number[] = [];
+  const bare: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    bare.push(await bareWire(bench, 100 * mib));
+    inChunks.push(await chunks(bench, 100 * mib, 1));
   }
-  const [own, bare] = [spreadOf(rounds.chunks).median, spreadOf(rounds.bare).median];
-  say(
-    `100 MiB in chunks ${own.toFixed(2)} GB/s (aim ${aimGbs}); bare messages of 1 MiB ${bare.toFixed(2)}; ratio ${(own / bare).toFixed(2)}`,
-  );
+  return [
+    { what: "100 MiB in chunks, checked", gbs: spreadOf(inChunks), aimGbs },
+    { what: "floor: messages of 1 MiB that nobody asks for, counts or checks", gbs: spreadOf(bare) },
+  ];
+}
+
+/** 100 MiB through a server on loopback, and the bare wire beside it. */
+export async function measureChunks(rounds: number): Promise<TransferRate[]> {
+  const bench = await openBench();
+  try {
+    return await measureRates(bench, rounds);
+  } finally {
+    await closeBench(bench);
+  }
+}
+
+async function main(quick: boolean): Promise<void> {
+  const bench = await openBench();
+  const { receiver } = bench;
+  for (const { what, gbs } of await measureRates(bench, quick ? 3 : 9))
+    say(`${what}: ${gbs.median.toFixed(2)} GB/s (${gbs.least.toFixed(2)} to ${gbs.most.toFixed(2)})`);
   const before = memoryUsage.rss();
   const eight = await chunks(bench, 32 * mib, 8);
   const { made, heldBytes } = receiver.figures;
@@ -118,9 +146,7 @@ async function main(quick: boolean): Promise<void> {
   say(
     `${transfers} transfers of 1 MiB: resident MiB ${(await memoryCourse(bench, transfers)).join(" ")}; ${receiver.figures.made - made} more buffers`,
   );
-  receiver.close();
-  sender.kill();
-  await cluster.end();
+  await closeBench(bench);
 }
 
-await main(argv.includes("--quick"));
+if (argv[1] === fileURLToPath(import.meta.url)) await main(argv.includes("--quick"));

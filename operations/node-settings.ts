@@ -4,9 +4,10 @@
 
 import { readFileSync } from "node:fs";
 import type { Logger } from "../supervision/logger.js";
-import { DriftmendClient, shmDefault, shmOff } from "../transport/client.js";
+import { DriftmendClient } from "../transport/client.js";
 import { secretVariables } from "../transport/credentials.js";
 import { inboxPrefixOf } from "../transport/subjects.js";
+import { sharedMemoryDir, sharedMemoryOff } from "../transport/tensors/segment-place.js";
 import { openSegments, type Segments } from "../transport/tensors/segments.js";
 import { withTimeouts } from "../transport/timeouts.js";
 import { reachOf } from "./http/http-address.js";
@@ -39,12 +40,12 @@ export async function accessOf(options: NodeOptions, env: NodeJS.ProcessEnv) {
 
 /** Shared memory, from which large tensors of this host are read; without it they come in chunks. */
 export async function segmentsOf(
-  { shm: dir = shmDefault, role, cluster, timeout = {} }: NodeOptions,
+  { shm: dir = sharedMemoryDir, role, cluster, timeout = {} }: NodeOptions,
   owner: string,
   { clock }: Terminal,
   log: Logger,
 ): Promise<Segments | undefined> {
-  if (dir === shmOff || !role.includes("serving")) return undefined;
+  if (dir === sharedMemoryOff || !role.includes("serving")) return undefined;
   const opened = await openSegments({ cluster, dir, clock, owner, timeouts: withTimeouts(timeout) });
   if (opened.kind === "open") return opened;
   log.info("large tensors come in chunks: there is no shared memory", { dir, why: opened.why });

@@ -16,6 +16,7 @@ import type { RemoteTensor, Tensor } from "./codec.js";
 import type { Parsed } from "./fields.js";
 import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
 import { inlineBytesMax, tensorBytesMax } from "./tensors/bounds.js";
+import { sharedMemoryDir, sharedMemoryOff } from "./tensors/segment-place.js";
 import { openSegments, type Segments } from "./tensors/segments.js";
 import { type Offer, TensorSender } from "./tensors/sender.js";
 import type { Timeouts } from "./timeouts.js";
@@ -45,9 +46,6 @@ export interface ClientOptions {
   /** Where shared memory is mounted, for large tensors between processes of one host; "off": they always travel through the server. */
   readonly shm?: string;
 }
-
-export const shmDefault = "/dev/shm";
-export const shmOff = "off";
 
 export interface InferOptions {
   readonly id?: string;
@@ -88,7 +86,7 @@ export class DriftmendClient {
   private constructor(
     bus: Bus,
     subjects: Subjects,
-    { clock, shm = shmDefault, name = "driftmend-client" }: ClientOptions,
+    { clock, shm = sharedMemoryDir, name = "driftmend-client" }: ClientOptions,
   ) {
     this.bus = bus;
     this.subjects = subjects;
@@ -196,7 +194,7 @@ export class DriftmendClient {
     const { bus, subjects } = this;
     const clock = this.#clock;
     const of = { cluster: subjects.cluster, dir: this.#shm, clock, timeouts: bus.timeouts, owner: this.#name };
-    const opened = this.#shm === shmOff ? undefined : await openSegments(of);
+    const opened = this.#shm === sharedMemoryOff ? undefined : await openSegments(of);
     const segments = opened?.kind === "open" ? opened : undefined;
     const newId = (): string => randomBytes(16).toString("hex");
     const sender = new TensorSender({
