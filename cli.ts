@@ -54,6 +54,7 @@ const logMaxHelp =
   "bound of each model's experience log, as in 64MiB (default: 512MiB); beyond it requests are refused";
 const httpRateHelp =
   "requests a minute over HTTP from one address with one token (default: 600000 on loopback, 6000 beyond)";
+const replicasHelp = "copies of every stream, each on a server of its own (default: 1; 3 for three servers)";
 /** Room for a few records: less would refuse everything. */
 const logMaxLow = 64 * 1024;
 
@@ -109,7 +110,8 @@ function clusterVerbs(root: Command, run: Run): void {
     );
   settable(verb(root, "node", "one node that joins a cluster anywhere, until Ctrl-C"))
     .requiredOption("--role <roles>", `what it does: ${roles.join(", ")}, separated by commas`, someOf(roles))
-    .requiredOption("--nats <url>", "address of the cluster's NATS server", natsUrl)
+    .requiredOption("--nats <url>", "address of the cluster's NATS server; of several with commas between", natsUrl)
+    .option("--replicas <n>", replicasHelp, wholeNumber(1, 5))
     .option("--user <name>", "user of the nodes")
     .addOption(passwordOption("password of the nodes"))
     .addOption(nkeyOption("file with the nodes' nkey seed, instead of a password"))
@@ -151,6 +153,7 @@ function upVerb(root: Command, name: string, description: string): Command {
     .option("--log-max <size>", logMaxHelp, byteSize(logMaxLow))
     .option("--cluster <name>", "name of the cluster", "driftmend")
     .option("--nats <url>", "use a running NATS server with JetStream instead of starting one", natsUrl)
+    .option("--replicas <n>", `${replicasHelp}; with --nats`, wholeNumber(1, 5))
     .option("--user <name>", "user for --nats")
     .addOption(passwordOption("password for --nats"))
     .addOption(nkeyOption("file with the user's nkey seed, for --nats, instead of a password"))

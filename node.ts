@@ -304,6 +304,7 @@ async function startNode(
         load: (folder) => loadGuarded(options, folder),
       },
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
+      ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
       ...(http === undefined ? {} : { http }),
       ...(operations === undefined ? {} : { operations }),
       ...(segments === undefined ? {} : { segments }),

@@ -34,7 +34,7 @@ const decoder = new TextDecoder();
 
 export function wireAlerter(around: Surroundings): AlerterDeps {
   const { bus, logBus = bus, subjects, clock, identity, telemetry } = around;
-  const bucket = openAlertBucket(logBus, clock, subjects);
+  const bucket = openAlertBucket(logBus, clock, subjects, around.replicas);
   const origin = { actor: "alerter", incarnation: identity.incarnation };
   const breakers = new Breakers({ clock, telemetry, origin });
   return {

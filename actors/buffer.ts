@@ -24,6 +24,7 @@ import type { InferMeter } from "../operations/metrics/infer-meter.js";
 import type { Counters } from "../operations/telemetry.js";
 import { begin, end } from "../operations/timings/batch-timings.js";
 import type { Behaviour, Life, Turn } from "../supervision/behaviour.js";
+import { within } from "../supervision/deadline.js";
 import { asError } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
 import { countSearches, setGauges, showMemory, unsearchable } from "./memory-figures.js";
@@ -48,6 +49,8 @@ export interface ExperienceSource {
   lastSeqNow(): Promise<number | undefined>;
   /** Every retained record from `fromSeq` on in order, then each new one, until the signal aborts. */
   follow(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience>;
+  /** The records of a span in order; ends early where the log does not show one. */
+  between(fromSeq: number, toSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience>;
 }
 
 export interface BufferDeps {
@@ -230,15 +233,14 @@ async function recall(
  * does not answer is no reason to stop: it will not take the experience either.
  */
 async function overtake(deps: BufferDeps, state: State, life: Life<BufferMessage>): Promise<void> {
-  const endSeq = await deps.source.lastSeqNow();
+  const asked = await within(life.clock, overtakeMaxMs, deps.source.lastSeqNow());
+  const endSeq = asked.kind === "done" ? asked.value : undefined;
   if (endSeq === undefined || endSeq <= state.lastSeq) return;
   const reading = new AbortController();
   const late = life.clock.after(overtakeMaxMs, () => reading.abort());
   try {
-    for await (const logged of deps.source.follow(state.lastSeq + 1, AbortSignal.any([reading.signal, life.signal]))) {
-      fold(deps.model, state, logged);
-      if (state.lastSeq >= endSeq) break;
-    }
+    const signal = AbortSignal.any([reading.signal, life.signal]);
+    for await (const logged of deps.source.between(state.lastSeq + 1, endSeq, signal)) fold(deps.model, state, logged);
   } finally {
     late();
     reading.abort();

@@ -46,6 +46,8 @@ export interface HostOptions {
   readonly logMaxBytes?: number;
   /** Where shared memory of this host is mounted, to sweep what dead processes of the cluster left there; not swept when left out. */
   readonly shm?: string;
+  /** Copies of every stream; one when left out. */
+  readonly replicas?: number;
   /** Where and for whom it serves HTTP, as an operations node; nowhere when left out. */
   readonly http?: HttpSettings;
   /** Models that are added to the cluster are served too. Only `models` when left out. */

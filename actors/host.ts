@@ -162,6 +162,7 @@ function surround(options: HostOptions) {
     ...(watched === undefined ? {} : { flightOf: watched.flightOf }),
     ...(options.logMaxBytes === undefined ? {} : { logMaxBytes: options.logMaxBytes }),
     ...(options.shm === undefined ? {} : { shm: options.shm }),
+    ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
     ...(options.desk === undefined ? {} : { desk: options.desk }),
     ...(options.operations === undefined ? {} : { operations: options.operations }),
     ...(options.http === undefined ? {} : { http: { ...options.http, version: options.version } }),

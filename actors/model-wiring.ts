@@ -129,7 +129,7 @@ function wireServing({
       desk,
       buffer,
       relay,
-      append: (batchId, record) => log.append(batchId, record),
+      append: (batchId, record, patience) => log.append(batchId, record, patience),
       telemetry,
       meter,
     }),
@@ -286,6 +286,7 @@ function experienceSource(log: ModelLog): BufferDeps["source"] {
     },
     lastSeqNow: () => log.lastSeqNow("experience"),
     follow: (fromSeq, signal) => log.experiences(fromSeq, signal),
+    between: (fromSeq, toSeq, signal) => log.experiencesBetween(fromSeq, toSeq, signal),
   };
 }
 

@@ -36,7 +36,7 @@ export function wireObserver(
   roll: Pick<ModelRoll<ModelWiring>, "names" | "models">,
   listeners: readonly Ref<ReportMessage>[],
 ): ObserverDeps {
-  const { bus, logBus = bus, subjects, clock, logMaxBytes, operations, telemetry } = around;
+  const { bus, logBus = bus, subjects, clock, logMaxBytes, replicas, operations, telemetry } = around;
   const looks = new QueueLooks({
     ...{ bus: logBus, clock, subjects, limits: limitsFor(logMaxBytes) },
     get models() {
@@ -67,7 +67,7 @@ export function wireObserver(
     look: async () => {
       const looked = await looks.look();
       // Made anew at the next look, when it cannot be made now.
-      if (looks.lacks(subjects.telemetryStream)) await ensureTelemetryStream(logBus, subjects);
+      if (looks.lacks(subjects.telemetryStream)) await ensureTelemetryStream(logBus, subjects, replicas);
       return looked;
     },
     callRoles: () => callRoles(bus, subjects.cluster),

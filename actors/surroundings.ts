@@ -47,6 +47,8 @@ export interface Surroundings {
   readonly threads?: StuckThreads;
   /** Bound of each experience log, in bytes; the default when left out. */
   readonly logMaxBytes?: number;
+  /** Copies of every stream that this node makes; one when left out. */
+  readonly replicas?: number;
   /** What is written down of each model's requests in flight, by the model's name; nothing when left out. */
   readonly flightOf?: (model: string) => FlightRecord;
   /** How this node serves HTTP, and as which version; it does not when left out. */

@@ -16,7 +16,7 @@ import { begin, end } from "../operations/timings/batch-timings.js";
 import { formatTraceparent, requestSpanId } from "../operations/traces/trace-context.js";
 import type { Behaviour, Turn } from "../supervision/behaviour.js";
 import type { Ref } from "../supervision/ref.js";
-import type { AppendOutcome } from "../transport/log.js";
+import type { AppendOutcome, Patience } from "../transport/log.js";
 import type { Desk, OpenRequest } from "./desk.js";
 import { answerOf, type Judgement, judge, pastAnswerOf, tasksOf } from "./judgement.js";
 import type { BufferMessage, RelayMessage, VoterMessage } from "./messages.js";
@@ -29,7 +29,7 @@ export interface VoterDeps {
   readonly desk: Desk;
   readonly buffer: Ref<BufferMessage>;
   readonly relay: Ref<RelayMessage>;
-  readonly append: (batchId: string, record: ExperienceBatch) => Promise<AppendOutcome>;
+  readonly append: (batchId: string, record: ExperienceBatch, patience?: Patience) => Promise<AppendOutcome>;
   readonly telemetry: Telemetry;
   readonly meter?: InferMeter;
 }
@@ -37,14 +37,22 @@ export interface VoterDeps {
 interface State {
   /** The log took no experience the last time. */
   held: boolean;
+  /** Appends in a row that the log did not take. */
+  refused: number;
   records: number;
   answers: number;
   tasks: number;
 }
 
+/**
+ * A log that did not take the last record is asked once only for the next, so that the batches behind it hear `log_unavailable` while
+ * their callers still listen. Every so often it is asked as long as at first: it may only be slow.
+ */
+const patientEvery = 4;
+
 export function voter(deps: VoterDeps): Behaviour<VoterMessage, State> {
   return {
-    init: () => ({ held: false, records: 0, answers: 0, tasks: 0 }),
+    init: () => ({ held: false, refused: 0, records: 0, answers: 0, tasks: 0 }),
     receive: (state, message, turn) => receive(deps, state, message, turn),
     summary: (state) => ({
       model: deps.model.manifest.name,
@@ -68,7 +76,9 @@ async function receive(deps: VoterDeps, state: State, message: VoterMessage, tur
     return;
   }
   begin(remember, turn);
-  const outcome = await deps.append(message.batch.batchId, judgement.record);
+  const patience = state.refused % patientEvery === 0 ? "patient" : "once";
+  const outcome = await deps.append(message.batch.batchId, judgement.record, patience);
+  state.refused = outcome.kind === "unavailable" ? state.refused + 1 : 0;
   end(remember, turn, outcome.kind === "unavailable");
   turn.onCommit(() => reportFlow(deps, state, outcome, turn));
   if (outcome.kind === "unavailable") {

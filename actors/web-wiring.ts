@@ -29,6 +29,7 @@ import type { Telemetry } from "../operations/telemetry.js";
 import { openTraceShelf, type TraceShelf } from "../operations/traces/trace-shelf.js";
 import type { Life } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
+import { isLink } from "../transport/chain.js";
 import { parseEvent } from "../transport/events.js";
 import { openLog } from "../transport/log.js";
 import { decodeCommit } from "../transport/records.js";
@@ -164,7 +165,9 @@ function followCommits(around: WebSurroundings, book: LearningBook, life: Life<W
     const stream = subjects.stream("weights", model);
     const state = await log.state(stream);
     const fromSeq = state.kind === "unavailable" ? 1 : Math.max(1, state.state.lastSeq - keptMax + 1);
-    for await (const { bytes } of log.follow(stream, { fromSeq, signal: AbortSignal.any([life.signal, over]) })) {
+    const signal = AbortSignal.any([life.signal, over]);
+    for await (const { seq, bytes, headers } of log.follow(stream, { fromSeq, signal })) {
+      if (!isLink({ seq, headers })) continue;
       const commit = decodeCommit(bytes);
       if (commit.kind === "ok") book.committed(commit.value);
     }

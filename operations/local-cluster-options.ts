@@ -32,6 +32,8 @@ export interface LocalClusterOptions {
   };
   /** Where the server that is started listens, and with which certificates; on loopback and without when left out. */
   readonly listening?: ListeningOptions;
+  /** Copies of every stream on the servers of `nats`; one when left out. */
+  readonly replicas?: number;
   readonly natsServer?: string;
   /** Where the operations node serves HTTP, and with which tokens; nowhere when left out. */
   readonly http?: {

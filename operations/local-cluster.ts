@@ -195,7 +195,7 @@ async function startRoot(
   ending.push(async () => porter.leave());
   const run = randomBytes(6).toString("hex");
   const cleanup: CleanupDeps = { bus, subjects, telemetry, clock, run };
-  await prepareCleanup(cleanup, access, log, ending);
+  await prepareCleanup(cleanup, access, options.replicas, log, ending);
   let nodeRestarts = 0;
   let faults: RootFaults | undefined;
   const processes = await startProcesses(nodeSpecs(options, { ...access, client: access.credentials?.client, run }), {
@@ -295,9 +295,18 @@ function connectAs({ url, node, tls }: Access, clock: Clock, timeouts?: Timeouts
 }
 
 /** What runs before this one left behind is gone before a node starts; on somebody else's broker that takes a while and nobody waits. */
-async function prepareCleanup(deps: CleanupDeps, access: Access, log: Logger, ending: End[]): Promise<void> {
+async function prepareCleanup(
+  deps: CleanupDeps,
+  access: Access,
+  replicas: number | undefined,
+  log: Logger,
+  ending: End[],
+): Promise<void> {
   const { bus, subjects } = deps;
-  for (const outcome of [await ensureLeaseBucket(bus, subjects), await ensureCleanupStream(bus, subjects)])
+  for (const outcome of [
+    await ensureLeaseBucket(bus, subjects, replicas),
+    await ensureCleanupStream(bus, subjects, replicas),
+  ])
     if (outcome.kind === "unavailable") throw new Error(`JetStream is unavailable: ${outcome.why}`);
   const stopped = new AbortController();
   ending.push(async () => stopped.abort());

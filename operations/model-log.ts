@@ -14,11 +14,11 @@ import type { ExperienceRecord, UpdateEntry } from "../models/experience.js";
 import type { Model } from "../models/manifest.js";
 import { misfit, type Policy } from "../models/policy.js";
 import type { Bus } from "../transport/bus.js";
-import { type Chain, type CommitOutcome, openChain } from "../transport/chain.js";
+import { type Chain, type CommitOutcome, isLink, openChain } from "../transport/chain.js";
 import type { Parsed } from "../transport/fields.js";
 import type { Followed } from "../transport/follow.js";
 import type { StreamState, Unavailable } from "../transport/jetstream.js";
-import { type AppendOutcome, type Log, openLog } from "../transport/log.js";
+import { type AppendOutcome, type Log, openLog, type Patience } from "../transport/log.js";
 import {
   type Commit,
   decodeCommit,
@@ -59,10 +59,13 @@ export class LogUnavailableError extends Error {
 
 /** From this share of the experience stream's bound on, it is truncated. */
 const truncateFrom = 0.5;
+/** Beyond these a consumer is quicker. */
+const fewRecords = 64;
 const readTries = 20;
 const readPauseMs = 150;
 
 export class ModelLog {
+  readonly #bus: Bus;
   readonly #subjects: Subjects;
   readonly #model: Model;
   readonly #name: string;
@@ -82,6 +85,7 @@ export class ModelLog {
     onUnreadable: (record: Unreadable) => void,
     experienceMaxBytes: number = streamLimits.experienceMaxBytes,
   ) {
+    this.#bus = bus;
     this.#subjects = subjects;
     this.#model = model;
     this.#name = model.manifest.name;
@@ -101,8 +105,8 @@ export class ModelLog {
     });
   }
 
-  append(batchId: string, record: ExperienceRecord): Promise<AppendOutcome> {
-    return this.#log.append(this.#at("experience").subject, encodeExperience(record), batchId);
+  append(batchId: string, record: ExperienceRecord, patience: Patience = "patient"): Promise<AppendOutcome> {
+    return this.#log.append(this.#at("experience").subject, encodeExperience(record), batchId, undefined, patience);
   }
 
   enqueue(entry: UpdateEntry, messageId: string): Promise<AppendOutcome> {
@@ -121,6 +125,26 @@ export class ModelLog {
       yield undecoded(seq, () => this.#decode("experience", seq, this.#fitting(decodeExperience(bytes))));
   }
 
+  /**
+   * The records of a span, for whoever misses a few: read one by one. A consumer for them would be quicker made than read with one server;
+   * of several, each has to agree to it, and the answers of many retries at once would wait for that. Ends early where a record cannot be
+   * read: passing one by would leave a hole in a fold.
+   */
+  async *experiencesBetween(fromSeq: number, toSeq: number, signal: AbortSignal): AsyncGenerator<LoggedExperience> {
+    if (toSeq - fromSeq >= fewRecords) {
+      for await (const logged of this.experiences(fromSeq, signal)) {
+        yield logged;
+        if (logged.seq >= toSeq) return;
+      }
+    }
+    for (let seq = fromSeq; seq <= toSeq && !signal.aborted; seq += 1) {
+      const found = await this.#log.get(this.#at("experience").stream, seq);
+      if (found.kind !== "found") return;
+      const { bytes } = found.message;
+      yield undecoded(seq, () => this.#decode("experience", seq, this.#fitting(decodeExperience(bytes))));
+    }
+  }
+
   async *updates(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedUpdate> {
     for await (const { seq, bytes, headers, atMs } of this.#follow("update", fromSeq, signal)) {
       const entry = this.#decode("update", seq, decodeUpdate(bytes));
@@ -131,7 +155,8 @@ export class ModelLog {
   }
 
   async *commits(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedCommit> {
-    for await (const { seq, bytes } of this.#follow("weights", fromSeq, signal)) {
+    for await (const { seq, bytes, headers } of this.#follow("weights", fromSeq, signal)) {
+      if (!isLink({ seq, headers })) continue;
       const commit = this.#decode("weights", seq, decodeCommit(bytes));
       if (commit !== undefined) yield { seq, commit };
     }
@@ -148,9 +173,15 @@ export class ModelLog {
     return outcome.kind === "unavailable" ? undefined : outcome.state.lastSeq;
   }
 
-  /** The link of the chain at a sequence; undefined when it is not kept or nobody can read it. */
-  async commitAt(seq: number): Promise<LoggedCommit | undefined> {
-    const outcome = await this.#reading(`commit ${seq}`, () => this.#log.get(this.#at("weights").stream, seq));
+  /** The newest link of the chain up to a sequence; undefined when it is not kept or nobody can read it. */
+  async commitAt(upToSeq: number): Promise<LoggedCommit | undefined> {
+    const get = (at: number) => this.#reading(`commit ${at}`, () => this.#log.get(this.#at("weights").stream, at));
+    let seq = upToSeq;
+    let outcome = await get(seq);
+    while (outcome.kind === "found" && !isLink(outcome.message)) {
+      seq -= 1;
+      outcome = await get(seq);
+    }
     if (outcome.kind === "none") return undefined;
     const commit = this.#decode("weights", seq, decodeCommit(outcome.message.bytes));
     return commit === undefined ? undefined : { seq, commit };
@@ -230,10 +261,14 @@ export class ModelLog {
     what: string,
     read: () => Promise<T | Unavailable>,
   ): Promise<Exclude<T, Unavailable>> {
+    const electedByMs = this.#clock.monotonicMs() + this.#bus.timeouts.election;
     for (let tries = 1; ; tries += 1) {
       const outcome = await read();
       if (!isUnavailable(outcome)) return outcome as Exclude<T, Unavailable>;
-      if (tries === readTries || outcome.why === "denied") throw new LogUnavailableError(what, outcome.why);
+      // That nobody leads is said at once, again and again: it is waited for by time.
+      const isElecting = outcome.why === "no_leader" && this.#clock.monotonicMs() < electedByMs;
+      if ((tries >= readTries && !isElecting) || outcome.why === "denied")
+        throw new LogUnavailableError(what, outcome.why);
       await this.#clock.delay(readPauseMs);
     }
   }

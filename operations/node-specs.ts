@@ -30,6 +30,7 @@ export type NodeSpecOptions = Pick<
   | "http"
   | "operations"
   | "timeouts"
+  | "replicas"
 >;
 
 /** How a node reaches the cluster, and the run it belongs to. */
@@ -81,6 +82,7 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
         "--enable-source-maps",
         ...[options.entry, "node", "--role", role, "--name", id],
         ...["--nats", access.url, "--cluster", options.cluster, "--run", access.run],
+        ...(options.replicas === undefined ? [] : ["--replicas", `${options.replicas}`]),
         ...(options.logMaxBytes === undefined ? [] : ["--log-max", `${options.logMaxBytes}`]),
         ...["--flight-dir", flightFolder(options.store), "--model-cache", modelFolder(options.store)],
         ...models,

@@ -28,6 +28,12 @@ import { signInOf, tlsOf } from "./verbs/sign-in.js";
 export const entry = fileURLToPath(new URL("../cli.js", import.meta.url));
 
 export async function runUp(options: UpOptions, terminal: Terminal): Promise<Outcome> {
+  if (options.replicas !== undefined && options.nats === undefined)
+    return {
+      kind: "usage",
+      message: "--replicas goes with --nats: the server that this verb starts is one server alone",
+      next: "leave --replicas out, or start three nats-servers first (docs/clusters.md)",
+    };
   const initSystem = initSystemOf(options.environment ?? {}, {
     clock: terminal.clock,
     log: rootLogger(options),
@@ -106,7 +112,7 @@ function httpOf(address: HttpAddress, { httpRate: ratePerMinute, environment = {
 export async function startFrom(options: UpOptions, terminal: Terminal, aside: Aside = {}): Promise<LocalCluster> {
   const folders = options.model ?? [digitsFolder(entry)];
   await checkModels(folders, options);
-  const { http, operations, environment = {} } = options;
+  const { replicas, http, operations, environment = {} } = options;
   const place = await placeOf(options);
   if (operations !== undefined) await checkOperations(operations, environment, terminal);
   const address = http === false ? undefined : await chooseAddress(http);
@@ -127,6 +133,7 @@ export async function startFrom(options: UpOptions, terminal: Terminal, aside: A
       ...(address === undefined ? {} : { http: httpOf(address, options) }),
       ...(options.natsServer === undefined ? {} : { natsServer: options.natsServer }),
       ...(options.logMax === undefined ? {} : { logMaxBytes: options.logMax }),
+      ...(replicas === undefined ? {} : { replicas }),
       ...(operations === undefined ? {} : { operations: { file: operations, environment } }),
       ...aside,
       ...place,

@@ -3,12 +3,14 @@
 // Owns: the bucket's limits, reading and replacing the document, the lease's place. Does not own: the document's shape
 // (operations/alerts/alert-record.ts), who leads and when it is written (actors/alerter-wiring.ts).
 //
-// B1. The document is replaced as it was read or written last: whoever wrote after somebody else is refused (law 3).
+// B1. The document is replaced as it was read or written last: whoever wrote after somebody else is refused (law 3). Among several servers
+//     two that write at the same moment may both be let in (chain.ts, C1); the later one stands, and the other is refused at its next write.
 
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "./bus.js";
 import { ensureStream, store, storedMessage, type Unavailable } from "./jetstream.js";
 import { type Lease, openLease } from "./lease.js";
+import { streamLimits } from "./streams.js";
 import { bucketKey, bucketKeys, bucketStream, type Subjects } from "./subjects.js";
 
 export type ReadDocument =
@@ -35,7 +37,12 @@ const bucketMaxBytes = 8 * 1024 * 1024;
 /** Nobody waits for the next leader as a request waits for the next writer, so its renewals are few. */
 const leaseTtlMs = 5_000;
 
-export function openAlertBucket(bus: Bus, clock: Clock, { alertBucket }: Subjects): AlertBucket {
+export function openAlertBucket(
+  bus: Bus,
+  clock: Clock,
+  { alertBucket }: Subjects,
+  replicas: number = streamLimits.replicas,
+): AlertBucket {
   const stream = bucketStream(alertBucket);
   const subject = bucketKey(alertBucket, keys.document);
   return {
@@ -48,7 +55,7 @@ export function openAlertBucket(bus: Bus, clock: Clock, { alertBucket }: Subject
         discard: "new",
         max_msgs_per_subject: 1,
         max_bytes: bucketMaxBytes,
-        num_replicas: 1,
+        num_replicas: replicas,
         deny_delete: true,
         allow_rollup_hdrs: true,
         allow_direct: true,

@@ -15,10 +15,13 @@ import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestOutc
 import { Requests, type Wire } from "./bus-requests.js";
 import { ConnectError, connectFailure, signIn } from "./bus-sign-in.js";
 import { factsOf, type ServerFacts } from "./server-facts.js";
+import { pingEveryMs, serversIn } from "./server-list.js";
 import { type Timeouts, timeoutDefaults } from "./timeouts.js";
 import { checkTls, type Tls } from "./tls-files.js";
+import { letGo } from "./vanished-peer.js";
 
 export interface BusOptions {
+  /** One server's address, or several of one cluster with commas between: tried in this order, at first and when the connection is lost. */
   readonly url: string;
   readonly user?: string;
   readonly password?: string;
@@ -105,15 +108,17 @@ export interface Bus {
 }
 
 const reconnectWait = { baseMs: 20, jitterMs: 60 };
-const pingEveryMs = 5_000;
 
 export async function connectBus(options: BusOptions): Promise<Bus> {
   const { timeouts = timeoutDefaults, tls } = options;
   const flaw = tls === undefined ? undefined : await checkTls(tls);
   if (flaw !== undefined) throw new ConnectError("untrusted", options.url, undefined, flaw);
+  const servers = serversIn(options.url);
   try {
     const connection = await connect({
-      servers: options.url,
+      servers,
+      // The first is the nearest: whoever names several puts his own machine's first.
+      noRandomize: true,
       name: options.name,
       ...signIn(options),
       ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
@@ -123,7 +128,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       reconnectTimeWait: reconnectWait.baseMs,
       reconnectJitter: reconnectWait.jitterMs,
       reconnectJitterTLS: reconnectWait.jitterMs,
-      pingInterval: pingEveryMs,
+      pingInterval: pingEveryMs(servers),
       noEcho: false,
       noAsyncTraces: true,
     });
@@ -330,10 +335,12 @@ class NatsBus implements Bus {
         case "error":
           this.#failed(status.error);
           break;
+        case "staleConnection":
+          letGo(this.#connection, this.#clock, () => this.connected);
+          break;
         case "reconnecting":
         case "update":
         case "ping":
-        case "staleConnection":
         case "forceReconnect":
         case "close":
           break;

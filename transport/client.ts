@@ -215,7 +215,7 @@ export class DriftmendClient {
     for (let tries = 1; ; tries += 1) {
       const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());
       const headers = tries === 1 ? question.headers : { ...question.headers, [header.attempt]: `${tries}` };
-      const outcome = await this.#try(question, leftMs, tries > question.retries, headers);
+      const outcome = await this.#try(question, tries, leftMs, headers);
       const settled = settle(outcome, question.parse, tries);
       const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);
       const spent = tries > question.retries || this.#clock.monotonicMs() + waitMs >= deadlineAtMs;
@@ -229,22 +229,31 @@ export class DriftmendClient {
 
   /** A reply lost with a dying node or broker is asked for again after one try; fetching a large tensor may take longer, and is heard of. */
   #try<T>(
-    { subject, bytes, offer }: Question<T>,
+    { subject, bytes, offer, retries }: Question<T>,
+    tries: number,
     leftMs: number,
-    isLast: boolean,
     headers: Question<T>["headers"],
   ): Promise<RequestOutcome> {
-    const { clientTry } = this.bus.timeouts;
+    const isLast = tries > retries;
+    const waitMs = tryMs(tries, this.bus.timeouts.clientTry);
     offer?.handOver();
     if (offer === undefined || isLast)
-      return this.bus.request(subject, bytes, { timeoutMs: isLast ? leftMs : Math.min(leftMs, clientTry), headers });
-    return offer.unlessSilent(this.bus.request(subject, bytes, { timeoutMs: leftMs, headers }), clientTry);
+      return this.bus.request(subject, bytes, { timeoutMs: isLast ? leftMs : Math.min(leftMs, waitMs), headers });
+    return offer.unlessSilent(this.bus.request(subject, bytes, { timeoutMs: leftMs, headers }), waitMs);
   }
 }
 
 interface Sending {
   readonly sender: TensorSender;
   readonly segments: Segments | undefined;
+}
+
+/**
+ * How long a try waits: each twice as long as the one before, up to four times. The answer to a try that was given up is not heard, so where
+ * answers take longer than a try for a while, tries of one length would bring none at all, and more work the more callers wait.
+ */
+export function tryMs(tries: number, firstMs: number): number {
+  return firstMs * 2 ** Math.min(tries - 1, 2);
 }
 
 interface Question<T> {

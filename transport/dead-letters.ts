@@ -27,6 +27,7 @@ export interface DeadLetters {
 export function ensureDeadLetterStream(
   bus: Bus,
   subjects: Subjects,
+  replicas: number = bookLimits.replicas,
 ): Promise<{ readonly kind: "ready" } | Unavailable> {
   return ensureStream(bus, {
     name: subjects.deadLetterStream,
@@ -37,7 +38,7 @@ export function ensureDeadLetterStream(
     max_bytes: bookLimits.maxBytes,
     max_age: bookLimits.maxAgeDays * dayMs * nanosPerMs,
     duplicate_window: bookLimits.duplicateWindowMs * nanosPerMs,
-    num_replicas: bookLimits.replicas,
+    num_replicas: replicas,
     deny_delete: true,
     allow_direct: true,
   });

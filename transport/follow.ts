@@ -7,11 +7,12 @@
 // F2. Any doubt (silence longer than two heartbeats, a gap in the consumer's count, a reconnect, an error status) replaces the consumer.
 // F3. At most two fetches of messages are held here; a slow reader stops the fetching.
 // F4. Ends only by the signal or with the connection, or because the stream is not the one it was: made anew, gone for good, or shorter than
-//     what was read from it. That is a LogWipedError, never silence.
+//     what was read from it. That is a LogWipedError, never silence. Gone and shorter are believed after a while only: of several servers
+//     a new leader may not show yet what the one before it delivered.
 
 import type { Clock } from "../models/clock.js";
 import type { Bus, Incoming } from "./bus.js";
-import { ask } from "./jetstream.js";
+import { ask, isMissingStream } from "./jetstream.js";
 import { jetStreamApi } from "./subjects.js";
 
 /** The stream lost what was read from it. Whoever folded it must begin again. */
@@ -50,9 +51,11 @@ const silenceMs = 2 * heartbeatMs + 200;
 /** The server removes a consumer that nobody fetches from; deleting it ourselves would need a right that readers do not have. */
 const consumerIdleMs = 10_000;
 const retryMs = 50;
+/** Shorter than the server keeps a consumer that nobody fetches from. */
+const checkForMs = 5_000;
 const nanosPerMs = 1_000_000;
 const batchDefault = 128;
-/** A stream that was there is missed for so long before it counts as gone. */
+/** A stream that was there is missed for so long, or shorter than it was, before it counts as gone. */
 const goneAfterMs = 3_000;
 
 export function follow(bus: Bus, clock: Clock, stream: string, options: FollowOptions): AsyncIterable<Followed> {
@@ -173,11 +176,21 @@ class Follower {
         this.#bus.timeouts.consumer,
       );
       if (this.#ended) break;
-      if (created.kind === "ok" && (await this.#isSameStream()) && this.#bus.connected) this.#listen(name, inbox);
-      else if (created.kind === "refused" && this.#isGone()) this.#fail("it is not there any more");
-      else await this.#clock.delay(retryMs, this.#signal);
+      if (created.kind === "ok" && (await this.#seesSameStream()) && this.#bus.connected) this.#listen(name, inbox);
+      else if (isMissingStream(created) && this.#isMissed()) this.#fail("it is not there any more");
+      else if (!this.#ended) await this.#clock.delay(retryMs, this.#signal);
     }
     this.#attaching = false;
+  }
+
+  /** As `#isSameStream`, asked for a while: a consumer that stands need not be made again because of a word that is late. */
+  async #seesSameStream(): Promise<boolean> {
+    const untilMs = this.#clock.monotonicMs() + checkForMs;
+    for (;;) {
+      if (await this.#isSameStream()) return true;
+      if (this.#ended || !this.#bus.connected || this.#clock.monotonicMs() >= untilMs) return false;
+      await this.#clock.delay(retryMs, this.#signal);
+    }
   }
 
   /** Whether the stream is still the one that was read. False too while that cannot be asked. */
@@ -193,16 +206,18 @@ class Follower {
       readonly created: string;
       readonly state: { readonly last_seq: number };
     };
-    this.#missedSinceMs = undefined;
     this.#created ??= created;
+    const isShorter = state.last_seq < this.#nextSeq - 1;
     if (created !== this.#created) this.#fail(`it was made anew at ${created}`);
-    else if (state.last_seq < this.#nextSeq - 1)
+    else if (isShorter && this.#isMissed())
       this.#fail(`it ends at ${state.last_seq}, and ${this.#nextSeq - 1} was read from it`);
-    return !this.#ended;
+    if (isShorter || this.#ended) return false;
+    this.#missedSinceMs = undefined;
+    return true;
   }
 
   /** A stream that was never seen may still be made. */
-  #isGone(): boolean {
+  #isMissed(): boolean {
     if (this.#created === undefined) return false;
     this.#missedSinceMs ??= this.#clock.monotonicMs();
     return this.#clock.monotonicMs() - this.#missedSinceMs >= goneAfterMs;
@@ -282,26 +297,24 @@ class Follower {
 
   #message(attachment: Attachment, message: Incoming): void {
     const place = placeOf(message.replyTo);
-    if (place === undefined || place.delivered !== attachment.delivered + 1 || place.seq < this.#nextSeq) {
+    if (place === undefined || place.delivered !== attachment.delivered + 1) {
       this.#replace();
       return;
     }
     attachment.delivered = place.delivered;
     attachment.outstanding -= 1;
-    this.#nextSeq = place.seq + 1;
-    this.#queue.push({
-      seq: place.seq,
-      subject: message.subject,
-      bytes: message.data,
-      headers: message.headers,
-      atMs: place.atMs,
-      pending: place.pending,
-    });
+    // A consumer on a replica that lags begins at the end of what it has, which may lie before the place that was asked for.
+    if (place.seq >= this.#nextSeq) this.#take(place, message);
     if (attachment.outstanding === 0) {
       this.#stopWatching();
       this.#fetch();
     }
     this.#wake?.();
+  }
+
+  #take({ seq, atMs, pending }: Place, { subject, data: bytes, headers }: Incoming): void {
+    this.#nextSeq = seq + 1;
+    this.#queue.push({ seq, subject, bytes, headers, atMs, pending });
   }
 
   /** One timer however many messages come: it finds out itself how long ago the last one was. */

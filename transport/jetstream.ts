@@ -10,10 +10,23 @@ import type { Bus } from "./bus.js";
 import type { Headers, HeaderView } from "./bus-outcome.js";
 import { header, jetStreamApi } from "./subjects.js";
 
-/** Why the log cannot be used now. `full`: the stream is at its bound. `timeout`: nobody answered in time, it may have happened or not. */
+/**
+ * Why the log cannot be used now. `full`: the stream is at its bound. `timeout`: nobody answered in time, it may have happened or not.
+ * `no_leader`: of several servers none leads now, or another than the one that was asked; it may have happened or not, and passes with an
+ * election. `too_few_servers`: a stream wants more copies than servers of the cluster can take now. `not_clustered`: it wants copies, and
+ * there is one server alone.
+ */
 export type Unavailable = {
   readonly kind: "unavailable";
-  readonly why: "full" | "timeout" | "no_stream" | "closed" | "denied";
+  readonly why:
+    | "full"
+    | "timeout"
+    | "no_stream"
+    | "closed"
+    | "denied"
+    | "no_leader"
+    | "too_few_servers"
+    | "not_clustered";
 };
 
 /** The server understood and refused: a broken invariant unless the caller expects this code. */
@@ -28,14 +41,22 @@ export class JetStreamError extends Error {
 
 /** err_code values of the server's errors.json. */
 const errorCode = {
+  incompleteResults: 10_004,
+  noSuitablePeers: 10_005,
+  clusterNotAssigned: 10_007,
+  clusterNotAvailable: 10_008,
+  clusterNotLeader: 10_009,
   insufficientResources: 10_023,
   noMessageFound: 10_037,
   storageResourcesExceeded: 10_047,
   streamNameExists: 10_058,
   streamNotFound: 10_059,
+  streamSequenceDiffers: 10_063,
   subjectsOverlap: 10_065,
   wrongLastSequence: 10_071,
+  replicasNeedCluster: 10_074,
   storeFailed: 10_077,
+  streamOffline: 10_118,
   wrongLastSequenceUnknown: 10_164,
 } as const;
 const fullCodes: readonly number[] = [
@@ -43,6 +64,20 @@ const fullCodes: readonly number[] = [
   errorCode.storageResourcesExceeded,
   errorCode.storeFailed,
 ];
+
+/**
+ * What servers of a cluster say while they elect a leader, or when the one that was asked has just been deposed. A refused proposal
+ * ("not leader", "leader is transferring") carries the status 503 and no code of its own.
+ */
+const electionCodes: readonly number[] = [
+  errorCode.incompleteResults,
+  errorCode.clusterNotAssigned,
+  errorCode.clusterNotAvailable,
+  errorCode.clusterNotLeader,
+  errorCode.streamSequenceDiffers,
+  errorCode.streamOffline,
+];
+const proposalRefusedStatus = 503;
 
 const createTries = 20;
 const encoder = new TextEncoder();
@@ -83,8 +118,10 @@ export async function ask(
 function read(data: Uint8Array): ApiOutcome {
   const reply = JSON.parse(decoder.decode(data)) as ApiReply;
   if (reply.error === undefined) return { kind: "ok", body: reply };
-  const { err_code: code, description } = reply.error;
-  return { kind: "refused", code: code ?? reply.error.code ?? 0, description: description ?? "" };
+  const { err_code: code, code: status = 0, description = "" } = reply.error;
+  const isElection = code === undefined ? status === proposalRefusedStatus : electionCodes.includes(code);
+  if (isElection) return { kind: "unavailable", why: "no_leader" };
+  return { kind: "refused", code: code ?? status, description };
 }
 
 export type StoreOutcome =
@@ -140,7 +177,11 @@ export type StoredOutcome =
 /** A message by its place, the newest of a subject, or the first of a subject (which may have wildcards) from a place on. */
 export type WhichMessage = { readonly seq: number; readonly next_by_subj?: string } | { readonly last_by_subj: string };
 
-/** One message, as the stream's leader has it: never stale. */
+/**
+ * One message, as the stream's leader has it. Never stale with one server. Among several, a leader that was cut off answers with what it
+ * had for up to 10 s more, and a new one may not show yet what was acknowledged before it: a decision of law 3 follows from the order in
+ * the log (chain.ts), never from this.
+ */
 export async function storedMessage(bus: Bus, stream: string, which: WhichMessage): Promise<StoredOutcome> {
   const outcome = await ask(bus, jetStreamApi.messageGet(stream), which);
   if (outcome.kind === "unavailable") return outcome;
@@ -202,6 +243,11 @@ export interface StreamState {
   readonly messages: number;
   readonly bytes: number;
 }
+/** The server's word for "there is no such stream". */
+export function isMissingStream(outcome: ApiOutcome): boolean {
+  return outcome.kind === "refused" && outcome.code === errorCode.streamNotFound;
+}
+
 export type StateOutcome = { readonly kind: "state"; readonly state: StreamState } | Unavailable;
 
 export async function streamState(bus: Bus, stream: string): Promise<StateOutcome> {
@@ -257,26 +303,47 @@ export async function deleteStream(
   throw new JetStreamError(stream, outcome.code, outcome.description);
 }
 
+export interface StreamConfig extends Readonly<Record<string, unknown>> {
+  readonly name: string;
+  /** Copies wanted. A stream that has more keeps them. */
+  readonly num_replicas: number;
+}
+
 /**
- * Creates the stream or gives an existing one these limits. Nodes that start together create it together: the loser may be told that the
- * subjects overlap with a stream that cannot be found yet (nats-server 2.9.10), and tries again.
+ * Creates the stream or gives an existing one these limits; of copies it gets more, never fewer: whoever starts a node without the flag
+ * must not take away what protects the log. Nodes that start together create it together: the loser may be told that the subjects
+ * overlap with a stream that cannot be found yet (nats-server 2.9.10), and tries again.
  */
-export async function ensureStream(
-  bus: Bus,
-  config: { readonly name: string } & Readonly<Record<string, unknown>>,
-): Promise<{ readonly kind: "ready" } | Unavailable> {
+export async function ensureStream(bus: Bus, config: StreamConfig): Promise<{ readonly kind: "ready" } | Unavailable> {
   for (let tries = 1; ; tries += 1) {
     const created = await ask(bus, jetStreamApi.streamCreate(config.name), config);
     if (created.kind === "ok") return { kind: "ready" };
-    if (created.kind === "unavailable") return created;
-    if (fullCodes.includes(created.code)) return { kind: "unavailable", why: "full" };
-    const exists = created.code === errorCode.streamNameExists || created.code === errorCode.subjectsOverlap;
-    if (!exists) throw new JetStreamError(config.name, created.code, created.description);
-    const updated = await ask(bus, jetStreamApi.streamUpdate(config.name), config);
+    const exists =
+      created.kind === "refused" &&
+      (created.code === errorCode.streamNameExists || created.code === errorCode.subjectsOverlap);
+    if (!exists) return refusedStream(config, created);
+    const updated = await updateStream(bus, config);
     if (updated.kind === "ok") return { kind: "ready" };
-    if (updated.kind === "unavailable") return updated;
-    if (fullCodes.includes(updated.code)) return { kind: "unavailable", why: "full" };
-    if (updated.code !== errorCode.streamNotFound || tries === createTries)
-      throw new JetStreamError(config.name, updated.code, updated.description);
+    if (!isMissingStream(updated) || tries === createTries) return refusedStream(config, updated);
   }
+}
+
+async function updateStream(bus: Bus, config: StreamConfig): Promise<ApiOutcome> {
+  const info = await ask(bus, jetStreamApi.streamInfo(config.name), undefined);
+  if (info.kind !== "ok") return info;
+  const { num_replicas: standing = 1 } = info.body.config as { readonly num_replicas?: number };
+  const num_replicas = Math.max(standing, config.num_replicas);
+  return ask(bus, jetStreamApi.streamUpdate(config.name), { ...config, num_replicas });
+}
+
+/** Of one server, "insufficient resources" means that there is no room; of several, that too few of them can take a copy (now). */
+function refusedStream(config: StreamConfig, outcome: Exclude<ApiOutcome, { readonly kind: "ok" }>): Unavailable {
+  if (outcome.kind === "unavailable") return outcome;
+  const { code, description } = outcome;
+  if (code === errorCode.replicasNeedCluster) return { kind: "unavailable", why: "not_clustered" };
+  const wantsCopies = config.num_replicas > 1;
+  if (code === errorCode.noSuitablePeers || (wantsCopies && code === errorCode.insufficientResources))
+    return { kind: "unavailable", why: "too_few_servers" };
+  if (fullCodes.includes(code)) return { kind: "unavailable", why: "full" };
+  throw new JetStreamError(config.name, code, description);
 }

@@ -15,7 +15,7 @@ import type { Clock } from "../models/clock.js";
 import type { Bus } from "./bus.js";
 import { encodeMessage } from "./codec.js";
 import { inside, number, optional, type Parsed, parse, text, whole } from "./fields.js";
-import { type StoredOutcome, store, storedMessage, type Unavailable } from "./jetstream.js";
+import { type Stored, type StoredOutcome, store, storedMessage, type Unavailable } from "./jetstream.js";
 import { bucketKey, bucketStream, header } from "./subjects.js";
 
 export interface LeaseOwner {
@@ -171,8 +171,15 @@ async function renew(place: Place, value: Uint8Array, revision: number): Promise
   const current = await stored(place);
   if (current.kind === "unavailable") return undefined;
   if (current.kind === "none") return "taken";
-  if (current.message.seq === revision) return undefined;
-  return Buffer.compare(current.message.bytes, value) === 0 ? current.message.seq : "taken";
+  // Of several servers a new leader may still show an earlier state.
+  if (current.message.seq <= revision) return undefined;
+  return isOurs(current.message, value, place) ? current.message.seq : "taken";
+}
+
+/** This renewal, or an earlier one of the same owner whose acknowledgement came too late: servers that elect a leader take seconds. */
+function isOurs({ bytes }: Stored, value: Uint8Array, { ttlMs }: Place): boolean {
+  const [found, wanted] = [valueIn(bytes, ttlMs), valueIn(value, ttlMs)];
+  return found.kind === "ok" && wanted.kind === "ok" && isSame(found.value.owner, wanted.value.owner);
 }
 
 async function evict(place: Place, owner: LeaseOwner): Promise<EvictOutcome> {
@@ -230,7 +237,6 @@ async function write(place: Place, value: Uint8Array, revision: number): Promise
   return outcome.kind === "stored" ? outcome.seq : undefined;
 }
 
-/** The renewal count makes every value of an owner different, so that a lost acknowledgement can be resolved by comparing bytes. */
 function valueFor({ ttlMs }: Place, { node, incarnation, run }: LeaseOwner, renewals: number): Uint8Array {
   return encodeMessage({ v: 1, owner: { node, incarnation, ...(run === undefined ? {} : { run }) }, renewals, ttlMs });
 }

@@ -55,8 +55,17 @@ export interface LogOptions {
   readonly boundOf: BoundOf;
 }
 
+/** `once`: no longer than one try, for who knows that the log did not answer a moment ago. */
+export type Patience = "patient" | "once";
+
 export interface Log {
-  append(subject: string, bytes: Uint8Array, messageId: string, headers?: Headers): Promise<AppendOutcome>;
+  append(
+    subject: string,
+    bytes: Uint8Array,
+    messageId: string,
+    headers?: Headers,
+    patience?: Patience,
+  ): Promise<AppendOutcome>;
   follow(stream: string, options: FollowOptions): AsyncIterable<Followed>;
   state(stream: string): Promise<StateOutcome>;
   last(stream: string, subject: string): Promise<StoredOutcome>;
@@ -72,13 +81,14 @@ export function openLog(
 ): Log {
   const levels = new Map<string, Level>();
   return {
-    append: async (subject, bytes, messageId, headers) => {
+    append: async (subject, bytes, messageId, headers, patience = "patient") => {
       const bound = boundOf(subject);
       const level = levels.get(subject) ?? { bytes: Number.POSITIVE_INFINITY, seq: 0, largest: 0 };
       levels.set(subject, level);
       if (bound !== undefined && !(await fits(bus, bound, level, bytes.byteLength)))
         return { kind: "unavailable", why: "full" };
-      const outcome = await append(bus, clock, settings, { subject, bytes, messageId, headers });
+      const deadlineMs = patience === "once" ? settings.tryMs : settings.deadlineMs;
+      const outcome = await append(bus, clock, { ...settings, deadlineMs }, { subject, bytes, messageId, headers });
       if (outcome.kind === "appended") raise(level, outcome.seq, bytes.byteLength);
       return outcome;
     },
@@ -137,9 +147,11 @@ async function append(bus: Bus, clock: Clock, settings: LogSettings, what: Appen
     });
     if (outcome.kind === "stored") return { kind: "appended", seq: outcome.seq, duplicate: outcome.duplicate };
     if (outcome.kind === "wrong_sequence") throw new Error(`${what.subject}: an append expects no sequence`);
-    const passing = outcome.why === "timeout" || outcome.why === "no_stream";
+    // Of several servers that elect a leader nobody may listen for a moment.
+    const isQuick = outcome.why === "no_stream" || outcome.why === "no_leader";
+    const passing = outcome.why === "timeout" || isQuick;
     if (!passing || deadlineAtMs - clock.monotonicMs() <= settings.pauseMs) return outcome;
-    if (outcome.why === "no_stream") await clock.delay(settings.pauseMs);
+    if (isQuick) await clock.delay(settings.pauseMs);
   }
 }
 

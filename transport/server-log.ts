@@ -98,6 +98,8 @@ async function slice(file: string, from: number, to: number): Promise<string> {
 
 /** 2.9.10 keeps everything it rotates away: whoever may connect could fill the disk with it. */
 async function prune(file: string): Promise<void> {
-  const rotated = (await readdir(dirname(file))).filter((name) => name.startsWith(`${basename(file)}.`)).sort();
+  // The folder may go while the cluster ends.
+  const names = await readdir(dirname(file)).catch((): string[] => []);
+  const rotated = names.filter((name) => name.startsWith(`${basename(file)}.`)).sort();
   for (const name of rotated.slice(0, -logLooks.rotatedKept)) await rm(join(dirname(file), name), { force: true });
 }

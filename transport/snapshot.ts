@@ -165,7 +165,9 @@ async function* backwards(bus: Bus, stream: string, before = Number.POSITIVE_INF
 
 async function message(bus: Bus, stream: string, which: Parameters<typeof directMessage>[2]): Promise<StoredOutcome> {
   const direct = await directMessage(bus, stream, which);
-  return direct.kind === "unavailable" && direct.why === "no_stream" ? storedMessage(bus, stream, which) : direct;
+  // A replica that has not caught up may have nothing yet: that there is none is the leader's word alone.
+  const isFound = direct.kind === "found" || (direct.kind === "unavailable" && direct.why !== "no_stream");
+  return isFound ? direct : storedMessage(bus, stream, which);
 }
 
 function asSnapshot(outcome: StoredOutcome): SnapshotOutcome {

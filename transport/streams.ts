@@ -2,6 +2,9 @@
 //
 // Owns: stream configurations and their one literal of limits. Does not own: what is written (log.ts, chain.ts, snapshot.ts).
 //
+// S0. Every stream and bucket has as many copies as the cluster was told (`--replicas`), the telemetry in memory included: it is what an
+//     operations node on another machine goes on from, and a memory stream with one copy would end with its server, and stand still while
+//     that is away. A stream that has more copies keeps them (jetstream.ts, ensureStream).
 // S1. Limits retention everywhere: nothing that is kept depends on an acknowledgement (law 4).
 // S2. Experience and update streams discard new at their bound: the log never loses what it took, it refuses more (back-pressure).
 //     Commits and snapshots discard old: the newest is the one that counts.
@@ -34,11 +37,12 @@ export const streamLimits: StreamLimits = {
 const updateShare = 1 / 8;
 const updateMinBytes = mebibyte / 16;
 
-/** The limits that follow from a wanted bound of the experience log, in bytes; the defaults when there is none. */
-export function limitsFor(experienceMaxBytes: number | undefined): StreamLimits {
-  if (experienceMaxBytes === undefined) return streamLimits;
+/** The limits that follow from a wanted bound of the experience log, in bytes, and from wanted copies; the defaults where there is none. */
+export function limitsFor(experienceMaxBytes: number | undefined, replicas?: number): StreamLimits {
+  const copied = replicas === undefined ? streamLimits : { ...streamLimits, replicas };
+  if (experienceMaxBytes === undefined) return copied;
   const updateMaxBytes = Math.max(updateMinBytes, Math.round(experienceMaxBytes * updateShare));
-  return { ...streamLimits, experienceMaxBytes, updateMaxBytes };
+  return { ...copied, experienceMaxBytes, updateMaxBytes };
 }
 
 /** Room for what several nodes append at the same moment, all of them having found that it fits. */

@@ -17,7 +17,10 @@ const catalogue = {
   flush: { ms: 5_000, bounds: "the server's word that it took what was sent before" },
   request: { ms: 2_000, bounds: "a request that names no deadline of its own" },
   client: { ms: 5_000, bounds: "all tries of a client's request together" },
-  clientTry: { ms: 1_000, bounds: "one try of a client's request, before it is sent again" },
+  clientTry: {
+    ms: 1_000,
+    bounds: "the first try of a client's request; each further one waits twice as long, up to four times",
+  },
   chunkTry: { ms: 500, bounds: "the wait for the next chunk of a large tensor, before it is asked for again" },
   chunks: { ms: 4_000, bounds: "the silence of a large tensor's sender, before the tensor is given up" },
   jetstream: { ms: 2_000, bounds: "a question to JetStream: stream state, one message, a purge" },
@@ -26,6 +29,10 @@ const catalogue = {
   appendTry: { ms: 250, bounds: "one try of an append to the log" },
   commit: { ms: 3_000, bounds: "all tries of a commit to the chain together" },
   commitTry: { ms: 250, bounds: "one try of a commit to the chain" },
+  election: {
+    ms: 20_000,
+    bounds: "the wait for several NATS servers to elect a leader, to read the log or make its streams",
+  },
   snapshotTry: { ms: 2_000, bounds: "one try of storing a snapshot" },
   lease: { ms: 1_000, bounds: "the life of the writer's lease without a renewal" },
   introduce: { ms: 5_000, bounds: "the memory's answer when the model's actor starts" },

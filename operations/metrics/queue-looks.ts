@@ -7,6 +7,7 @@
 
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../../transport/bus.js";
+import { isLink } from "../../transport/chain.js";
 import { decodeDeadLetter } from "../../transport/dead-letter-records.js";
 import {
   directMessage,
@@ -153,7 +154,7 @@ export class QueueLooks {
     if (outcome.kind === "none") return noCommit;
     if (outcome.kind === "unavailable") return undefined;
     const commit = decodeCommit(outcome.message.bytes);
-    if (commit.kind !== "ok") return known?.committed ?? noCommit;
+    if (commit.kind !== "ok" || !isLink(outcome.message)) return known?.committed ?? noCommit;
     const { version, updateSeq, counters } = commit.value;
     const committed = { committedSeq: updateSeq, version, applied: counters.applied, refused: { ...counters.refused } };
     const { seq, bytes } = outcome.message;

@@ -161,10 +161,16 @@ function pairsOf(text: string, form: string): readonly (readonly [string, string
   });
 }
 
+/** One address, or several of one cluster's servers with commas between. */
 export function natsUrl(text: string): string {
+  return text.split(",").map(serverUrl).join(",");
+}
+
+function serverUrl(word: string): string {
+  const text = word.trim();
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !["nats:", "tls:"].includes(url.protocol) || url.hostname === "")
-    throw new InvalidArgumentError("Give an address like nats://127.0.0.1:4222.");
+    throw new InvalidArgumentError("Give an address like nats://127.0.0.1:4222, or several with commas between.");
   if (url.username !== "" || url.password !== "")
     throw new InvalidArgumentError("Give the user with --user and --password, not in the address.");
   return text;

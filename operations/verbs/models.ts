@@ -239,6 +239,9 @@ function unwritten(name: string, { why }: Unavailable) {
       return failed("the cluster keeps no models: none of its nodes has run yet", "driftmend status");
     case "timeout":
     case "closed":
+    case "no_leader":
+    case "not_clustered":
+    case "too_few_servers":
       return failed(
         `${name}: the stream of models does not answer (${why})`,
         `driftmend model show ${name}, then again`,

@@ -16,6 +16,8 @@ export interface UpOptions extends SettingOptions {
   readonly cluster: string;
   /** Join this server instead of starting one. */
   readonly nats?: string;
+  /** Copies of every stream, on so many of its servers; only with `nats`. */
+  readonly replicas?: number;
   readonly user?: string;
   readonly password?: string;
   /** A file with the seed of --user. */
@@ -71,7 +73,10 @@ export type MeterSwitch = (typeof meterSwitches)[number];
 export interface NodeOptions extends SettingOptions {
   readonly json?: boolean;
   readonly role: readonly NodeRole[];
+  /** Several with commas between. */
   readonly nats: string;
+  /** Copies of every stream; one when left out. */
+  readonly replicas?: number;
   readonly user?: string;
   readonly password?: string;
   /** A file with the seed of --user; a root gives its nodes the seed in their environment. */

@@ -21,6 +21,8 @@ export interface LoadOptions {
   readonly deadlineMs: number;
   /** One answer in so many is labelled afterwards. */
   readonly labelEvery: number;
+  /** Told of each line of the ledger as it is written, and when that was, by the monotonic clock. */
+  readonly onEnd?: (asked: Asked, endedAtMs: number) => void;
 }
 
 export class SteadyLoad {
@@ -95,8 +97,10 @@ export class SteadyLoad {
     outcome: ClientOutcome<T>,
     endOf: (reply: T) => Asked["end"],
   ): void {
-    const tookMs = this.#clock.monotonicMs() - sentAtMs;
-    this.asked.push({ id, what, tries: outcome.tries, tookMs, end: end(outcome, endOf) });
+    const endedAtMs = this.#clock.monotonicMs();
+    const asked = { id, what, tries: outcome.tries, tookMs: endedAtMs - sentAtMs, end: end(outcome, endOf) };
+    this.asked.push(asked);
+    this.#options.onEnd?.(asked, endedAtMs);
   }
 }
 

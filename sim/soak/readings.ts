@@ -116,7 +116,9 @@ async function rowsIn(log: ModelLog): Promise<LoggedRow[]> {
 }
 
 async function chainIn(log: ModelLog): Promise<LoggedLink[]> {
-  const commits = await whole(log, "weights", (signal) => log.commits(1, signal));
+  // Messages that do not count may stand behind the newest link.
+  const end = (await log.lastCommit())?.seq ?? 0;
+  const commits = await whole(log, "weights", (signal) => log.commits(1, signal), end);
   return commits.map(({ seq, commit }) => ({
     seq,
     version: commit.version,
@@ -135,8 +137,10 @@ async function whole<T extends { readonly seq: number }>(
   log: ModelLog,
   kind: StreamKind,
   follow: (signal: AbortSignal) => AsyncIterable<T>,
+  endSeq?: number,
 ): Promise<T[]> {
-  const { firstSeq, lastSeq, messages } = await log.state(kind);
+  const { firstSeq, lastSeq: streamEndSeq, messages } = await log.state(kind);
+  const lastSeq = endSeq ?? streamEndSeq;
   if (messages === 0) return [];
   if (firstSeq > 1)
     throw new Error(`the ${kind} stream begins at ${firstSeq}: it was truncated, a soak needs all of it`);

@@ -45,6 +45,12 @@ export async function rememberingNode(given: Remembering = {}): Promise<Remember
     adaptation: async () => undefined,
     lastSeq: async () => log.lastSeq,
     lastSeqNow: async () => log.lastSeq,
+    between: async function* (fromSeq, toSeq, signal) {
+      for await (const logged of recordsOf(log, fromSeq, signal)) {
+        yield logged;
+        if (logged.seq >= toSeq) return;
+      }
+    },
     follow: (fromSeq, signal) => recordsOf(log, fromSeq, signal),
     ...given.source,
   };

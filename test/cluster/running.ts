@@ -227,7 +227,10 @@ function pathTo(node: TreeNode, name: string): string[] | undefined {
 }
 
 /** What a node says of itself: counters, vital figures, the summary of every actor by its path. */
-export async function statusOf({ operator, subjects }: Sight, node: string): Promise<Fields> {
+export async function statusOf(
+  { operator, subjects }: Pick<Sight, "operator" | "subjects">,
+  node: string,
+): Promise<Fields> {
   const outcome = await operator.request(subjects.actor(node, "status"), encodeLookRequest(), {
     timeoutMs: lookWithinMs,
   });
