@@ -11,7 +11,7 @@
 // B4. Of two records of one id the first counts, as in the policy's fold (models/policy.ts P5).
 
 import { type Adaptation, AdaptedView, emptyAdaptation, type Folded, foldRow, tallyOf } from "../models/adaptation.js";
-import { type ExperienceBatch, type Position, rowsOf } from "../models/experience.js";
+import { type ExperienceBatch, rowsOf } from "../models/experience.js";
 import { allFinite } from "../models/guardrails.js";
 import { adaptationRow } from "../models/logged-rows.js";
 import type { Model } from "../models/manifest.js";
@@ -34,10 +34,10 @@ import type {
   InferenceMessage,
   Located,
   LookedUp,
-  PastAnswer,
   Remembered,
   VoterMessage,
 } from "./messages.js";
+import { PastAnswers } from "./past-answers.js";
 
 /** The experience log as the buffer reads it. */
 export interface ExperienceSource {
@@ -71,7 +71,7 @@ interface State {
   readonly view: AdaptedView;
   /** Records up to here are already in `adaptation` (from the snapshot). */
   readonly adaptationFromSeq: number;
-  readonly past: Map<string, PastAnswer>;
+  readonly past: PastAnswers;
   readonly recentIds: RecentIds;
   lastSeq: number;
   experiences: number;
@@ -118,7 +118,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
     adaptation,
     view: new AdaptedView(deps.model, adaptation),
     adaptationFromSeq: snapshot?.experienceSeq ?? 0,
-    past: new Map(),
+    past: new PastAnswers(learning.capacity),
     recentIds: new RecentIds(),
     lastSeq: 0,
     experiences: 0,
@@ -312,7 +312,7 @@ function fold(model: Model, state: State, logged: LoggedExperience, onAdapted?: 
   if (seq > state.adaptationFromSeq) foldRows(model, state, record, isRepeat, onAdapted);
   state.memory.add(memoryRows(seq, record, model.manifest.learning, isRepeat));
   state.experiences += rowsOf(record) - repeats.size;
-  remember(model, state.past, seq, record, isRepeat);
+  remember(state.past, seq, record, isRepeat);
   return true;
 }
 
@@ -342,34 +342,23 @@ function foldRows(
   for (let index = 0; index < rows; index++) {
     if (isRepeat(index)) continue;
     if (!allFinite(record.embeddings.subarray(index * width, (index + 1) * width))) continue;
-    const folded = foldRow(adaptation, model, adaptationRow(record, index));
+    const row = adaptationRow(record, index);
+    const folded = foldRow(adaptation, model, row);
     if (folded === undefined) continue;
-    view.moved(folded.domain);
+    view.moved(folded.domain, folded.begun || row.looks.length > 0);
     if (folded.begun || folded.floor !== undefined) onAdapted?.(folded, record.node);
   }
 }
 
-function remember(
-  model: Model,
-  past: Map<string, PastAnswer>,
-  seq: number,
-  record: ExperienceBatch,
-  isRepeat: (index: number) => boolean,
-): void {
+function remember(past: PastAnswers, seq: number, record: ExperienceBatch, isRepeat: (index: number) => boolean): void {
   for (const [index, id] of record.ids.entries()) {
     if (isRepeat(index)) continue;
-    const at: Position = { seq, index };
-    past.set(id, {
-      at,
+    past.set(id, seq, index, {
       answer: record.answers[index] ?? 0,
       confidence: record.confidences[index] ?? 0,
       cold: record.cold[index] === 1,
       version: record.version,
       traceId: record.traceIds[index] ?? "",
     });
-  }
-  for (const id of past.keys()) {
-    if (past.size <= model.manifest.learning.capacity) break;
-    past.delete(id);
   }
 }

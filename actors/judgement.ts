@@ -8,13 +8,14 @@
 
 import { nearestAnchors } from "../models/density.js";
 import { chooseSlot, momentDistance } from "../models/domains.js";
-import { type ExperienceBatch, type LooksSeen, rowsOf, type UpdateTask } from "../models/experience.js";
+import { type ExperienceBatch, type LooksSeen, noLooks, rowsOf, type UpdateTask } from "../models/experience.js";
 import { gate } from "../models/gate.js";
 import { roundedToHalves } from "../models/half.js";
 import type { Model } from "../models/manifest.js";
 import { priority } from "../models/priority.js";
 import { requestChance, requestSeed } from "../models/request-chance.js";
 import { type Reward, reward } from "../models/reward.js";
+import type { LearningSettings } from "../models/settings.js";
 import { softmax } from "../models/softmax.js";
 import { castVotes, neighboursOf, ownVerdict, type Verdict } from "../models/vote.js";
 import { formatTraceparent, requestSpanId } from "../operations/traces/trace-context.js";
@@ -40,11 +41,16 @@ export interface Judgement {
 /** Undefined when no row of the batch is new. */
 export function judge(model: Model, message: VoterMessage, author: Author): Judgement | undefined {
   const { batch, past } = message;
-  const rows = batch.requests.flatMap((_, row) => (past[row] === undefined ? [row] : []));
+  const rows: number[] = [];
+  const requests: OpenRequest[] = [];
+  for (const [row, request] of batch.requests.entries()) {
+    if (past[row] !== undefined) continue;
+    rows.push(row);
+    requests.push(request);
+  }
   if (rows.length === 0) return undefined;
   const judged = rows.map((row) => judgeRow(model, message, row, author.nowMs));
-  const { learning, name } = model.manifest;
-  const requests = rows.flatMap((row) => batch.requests[row] ?? []);
+  const { name } = model.manifest;
   const { embedded, cold } = batch;
   const record: ExperienceBatch = {
     kind: "answers",
@@ -55,12 +61,7 @@ export function judge(model: Model, message: VoterMessage, author: Author): Judg
     version: batch.version,
     ids: requests.map((request) => request.id),
     traceIds: requests.map((request) => request.traceId),
-    cold: new Uint8Array(rows.length).fill(cold ? 1 : 0),
-    learn: Uint8Array.from(judged, ({ verdict }) => (gate(verdict.confidence, cold, learning) === "learn" ? 1 : 0)),
-    answers: Uint16Array.from(judged, ({ verdict }) => verdict.answer),
-    confidences: Float32Array.from(judged, ({ verdict }) => verdict.confidence),
-    priorities: Float32Array.from(judged, (row) => priority(row.verdict.confidence, row.reward, cold, learning)),
-    slots: Uint8Array.from(judged, ({ slot }) => slot),
+    ...judgedColumns(judged, cold, model.manifest.learning),
     // As the log will hold them: this node folds the record as it is, the others fold what they read.
     densities: roundedToHalves(pick(embedded.density, embedded.rows, rows)),
     looks: looksLogged(embedded.looks, rows),
@@ -77,8 +78,30 @@ export function judge(model: Model, message: VoterMessage, author: Author): Judg
   };
 }
 
+/** Filled one by one: a typed array made from a list by a function asks an iterator for every number. */
+function judgedColumns(judged: readonly JudgedRow[], isCold: boolean, learning: LearningSettings) {
+  const rows = judged.length;
+  const columns = {
+    cold: new Uint8Array(rows).fill(isCold ? 1 : 0),
+    learn: new Uint8Array(rows),
+    answers: new Uint16Array(rows),
+    confidences: new Float32Array(rows),
+    priorities: new Float32Array(rows),
+    slots: new Uint8Array(rows),
+  };
+  for (const [row, { verdict, reward: rewarded, slot }] of judged.entries()) {
+    columns.learn[row] = gate(verdict.confidence, isCold, learning) === "learn" ? 1 : 0;
+    columns.answers[row] = verdict.answer;
+    columns.confidences[row] = verdict.confidence;
+    columns.priorities[row] = priority(verdict.confidence, rewarded, isCold, learning);
+    columns.slots[row] = slot;
+  }
+  return columns;
+}
+
 /** The looks at the rows that are logged, under the numbers these have in the record. */
 function looksLogged(looks: LooksSeen, rows: readonly number[]): LooksSeen {
+  if (looks.rows.length === 0) return noLooks;
   const places = new Map(rows.map((row, place) => [row, place]));
   const kept = [...looks.rows.keys()].filter((i) => places.has(looks.rows[i] ?? -1));
   return {
@@ -118,7 +141,8 @@ function judgeRow(model: Model, { batch, neighbours }: VoterMessage, row: number
     momentDistance99: calibration.momentDistance99,
   };
   const { slot, trusted } = chooseSlot(calibration, { logits: plain, density }, chance);
-  return { verdict, reward: reward(evidence), slot, sight: sightOf(model, batch.embedded, row, trusted) };
+  const sight = sightOf(model, batch.embedded, row, { plain, logits, trusted });
+  return { verdict, reward: reward(evidence), slot, sight };
 }
 
 /** One task per row that the gate let pass, in row order. */

@@ -2,7 +2,7 @@
 //
 // Owns: these figures. Does not own: what they are figures of (buffer.ts).
 
-import { type Adaptation, tallyOf } from "../models/adaptation.js";
+import { type Adaptation, type AdaptationTally, tallyOf } from "../models/adaptation.js";
 import { allFinite } from "../models/guardrails.js";
 import type { Model } from "../models/manifest.js";
 import type { Memory } from "../models/memory.js";
@@ -40,6 +40,19 @@ export function countSearches(counters: Counters, rows: number, failed: number):
   counters.set("knn_failure_rate", counters.get("knn_failures") / counters.get("knn_searches"));
 }
 
+const gauges: Readonly<Record<keyof AdaptationTally, string>> = {
+  domains: "adaptation_domains",
+  begun: "adaptation_begun",
+  dropped: "adaptation_dropped",
+  switched: "adaptation_switched",
+  floored: "adaptation_floored",
+  toSource: "adaptation_toSource",
+  fromSource: "adaptation_fromSource",
+  forgotten: "adaptation_forgotten",
+};
+const tallied = Object.keys(gauges).filter((name): name is keyof AdaptationTally => name in gauges);
+
 export function setGauges(counters: Counters, adaptation: Adaptation): void {
-  for (const [name, value] of Object.entries(tallyOf(adaptation))) counters.set(`adaptation_${name}`, value);
+  const tally = tallyOf(adaptation);
+  for (const name of tallied) counters.set(gauges[name], tally[name]);
 }

@@ -196,16 +196,17 @@ function openDesk(
   model: string,
   meter: InferMeter,
 ): Desk {
+  // Made once: a name that is put together for every request is hashed for every request.
+  const [answered, refused, spentMs] = [`answered_${model}`, `closed_refused_${model}`, `processing_ms_${model}`];
   const desk = new Desk(
     clock,
     ({ request, code, tookMs }) => {
       meter.closed(request, code === undefined, tookMs);
       if (spans?.isOn === true) spans.closed(jobOf(model, request, code, tookMs));
       if (code !== undefined) log?.info("request refused", refusalLine(model, request, code, tookMs, desk));
-      const end = code === undefined ? "answered" : "closed_refused";
-      counters.add(end);
-      counters.add(`${end}_${model}`);
-      counters.add(`processing_ms_${model}`, tookMs);
+      counters.add(code === undefined ? "answered" : "closed_refused");
+      counters.add(code === undefined ? answered : refused);
+      counters.add(spentMs, tookMs);
     },
     settings,
   );

@@ -24,21 +24,22 @@ export interface Sight {
   readonly trusted: boolean;
 }
 
-/** `row` of the batch. */
-export function sightOf(model: Model, embedded: Embedded, row: number, trusted: boolean): Sight {
-  const { classes } = model.calibration;
+/** `row` of the batch, whose own logits are known already. */
+export function sightOf(
+  model: Model,
+  embedded: Embedded,
+  row: number,
+  seen: Pick<Sight, "plain" | "logits" | "trusted">,
+): Sight {
   const table = at(embedded.domains, row);
-  return {
-    plain: embedded.plain.subarray(row * classes, (row + 1) * classes),
-    logits: embedded.logits.subarray(row * classes, (row + 1) * classes),
-    domain: table === 0 ? null : table - 1,
-    looks: looksAt(model, embedded, row),
-    trusted,
-  };
+  return { ...seen, domain: table === 0 ? null : table - 1, looks: looksAt(model, embedded, row) };
 }
+
+const oneLook: readonly Look[] = [];
 
 /** Of the source's look and the one beside it only the first is told: the other is the plain one again. */
 function looksAt({ manifest, calibration }: Model, { looks }: Embedded, row: number): readonly Look[] {
+  if (looks.rows.length === 0) return oneLook;
   const { classes } = calibration;
   const { source, beside } = kindsOf(manifest.views.length);
   const nameOf = (kind: number): string =>
@@ -60,14 +61,22 @@ function looksAt({ manifest, calibration }: Model, { looks }: Embedded, row: num
 
 /** What adaptation did to the rows of one micro-batch. */
 export function countSights(counters: Counters, model: string, sights: readonly Sight[]): void {
+  const seen = { trusted: 0, rolledOut: 0, looks: 0, bySource: 0 };
   for (const { looks, trusted } of sights) {
-    counters.add(trusted ? "slots_trusted" : "slots_spread");
-    const views = looks.filter(({ view }) => view !== "source").length;
-    counters.add(views > 0 ? "requests_rolled_out" : "requests_gated");
-    if (looks.length > 0) counters.add("looks", looks.length);
-    if (looks.some(({ view, weight }) => view === "source" && weight > 0)) {
-      counters.add("answers_by_source");
-      counters.add(`answers_by_source_${model}`);
-    }
+    if (trusted) seen.trusted += 1;
+    if (looks.length === 0) continue;
+    if (looks.some(({ view }) => view !== "source")) seen.rolledOut += 1;
+    seen.looks += looks.length;
+    if (looks.some(({ view, weight }) => view === "source" && weight > 0)) seen.bySource += 1;
   }
+  const count = (name: string, by: number): void => {
+    if (by > 0) counters.add(name, by);
+  };
+  count("slots_trusted", seen.trusted);
+  count("slots_spread", sights.length - seen.trusted);
+  count("requests_rolled_out", seen.rolledOut);
+  count("requests_gated", sights.length - seen.rolledOut);
+  count("looks", seen.looks);
+  count("answers_by_source", seen.bySource);
+  count(`answers_by_source_${model}`, seen.bySource);
 }

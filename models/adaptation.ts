@@ -4,6 +4,7 @@
 //
 // A1. A fold: the same rows in the same order give the same bits, on every node and in the writer's policy.
 // A2. What serving is given never changes afterwards; the next one is another object.
+import { AdaptedDraft, writeTableRow } from "./adapted-draft.js";
 import type { BlockArray } from "./blocks.js";
 import type { Calibration } from "./calibration.js";
 import {
@@ -19,13 +20,15 @@ import {
 import { allFinite } from "./guardrails.js";
 import type { Subject } from "./manifest.js";
 import type { Parameters } from "./pass.js";
-import { closedPlan, plan } from "./rollout.js";
+import { closedPlan } from "./rollout.js";
 import { at } from "./softmax.js";
 import {
+  type DomainStanding,
   emptyStanding,
   foldDensity,
   foldLooks,
   forget,
+  isOpen,
   judgeFloor,
   type LookRow,
   type Standing,
@@ -123,13 +126,19 @@ export interface AdaptationTally {
 }
 
 export function tallyOf({ domains, standing }: Adaptation): AdaptationTally {
-  const live = Array.from({ length: domainsMax }, (_, domain) => domain).filter((domain) => isLive(domains, domain));
+  let live = 0;
+  let floored = 0;
+  for (let domain = 0; domain < domainsMax; domain++) {
+    if (!isLive(domains, domain)) continue;
+    live += 1;
+    if (standing.floored[domain] === 1) floored += 1;
+  }
   return {
-    domains: live.length,
+    domains: live,
     begun: at(domains.counts, 1),
     dropped: at(domains.counts, 2),
     switched: at(domains.counts, 3),
-    floored: live.filter((domain) => standing.floored[domain] === 1).length,
+    floored,
     toSource: at(standing.counts, 0),
     fromSource: at(standing.counts, 1),
     forgotten: at(standing.counts, 2),
@@ -162,65 +171,63 @@ export function sourceParameters(subject: SourceOf): Parameters {
   return { ...sourceAdapted(subject), head: subject.calibration.head };
 }
 
-/** Keeps what serving is given up to date: only domains that moved are computed anew. */
+/**
+ * Keeps what serving is given up to date: only domains that moved are computed anew, and of those that only grew denser or less dense, not
+ * what is known of their looks. Rows at home mostly change no bit: then serving keeps what it has, and nothing is sent to its thread.
+ */
 export class AdaptedView {
   readonly #subject: Subject;
   readonly #adaptation: Adaptation;
-  readonly #stale = new Set<number>();
+  /** Domains that moved since; true where what is known of its looks did too. */
+  readonly #stale = new Map<number, boolean>();
+  readonly #standings = new Map<number, DomainStanding>();
   #adapted: Adapted;
 
   constructor(subject: Subject, adaptation: Adaptation) {
     this.#subject = subject;
     this.#adaptation = adaptation;
     this.#adapted = sourceAdapted(subject);
-    for (let domain = 0; domain < domainsMax; domain++) if (isLive(adaptation.domains, domain)) this.#stale.add(domain);
+    for (let domain = 0; domain < domainsMax; domain++) if (isLive(adaptation.domains, domain)) this.moved(domain);
   }
 
-  moved(domain: number): void {
-    this.#stale.add(domain);
+  /** `looked`: the row had more than one look, or began the domain. */
+  moved(domain: number, looked = true): void {
+    this.#stale.set(domain, looked || this.#stale.get(domain) === true);
   }
 
-  /** The same object as long as nothing moved. */
+  /** The same object as long as nothing that serving is given changed. */
   get adapted(): Adapted {
-    if (this.#stale.size > 0) this.#adapted = this.#anew();
+    if (this.#stale.size === 0) return this.#adapted;
+    const draft = new AdaptedDraft(this.#adapted);
+    for (const [domain, looked] of this.#stale) this.#write(draft, domain, looked);
     this.#stale.clear();
+    this.#adapted = draft.adapted;
     return this.#adapted;
   }
 
-  #anew(): Adapted {
-    const { signatures, limits, table, plan: known } = this.#adapted;
-    const next: Adapted = {
-      signatures: signatures.slice(),
-      limits: limits.slice(),
-      table: table.slice(),
-      plan: { flags: known.flags.slice(), best: known.best.slice(), scores: known.scores.slice() },
-    };
-    for (const domain of this.#stale) this.#write(next, domain);
-    return next;
-  }
-
-  #write({ signatures, limits, table, plan: looks }: Adapted, domain: number): void {
-    const { domains, standing } = this.#adaptation;
+  #write(draft: AdaptedDraft, domain: number, looked: boolean): void {
+    const { domains } = this.#adaptation;
     const { calibration, manifest } = this.#subject;
     const { stages } = manifest.learning;
     const { size } = calibration.signature;
-    let square = 0;
-    for (let s = 0; s < size; s++) {
-      const value = at(domains.signatures, domain * size + s);
-      signatures[s * domainsMax + domain] = value;
-      square += value * value;
-    }
-    limits[domain] = -square / 2;
+    draft.setSignature(domain, domains.signatures.subarray(domain * size, (domain + 1) * size));
     if (stages.moments) {
       const { scale, shift } = normalisation(domains, calibration, domain);
-      writeTableRow(table, domain + 1, scale, shift);
+      draft.setNormalisation(domain + 1, scale, shift);
     }
-    const known = standingOf(standing, calibration, domain);
-    plan(looks, domain + 1, { ...known, open: known.open && stages.views }, stages.floor);
+    const known = this.#standing(domain, looked);
+    draft.setPlan(domain + 1, { ...known, open: known.open && stages.views }, stages.floor);
   }
-}
 
-function writeTableRow(table: Float32Array, row: number, scale: Float32Array, shift: Float32Array): void {
-  table.set(scale, row * 2 * scale.length);
-  table.set(shift, (row * 2 + 1) * scale.length);
+  #standing(domain: number, looked: boolean): DomainStanding {
+    const { standing } = this.#adaptation;
+    const { calibration, manifest } = this.#subject;
+    const before = looked ? undefined : this.#standings.get(domain);
+    const known =
+      before === undefined
+        ? standingOf(standing, calibration, domain)
+        : { ...before, open: isOpen(standing, calibration, domain, manifest.views.length) };
+    this.#standings.set(domain, known);
+    return known;
+  }
 }

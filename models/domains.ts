@@ -110,7 +110,7 @@ function nearestDomain(domains: Domains, { signature: basis }: Calibration, sign
   let least = basis.limit;
   for (let domain = 0; domain < domainsMax; domain++) {
     if (!isLive(domains, domain)) continue;
-    const distance = squaredDistance(signature, domains.signatures, domain * basis.size);
+    const distance = squaredDistance(signature, domains.signatures, domain * basis.size, least);
     if (distance >= least) continue;
     nearest = domain;
     least = distance;
@@ -188,11 +188,15 @@ export function foldMoments(
   const cell = domain * classes + slot;
   const classRate = 1 / counted(domains.classRows, cell, classWindow);
   const pooledRate = 1 / counted(domains.pooledRows, domain, pooledWindow);
-  for (let i = 0; i < 2 * channels; i++) {
-    const clean = i < channels ? at(classMean, slot * channels + i) : at(classSquare, slot * channels + i - channels);
-    const shift = at(row, i) - clean;
-    toward(domains.classShifts, cell * 2 * channels + i, shift, classRate);
-    toward(domains.pooledShifts, domain * 2 * channels + i, shift, pooledRate);
+  const clean = slot * channels;
+  const [ofClass, ofAll] = [cell * 2 * channels, domain * 2 * channels];
+  for (let c = 0; c < channels; c++) {
+    const first = at(row, c) - at(classMean, clean + c);
+    toward(domains.classShifts, ofClass + c, first, classRate);
+    toward(domains.pooledShifts, ofAll + c, first, pooledRate);
+    const second = at(row, channels + c) - at(classSquare, clean + c);
+    toward(domains.classShifts, ofClass + channels + c, second, classRate);
+    toward(domains.pooledShifts, ofAll + channels + c, second, pooledRate);
   }
 }
 
@@ -206,7 +210,7 @@ export function foldMoments(
 export function normalisation(domains: Domains, calibration: Calibration, domain: number): Normalisation {
   const { channels, mean, variance, eps } = calibration;
   const rows = at(domains.pooledRows, domain);
-  if (rows === 0 || domain === home) return sourceNormalisation(calibration);
+  if (rows === 0 || domain === home) return knownSource(calibration);
   const shifts = balancedShifts(domains, calibration, domain);
   let distance = 0;
   for (let c = 0; c < channels; c++) distance += at(shifts, c) ** 2 / (at(variance, c) + eps);
@@ -244,6 +248,15 @@ function balancedShifts(domains: Domains, { classes, channels }: Calibration, do
 
 export function sourceNormalisation(calibration: Calibration): Normalisation {
   return affine(calibration, Float64Array.from(calibration.mean), Float64Array.from(calibration.variance));
+}
+
+/** Of each calibration, once: it never changes, and home asks for it after every batch. Not for writing. */
+const sources = new WeakMap<Calibration, Normalisation>();
+
+function knownSource(calibration: Calibration): Normalisation {
+  const known = sources.get(calibration) ?? sourceNormalisation(calibration);
+  sources.set(calibration, known);
+  return known;
 }
 
 function affine(calibration: Calibration, mu: Float64Array, spread: Float64Array): Normalisation {

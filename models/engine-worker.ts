@@ -8,7 +8,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { EngineReply, EngineRequest, EngineSetup } from "./engine.js";
 import { look } from "./looking.js";
 import { openAdaptableSession } from "./onnx-session.js";
-import type { Embedded, Parameters } from "./pass.js";
+import { packed } from "./packed-pass.js";
+import type { Parameters } from "./pass.js";
 
 if (parentPort === null) throw new Error("engine-worker runs in a worker thread only");
 await serve(parentPort, workerData);
@@ -34,9 +35,9 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
     const looked = last.then(() => look(session, setup.looking, own(input), rows, current, seeds));
     last = looked.catch(() => undefined);
     looked.then(
-      (embedded) => {
-        const reply: EngineReply = { kind: "embedded", embedded };
-        port.postMessage(reply, [...new Set(columnsOf(embedded).map(({ buffer }) => buffer))].filter(isTransferable));
+      (found) => {
+        const { embedded, buffer } = packed(found);
+        port.postMessage({ kind: "embedded", embedded } satisfies EngineReply, [buffer]);
       },
       (error: unknown) => {
         const reply: EngineReply = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
@@ -59,12 +60,4 @@ function ownInputs(): (input: Float32Array) => Float32Array {
     copy.set(input);
     return copy;
   };
-}
-
-function columnsOf({ logits, plain, embeddings, moments, density, domains, looks }: Embedded): ArrayBufferView[] {
-  return [logits, plain, embeddings, moments, density, domains, looks.densities, looks.answers];
-}
-
-function isTransferable(buffer: ArrayBufferLike): buffer is ArrayBuffer {
-  return buffer instanceof ArrayBuffer;
 }

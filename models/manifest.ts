@@ -269,9 +269,10 @@ export function outOfRange({ name, input: { range } }: Manifest, element: number
   return { kind: "refused", field: "input.d", message };
 }
 
-/** A copy: the payload it came in is the connection's. */
+/** Never a part of the payload it came in, which is the connection's: what has memory of its own is a copy already. */
 function scaled(data: InputTensor["data"], scale: number): Float32Array {
-  if (data instanceof Float32Array && scale === 1) return data.slice();
+  if (data instanceof Float32Array && scale === 1)
+    return data.byteLength === data.buffer.byteLength ? data : data.slice();
   const values = new Float32Array(data.length);
   for (let i = 0; i < values.length; i++) values[i] = Number(data[i]) * scale;
   return values;

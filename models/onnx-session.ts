@@ -44,13 +44,24 @@ export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGr
   const session = await InferenceSession.create(bytes, options);
   const { inputName, shape, signatureSize, domains, channels, width, classes } = graph;
   const sizes = parameterSizes(graph);
-  const run = async (input: Float32Array, rows: number, parameters: Omit<Parameters, "plan">): Promise<Run> => {
-    const outputs = await session.run({
-      [inputName]: new Tensor("float32", input, [rows, ...shape]),
+  // Parameters never change and serve many runs: their tensors are made, and checked, once.
+  const known = new WeakMap<object, Readonly<Record<string, Tensor>>>();
+  const tensorsOf = (parameters: Omit<Parameters, "plan">): Readonly<Record<string, Tensor>> => {
+    const made = known.get(parameters);
+    if (made !== undefined) return made;
+    const tensors = {
       signatures: new Tensor("float32", parameters.signatures, [signatureSize, domains]),
       limits: new Tensor("float32", parameters.limits, [domains]),
       table: new Tensor("float32", parameters.table, [domains + 1, 2 * channels]),
       head: new Tensor("float32", parameters.head, [sizes.head]),
+    };
+    known.set(parameters, tensors);
+    return tensors;
+  };
+  const run = async (input: Float32Array, rows: number, parameters: Omit<Parameters, "plan">): Promise<Run> => {
+    const outputs = await session.run({
+      ...tensorsOf(parameters),
+      [inputName]: new Tensor("float32", input, [rows, ...shape]),
     });
     return {
       rows,
@@ -58,7 +69,7 @@ export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGr
       embeddings: float32(outputs, "embedding", rows * width),
       moments: float32(outputs, "moments", rows * 2 * channels),
       density: float32(outputs, "density", rows),
-      domains: Uint8Array.from(float32(outputs, "domain", rows)),
+      domains: new Uint8Array(float32(outputs, "domain", rows)),
     };
   };
   const warmUp = async (): Promise<void> => {

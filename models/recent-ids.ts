@@ -10,6 +10,8 @@
 // I2. An id is a repeat while fewer than `recentIdsWindow` other ids came after its first record. Clients stop trying at their
 //     deadline, which is far sooner at any load one writer can follow.
 
+import { NumberSet } from "./number-set.js";
+
 /** Ids remembered. 64 KiB in a snapshot. */
 export const recentIdsWindow = 8_192;
 
@@ -18,7 +20,7 @@ const none = -1;
 export class RecentIds {
   /** [window + 1] 52-bit hashes in the order of a ring, -1 = none yet; the last value is the place of the next. */
   readonly ring: Float64Array;
-  readonly #known = new Set<number>();
+  readonly #known = new NumberSet(recentIdsWindow);
 
   constructor() {
     this.ring = new Float64Array(recentIdsWindow + 1).fill(none);
@@ -30,7 +32,8 @@ export class RecentIds {
     const key = hash52(id);
     if (this.#known.has(key)) return false;
     const place = this.ring[recentIdsWindow] ?? 0;
-    this.#known.delete(this.ring[place] ?? none);
+    const oldest = this.ring[place] ?? none;
+    if (oldest !== none) this.#known.delete(oldest);
     this.ring[place] = key;
     this.#known.add(key);
     this.ring[recentIdsWindow] = (place + 1) % recentIdsWindow;

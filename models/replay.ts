@@ -122,25 +122,30 @@ export function draw(replay: Replay, rows: number, random: Random): Material {
 }
 
 function filled(replay: Replay, label: number): number[] {
-  return placesOf(replay, label).filter((place) => at(replay.keys, place) !== empty);
+  const places = Array.from({ length: replay.perClass }, (_, i) => label * replay.perClass + i);
+  return places.filter((place) => at(replay.keys, place) !== empty);
 }
 
-function placesOf(replay: Replay, label: number): number[] {
-  return Array.from({ length: replay.perClass }, (_, i) => label * replay.perClass + i);
-}
-
-/** An empty place; else the oldest of those that this row may replace (R2). */
+/** An empty place; else the oldest of those that this row may replace (R2). Nothing is built for it: every trusted row asks. */
 function placeFor(replay: Replay, label: number, verified: boolean): number {
-  const places = placesOf(replay, label);
-  const labelled = places.filter((place) => at(replay.keys, place) !== empty && replay.verified[place] === 1);
-  const others = places.filter((place) => !labelled.includes(place));
-  const share = Math.max(1, Math.floor(replay.perClass / 2));
-  const candidates = verified && (labelled.length >= share || others.length === 0) ? labelled : others;
-  const free = candidates.find((place) => at(replay.keys, place) === empty);
-  if (free !== undefined) return free;
-  return candidates.reduce((oldest, place) =>
-    at(replay.entered, place) < at(replay.entered, oldest) ? place : oldest,
-  );
+  const { perClass, keys, entered } = replay;
+  const from = label * perClass;
+  let labelled = 0;
+  for (let place = from; place < from + perClass; place++) if (isLabelled(replay, place)) labelled += 1;
+  const share = Math.max(1, Math.floor(perClass / 2));
+  const amongLabelled = verified && (labelled >= share || labelled === perClass);
+  let oldest = -1;
+  for (let place = from; place < from + perClass; place++) {
+    if (isLabelled(replay, place) !== amongLabelled) continue;
+    if (at(keys, place) === empty) return place;
+    if (oldest < 0 || at(entered, place) < at(entered, oldest)) oldest = place;
+  }
+  if (oldest < 0) throw new Error(`no place of class ${label} may be replaced`);
+  return oldest;
+}
+
+function isLabelled({ keys, verified }: Replay, place: number): boolean {
+  return verified[place] === 1 && at(keys, place) !== empty;
 }
 
 function recentRow(replay: Replay, key: number): Float32Array | null {

@@ -44,9 +44,18 @@ export function signatureOf(calibration: Calibration, moments: Float32Array): Fl
   return signature;
 }
 
-export function squaredDistance(a: Float64Array, b: Float32Array | Float64Array, start = 0): number {
+/** Left off where it reaches `enough`: then it is some number that is as large. */
+export function squaredDistance(
+  a: Float64Array,
+  b: Float32Array | Float64Array,
+  start = 0,
+  enough = Number.POSITIVE_INFINITY,
+): number {
   let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (at(a, i) - at(b, start + i)) ** 2;
+  for (let i = 0; i < a.length && !(sum >= enough); i++) {
+    const away = at(a, i) - at(b, start + i);
+    sum += away * away;
+  }
   return sum;
 }
 

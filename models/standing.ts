@@ -123,13 +123,15 @@ export interface LookRow {
 /** Takes the looks of one row in. */
 export function foldLooks(standing: Standing, domain: number, looks: readonly LookRow[], classes: number): void {
   const kinds = kindsIn(standing);
-  const leading = leaderOf(standing, domain, classes);
-  const lead = looks.find(({ kind }) => kind === leading);
-  if (lead !== undefined && at(standing.looks, domain * kinds + leading) >= looksMin) {
-    const expected = at(standing.densities, domain * kinds + leading);
-    move(standing.surprise, domain, lead.density - expected, surpriseRate);
+  if (looks.length > 0) {
+    const leading = leaderOf(standing, domain, classes);
+    const lead = looks.find(({ kind }) => kind === leading);
+    if (lead !== undefined && at(standing.looks, domain * kinds + leading) >= looksMin) {
+      const expected = at(standing.densities, domain * kinds + leading);
+      move(standing.surprise, domain, lead.density - expected, surpriseRate);
+    }
+    for (const { kind, density, answer } of looks) foldLook(standing, domain, kind, density, answer);
   }
-  for (const { kind, density, answer } of looks) foldLook(standing, domain, kind, density, answer);
   if (at(standing.surprise, domain) >= -surpriseMax) return;
   standing.looks.fill(0, domain * kinds, domain * kinds + viewsIn(standing) + 1);
   standing.surprise[domain] = 0;
@@ -178,20 +180,25 @@ export function standingOf(standing: Standing, calibration: Calibration, domain:
   const kinds = kindsIn(standing);
   const views = viewsIn(standing);
   const { source } = kindsOf(views);
-  const { density, classes } = calibration;
+  const { classes } = calibration;
   const scores = Array.from({ length: views + 1 }, (_, kind) => scoreOf(standing, domain, kind, classes));
   const best = scores
     .flatMap((score, kind) => (kind === plain || Number.isNaN(score) ? [] : [kind]))
     .sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
     .slice(0, bestMax);
   return {
-    open: views > 0 && at(standing.running, domain) < density.mean - openDeviations * density.deviation,
+    open: isOpen(standing, calibration, domain, views),
     surveyed: at(standing.looks, domain * kinds + plain) >= surveyLooks,
     best,
     scores,
     floored: standing.floored[domain] === 1,
     proven: at(standing.looks, domain * kinds + source) >= provenLooks,
   };
+}
+
+/** Requests of this domain are worth more than one look: all that a row without a second look can change of a standing. */
+export function isOpen(standing: Standing, { density }: Calibration, domain: number, views: number): boolean {
+  return views > 0 && at(standing.running, domain) < density.mean - openDeviations * density.deviation;
 }
 
 /** NaN where there were hardly any looks. */

@@ -58,6 +58,12 @@ function reportFolder(store: string): string {
   return join(resolve(store), "stability");
 }
 
+/**
+ * Small on purpose, in MiB: most of what a request leaves behind are buffers outside the heap. They are freed where the young generation is
+ * collected, and before that press for a collection of everything; with V8's 16 MiB that costs a serving node an eighth of its time.
+ */
+const youngGeneration = "--max-semi-space-size=4";
+
 /** Serving nodes, learning nodes, one operations node. */
 export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): ProcessSpec[] {
   const { drain, halt, nodeReady, nodeCleanup } = options.timeouts ?? timeoutDefaults;
@@ -80,6 +86,7 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
       command: process.execPath,
       args: [
         "--enable-source-maps",
+        youngGeneration,
         ...[options.entry, "node", "--role", role, "--name", id],
         ...["--nats", access.url, "--cluster", options.cluster, "--run", access.run],
         ...(options.replicas === undefined ? [] : ["--replicas", `${options.replicas}`]),

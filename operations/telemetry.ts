@@ -5,6 +5,7 @@
 //
 // T1. Telemetry is best effort: an event that cannot be sent is counted as dropped, and nobody waits.
 // T2. The items of an event are built only when the connection is up.
+// T3. What every micro-batch tells waits some milliseconds for company (transport/bus.ts B4).
 
 import type { Clock } from "../models/clock.js";
 import type { Bus } from "../transport/bus.js";
@@ -20,25 +21,39 @@ export interface Origin {
 
 /** Counters of one process: they only grow, and die with it. Beside them its gauges, which say what is so now. */
 export class Counters {
-  readonly #values = new Map<string, number>();
+  /** Cells, so that counting writes to what is there: a request is counted a dozen times. */
+  readonly #cells = new Map<string, { value: number }>();
 
   add(name: string, by = 1): void {
-    this.#values.set(name, (this.#values.get(name) ?? 0) + by);
+    this.#cell(name).value += by;
   }
 
   /** Of a gauge. */
   set(name: string, value: number): void {
-    this.#values.set(name, value);
+    this.#cell(name).value = value;
   }
 
   get(name: string): number {
-    return this.#values.get(name) ?? 0;
+    return this.#cells.get(name)?.value ?? 0;
   }
 
   all(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#values);
+    const values: Record<string, number> = {};
+    for (const [name, { value }] of this.#cells) values[name] = value;
+    return values;
+  }
+
+  #cell(name: string): { value: number } {
+    const known = this.#cells.get(name);
+    if (known !== undefined) return known;
+    const made = { value: 0 };
+    this.#cells.set(name, made);
+    return made;
   }
 }
+
+/** Kinds that every micro-batch tells: some milliseconds late and together they cost the node and the broker half. */
+const ofBatches: ReadonlySet<string> = new Set(["vote", "shadow", "spans"]);
 
 export class Telemetry {
   readonly counters: Counters;
@@ -78,6 +93,7 @@ export class Telemetry {
       atMs: this.#clock.nowMs(),
       items: items(),
     };
-    if (!this.#bus.publish(this.#subjects.event(kind), encodeEvent(event))) this.counters.add("telemetry_dropped");
+    const sent = this.#bus.publish(this.#subjects.event(kind), encodeEvent(event), { unhurried: ofBatches.has(kind) });
+    if (!sent) this.counters.add("telemetry_dropped");
   }
 }

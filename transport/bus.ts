@@ -7,17 +7,20 @@
 //     the bytes and drop them on the next dial.)
 // B2. A handler that throws ends neither the connection nor its subscription: it becomes the event `handler_failed`.
 // B3. `closed` settles once, when nothing will bring the connection back: a crash of whoever owns it.
+// B4. What is unhurried has no headers and no reply, and leaves in company (unhurried.ts).
 
-import { connect, createInbox, errors, type NatsConnection, type PublishOptions } from "@nats-io/transport-node";
+import { connect, createInbox, errors, type NatsConnection } from "@nats-io/transport-node";
 import type { Clock } from "../models/clock.js";
 import { Delivery } from "./bus-delivery.js";
-import { failureOf, type Headers, type HeaderView, natsHeaders, type RequestOutcome, viewOf } from "./bus-outcome.js";
-import { Requests, type Wire } from "./bus-requests.js";
+import { failureOf, type Headers, type HeaderView, type RequestOutcome, viewOf } from "./bus-outcome.js";
+import { Requests } from "./bus-requests.js";
 import { ConnectError, connectFailure, signIn } from "./bus-sign-in.js";
+import { sendOptions, wireOver } from "./bus-wire.js";
 import { factsOf, type ServerFacts } from "./server-facts.js";
 import { pingEveryMs, serversIn } from "./server-list.js";
 import { type Timeouts, timeoutDefaults } from "./timeouts.js";
 import { checkTls, type Tls } from "./tls-files.js";
+import { Unhurried } from "./unhurried.js";
 import { letGo } from "./vanished-peer.js";
 
 export interface BusOptions {
@@ -77,7 +80,7 @@ export interface Bus {
   publish(
     subject: string,
     data: Uint8Array,
-    options?: { readonly headers?: Headers; readonly replyTo?: string },
+    options?: { readonly headers?: Headers; readonly replyTo?: string; readonly unhurried?: boolean },
   ): boolean;
   request(
     subject: string,
@@ -149,6 +152,7 @@ class NatsBus implements Bus {
   readonly #requests: Requests;
   #disconnectedAtMs: number | undefined;
   #payloadMaxBytes: number;
+  readonly #unhurried: Unhurried;
 
   constructor(connection: NatsConnection, clock: Clock, inboxPrefix: string | undefined, timeouts: Timeouts) {
     this.timeouts = timeouts;
@@ -156,6 +160,7 @@ class NatsBus implements Bus {
     this.#clock = clock;
     this.#inboxPrefix = inboxPrefix;
     this.#payloadMaxBytes = connection.info?.max_payload ?? 0;
+    this.#unhurried = new Unhurried(clock, (subject, data) => this.publish(subject, data));
     this.#requests = new Requests(wireOver(connection), clock, createInbox(inboxPrefix));
     this.closed = connection.closed().then((error) => {
       this.#wakeWaiters();
@@ -187,9 +192,11 @@ class NatsBus implements Bus {
     return this.#connection.info === undefined ? undefined : factsOf(this.#connection.info);
   }
 
-  publish(subject: string, data: Uint8Array, options: { headers?: Headers; replyTo?: string } = {}): boolean {
+  publish(subject: string, data: Uint8Array, options: Parameters<Bus["publish"]>[2] = {}): boolean {
     if (!this.connected || this.#connection.isDraining()) return false;
+    if (options.unhurried === true) return this.#unhurried.add(subject, data);
     this.#connection.publish(subject, data, sendOptions(options.headers, options.replyTo));
+    this.#unhurried.send();
     return true;
   }
 
@@ -267,6 +274,7 @@ class NatsBus implements Bus {
 
   async flush(): Promise<boolean> {
     if (!this.connected) return false;
+    this.#unhurried.send();
     const flushed = this.#connection.flush().then(
       () => true,
       () => false,
@@ -275,6 +283,7 @@ class NatsBus implements Bus {
   }
 
   async drain(): Promise<void> {
+    this.#unhurried.send();
     if (!this.#connection.isClosed() && !this.#connection.isDraining()) await this.#connection.drain();
   }
 
@@ -372,28 +381,4 @@ class NatsBus implements Bus {
   #emit(event: BusEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-/** The requests' way to the connection. */
-function wireOver(connection: NatsConnection): Wire {
-  return {
-    listen: (subject, take, refused) => {
-      connection.subscribe(subject, {
-        callback: (error, message) => {
-          if (error !== null) refused(error);
-          else take(message.subject, message.data, viewOf(message));
-        },
-      });
-    },
-    send: (subject, data, reply, headers) => {
-      connection.publish(subject, data, sendOptions(headers, reply));
-    },
-  };
-}
-
-function sendOptions(headers: Headers | undefined, reply: string | undefined): PublishOptions {
-  const options: PublishOptions = {};
-  if (headers !== undefined) options.headers = natsHeaders(headers);
-  if (reply !== undefined) options.reply = reply;
-  return options;
 }

@@ -91,17 +91,24 @@ export function elementsOf(sh: readonly number[]): number {
   return sh.reduce((product, size) => product * size, 1);
 }
 
-/** One map: `head` first, then the tensors in the given order. Undefined fields are left out. */
-export function encodeMessage(head: PlainMap, tensors: Readonly<Record<string, Tensor>> = {}): Uint8Array {
+/**
+ * One map: `head` first, then the tensors in the given order. Undefined fields are left out. `into` is memory of the caller's own to be written
+ * over, taken where it is large enough: new memory for a large tensor costs more than to move its bytes.
+ */
+export function encodeMessage(
+  head: PlainMap,
+  tensors: Readonly<Record<string, Tensor>> = {},
+  into?: Buffer,
+): Uint8Array {
   const plain = plainOf(head, "") as Readonly<Record<string, Plain>>;
   const packed = packr.pack(plain);
   const named = Object.entries(tensors);
   if (named.length === 0) return packed;
   const entries = Object.keys(plain).length;
   const body = packed.subarray(entries < 16 ? 1 : 3);
-  const out = Buffer.allocUnsafe(
-    named.reduce((bytes, [name, tensor]) => bytes + roomFor(name, tensor), 3 + body.length),
-  );
+  let room = 3 + body.length;
+  for (const [name, tensor] of named) room += roomFor(name, tensor);
+  const out = into !== undefined && into.length >= room ? into : Buffer.allocUnsafe(room);
   let at = writeMapHeader(out, 0, entries + named.length);
   out.set(body, at);
   at += body.length;
@@ -129,21 +136,30 @@ function writeTensor(out: Buffer, start: number, name: string, tensor: Tensor): 
   const unpadded = at + 2 + 2 + 2 + dataHeader;
   const padding = (alignment - (unpadded % alignment)) % alignment;
   at = writeBinHeader(out, at, "p", padding);
-  out.fill(0, at, at + padding);
-  at = writeBinHeader(out, at + padding, "d", data.byteLength);
-  out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-  return at + data.byteLength;
+  // For a few bytes a call into the runtime costs more than the bytes.
+  for (const end = at + padding; at < end; at++) out[at] = 0;
+  at = writeBinHeader(out, at, "d", data.byteLength);
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  if (bytes.length > fewBytes) out.set(bytes, at);
+  else for (let i = 0; i < bytes.length; i++) out[at + i] = bytes[i] ?? 0;
+  return at + bytes.length;
 }
 
-/** What every tensor of a name and type begins with, up to its shape. There are as many as our sources have names for. */
-const stems = new Map<string, Uint8Array>();
+const fewBytes = 32;
+
+/**
+ * What every tensor of a type and name begins with, up to its shape. There are as many as our sources have names for. One map in the other:
+ * a key put together for each look would be hashed at each look.
+ */
+const stems = new Map<Dtype, Map<string, Uint8Array>>();
 
 function stemOf(name: string, dt: Dtype): Uint8Array {
-  const known = stems.get(`${dt}${name}`);
+  const ofType = stems.get(dt) ?? new Map<string, Uint8Array>();
+  const known = ofType.get(name);
   if (known !== undefined) return known;
   const start = packr.pack({ v: 1, dt }).subarray(1);
   const stem = Uint8Array.from([...packr.pack(name), 0x85, ...start, ...packr.pack("sh")]);
-  stems.set(`${dt}${name}`, stem);
+  stems.set(dt, ofType.set(name, stem));
   return stem;
 }
 
@@ -257,12 +273,17 @@ function isShape(value: unknown): value is readonly number[] {
 /** The value without undefined fields, itself when it has none; throws on anything msgpack has no plain form for (C1). */
 function plainOf(value: unknown, path: string): Plain {
   if (isPlain(value)) return value;
-  if (Array.isArray(value)) return value.map((item, index) => plainOf(item, `${path}[${index}]`));
+  if (Array.isArray(value))
+    return value.map((item, index) => (isPlain(item) ? item : plainOf(item, `${path}[${index}]`)));
   if (!isPlainMap(value)) {
     throw new Error(`${path}: a ${Object.prototype.toString.call(value)} cannot go over the wire as a plain field`);
   }
-  const entries = Object.entries(value).filter((entry) => entry[1] !== undefined);
-  return Object.fromEntries(entries.map(([key, item]) => [key, plainOf(item, `${path}.${key}`)]));
+  const plain: Record<string, Plain> = {};
+  for (const key in value) {
+    const item = value[key];
+    if (item !== undefined) plain[key] = isPlain(item) ? item : plainOf(item, `${path}.${key}`);
+  }
+  return plain;
 }
 
 /** Whether it can be packed as it is, which is the common case and copies nothing. */
@@ -287,7 +308,10 @@ function writeMapHeader(out: Buffer, at: number, entries: number): number {
 }
 
 function writeSize(out: Buffer, at: number, size: number): number {
-  if (size < 0x80) return out.writeUInt8(size, at);
+  if (size < 0x80) {
+    out[at] = size;
+    return at + 1;
+  }
   if (size < 0x100) return out.writeUInt8(size, out.writeUInt8(0xcc, at));
   if (size < 0x10000) return out.writeUInt16BE(size, out.writeUInt8(0xcd, at));
   return out.writeUInt32BE(size, out.writeUInt8(0xce, at));
@@ -297,7 +321,11 @@ function writeSize(out: Buffer, at: number, size: number): number {
 function writeBinHeader(out: Buffer, at: number, key: "p" | "d", length: number): number {
   out[at] = 0xa1;
   out[at + 1] = key.charCodeAt(0);
-  if (length < 0x100) return out.writeUInt8(length, out.writeUInt8(0xc4, at + 2));
+  if (length < 0x100) {
+    out[at + 2] = 0xc4;
+    out[at + 3] = length;
+    return at + 4;
+  }
   if (length < 0x10000) return out.writeUInt16BE(length, out.writeUInt8(0xc5, at + 2));
   return out.writeUInt32BE(length, out.writeUInt8(0xc6, at + 2));
 }

@@ -157,11 +157,14 @@ export function isRequestId(given: string): boolean {
   return given.length > 0 && given.length <= idMax;
 }
 
+const priorityIn = whole(0, 10);
+const deadlineIn = number(1, deadlineMsMax);
+
 export function parseInferenceRequest(bytes: Uint8Array): Parsed<InferenceRequest> {
   return parse(bytes, (fields) => ({
     id: optional(fields, "id", id),
-    priority: optional(fields, "priority", whole(0, 10)) ?? defaultPriority,
-    deadlineMs: optional(fields, "deadlineMs", number(1, deadlineMsMax)),
+    priority: optional(fields, "priority", priorityIn) ?? defaultPriority,
+    deadlineMs: optional(fields, "deadlineMs", deadlineIn),
     explain: optional(fields, "explain", flag) ?? false,
     input: tensorOrRef(fields, "input"),
   }));
@@ -181,14 +184,20 @@ export type Outcome<T> =
   | { readonly kind: "refusal"; readonly refusal: Refusal };
 
 export function encodeInferenceReply(reply: InferenceReply): Uint8Array {
-  const { experience, answer, explain, ...rest } = reply;
-  return encodeMessage({
+  const { id: of, confidence, mode, modelVersion, traceId, node, experience, answer, explain } = reply;
+  // Spelled out: to spread the rest of a reply costs as much as packing it.
+  const head = {
     v: 1,
-    ...rest,
+    id: of,
+    confidence,
+    mode,
+    modelVersion,
+    traceId,
+    node,
     answer: { index: answer.index, label: answer.label },
     experience: experience === null ? null : plainPosition(experience),
-    ...(explain === undefined ? {} : { explain: plainExplanation(explain) }),
-  });
+  };
+  return encodeMessage(explain === undefined ? head : { ...head, explain: plainExplanation(explain) });
 }
 
 export function parseInferenceReply(bytes: Uint8Array): Parsed<Outcome<InferenceReply>> {

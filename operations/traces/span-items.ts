@@ -7,7 +7,7 @@
 // job of a batch of 64 costs some hundred bytes instead of eight spans.
 
 import type { EventItem, EventValue } from "../../transport/events.js";
-import { type BatchTimings, stationNames } from "../timings/batch-timings.js";
+import { type BatchTimings, type StationName, stationNames } from "../timings/batch-timings.js";
 import type { Lap } from "../timings/update-laps.js";
 
 export const spansEvent = "spans";
@@ -39,37 +39,55 @@ export function inferItems(jobs: readonly ClosedJob[], epochMs: number, fullness
   const since = jobs.reduce((least, { receivedAtMs }) => Math.min(least, receivedAtMs), first.receivedAtMs);
   const us = (atMs: number | undefined): number | undefined =>
     atMs === undefined ? undefined : Math.round((atMs - since) * 1_000);
-  const batch = { job: "infer", model: first.model, beganAtMs: since + epochMs, ...fullness };
-  const rows = jobs.map(({ traceId, id, parentSpanId, receivedAtMs, acceptedAtMs, closedAtMs, code }) => ({
-    traceId,
-    id,
-    parent: parentSpanId,
-    fromUs: us(receivedAtMs),
-    openUs: us(acceptedAtMs),
-    toUs: us(closedAtMs),
-    code,
-  }));
-  return [{ ...batch, ...timingFields(first.timings, us) }, ...rows];
+  const { active, slots } = fullness;
+  const batch = { job: "infer", model: first.model, beganAtMs: since + epochMs, active, slots };
+  const rows = jobs.map(({ traceId, id, parentSpanId: parent, receivedAtMs, acceptedAtMs, closedAtMs, code }) => {
+    const [fromUs, openUs, toUs] = [us(receivedAtMs), us(acceptedAtMs), us(closedAtMs)];
+    // Most have neither: what is not there need not be taken out again before it is sent.
+    return parent === undefined && code === undefined
+      ? { traceId, id, fromUs, openUs, toUs }
+      : { traceId, id, parent, fromUs, openUs, toUs, code };
+  });
+  return [withTimings(batch, first.timings, us), ...rows];
 }
 
-function timingFields(
+/** Written into `fields`: to spread them costs more than to tell them. */
+function withTimings(
+  fields: Record<string, EventValue | undefined>,
   timings: BatchTimings | undefined,
   us: (atMs: number | undefined) => number | undefined,
 ): EventItem {
-  if (timings === undefined) return {};
+  if (timings === undefined) return fields;
   const { rows, cold, version, stations } = timings;
-  const fields: Record<string, EventValue | undefined> = { rows, cold, version };
+  fields.rows = rows;
+  fields.cold = cold;
+  fields.version = version;
   for (const name of stationNames) {
     const station = stations[name];
-    fields[`${name}FromUs`] = us(station.fromMs);
-    fields[`${name}ToUs`] = us(station.toMs);
-    if (station.fromMs !== undefined) fields[`${name}By`] = station.incarnation;
+    const names = fieldsOf[name];
+    if (station.fromMs !== undefined) {
+      fields[names.from] = us(station.fromMs);
+      fields[names.by] = station.incarnation;
+    }
+    if (station.toMs !== undefined) fields[names.to] = us(station.toMs);
     if (station.failed) fields[`${name}Failed`] = true;
     if (station.lostFromMs === undefined) continue;
     fields[`${name}LostFromUs`] = us(station.lostFromMs);
     fields[`${name}LostBy`] = station.lostIncarnation;
   }
   return fields;
+}
+
+/** What every batch has of every station, put together once. */
+const fieldsOf = {
+  model: namesOf("model"),
+  retrieve: namesOf("retrieve"),
+  vote: namesOf("vote"),
+  remember: namesOf("remember"),
+} as const;
+
+function namesOf(station: StationName) {
+  return { from: `${station}FromUs`, to: `${station}ToUs`, by: `${station}By` };
 }
 
 /** Of an update that was under way when its writer failed: nothing of it counts. */

@@ -117,3 +117,50 @@ test("an ask fails at its deadline, and a later answer is ignored", async (t) =>
   t.is(replies[0]?.deadlineAtMs, 50);
   t.notThrows(() => replies[0]?.answer("too late"));
 });
+
+test("asks of equal patience end in order at their own deadlines, and none leaves a timer behind", async (t) => {
+  let timers = 0;
+  class CountingClock extends VirtualClock {
+    override after(ms: number, run: () => void): () => void {
+      timers += 1;
+      const cancel = super.after(ms, () => {
+        timers -= 1;
+        run();
+      });
+      return () => {
+        timers -= 1;
+        cancel();
+      };
+    }
+  }
+  const clock = new CountingClock();
+  const replies: ReplyTo<string>[] = [];
+  const { tree } = await smallTree([actor("any")]);
+  const silent: Ref<Question> = {
+    path: tree.ref("any").path,
+    tell: ({ reply }) => {
+      replies.push(reply);
+      return "ok";
+    },
+  };
+  const ended: string[] = [];
+  const begin = (name: string): void => {
+    void failureOf(ask(silent, question(name), { clock, deadlineMs: 50 })).then((kind) =>
+      ended.push(`${name} ${kind}`),
+    );
+  };
+  begin("a");
+  await clock.advance(20);
+  begin("b");
+  begin("c");
+  t.is(timers, 1);
+  replies[1]?.answer("in time");
+  await clock.advance(30);
+  t.deepEqual(ended, ["b answered", "a deadline"]);
+  await clock.advance(19);
+  t.is(ended.length, 2);
+  await clock.advance(1);
+  t.deepEqual(ended, ["b answered", "a deadline", "c deadline"]);
+  t.is(timers, 0);
+  await tree.stop();
+});

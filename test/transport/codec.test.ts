@@ -258,3 +258,13 @@ for (const [what, { tensor, field }] of Object.entries(badTensors)) {
     t.like(read, { kind: "refused", code: "bad_tensor", field });
   });
 }
+
+test("a message is written into memory of the caller's own where it fits, the same bytes, else into new memory", (t) => {
+  const tensor = { dt: "<f4", sh: [300], data: new Float32Array(300).fill(0.25) } as const;
+  const alone = encodeMessage({ v: 1, id: "x" }, { input: tensor });
+  const room = Buffer.alloc(4_096, 0xff);
+  const inside = encodeMessage({ v: 1, id: "x" }, { input: tensor }, room);
+  t.is(inside.buffer, room.buffer);
+  t.deepEqual(Buffer.from(inside), Buffer.from(alone));
+  t.not(encodeMessage({ v: 1, id: "x" }, { input: tensor }, Buffer.alloc(100)).buffer, room.buffer);
+});

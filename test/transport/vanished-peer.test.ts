@@ -6,6 +6,7 @@ import { createServer, connect as dial, type Socket } from "node:net";
 import test from "ava";
 import { systemClock as clock } from "../../supervision/clock.js";
 import { type BusEvent, connectBus } from "../../transport/bus.js";
+import { identityOf } from "../../transport/credentials.js";
 import { serversIn } from "../../transport/server-list.js";
 import { withTimeouts } from "../../transport/timeouts.js";
 import { next, startCluster, text } from "./fixture.js";
