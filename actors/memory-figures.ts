@@ -2,7 +2,7 @@
 //
 // Owns: these figures. Does not own: what they are figures of (buffer.ts).
 
-import { type Adaptation, type AdaptationTally, tallyOf } from "../models/adaptation.js";
+import { type Adaptation, tallyOf } from "../models/adaptation.js";
 import { allFinite } from "../models/guardrails.js";
 import type { Model } from "../models/manifest.js";
 import type { Memory } from "../models/memory.js";
@@ -40,19 +40,12 @@ export function countSearches(counters: Counters, rows: number, failed: number):
   counters.set("knn_failure_rate", counters.get("knn_failures") / counters.get("knn_searches"));
 }
 
-const gauges: Readonly<Record<keyof AdaptationTally, string>> = {
-  domains: "adaptation_domains",
-  begun: "adaptation_begun",
-  dropped: "adaptation_dropped",
-  switched: "adaptation_switched",
-  floored: "adaptation_floored",
-  toSource: "adaptation_toSource",
-  fromSource: "adaptation_fromSource",
-  forgotten: "adaptation_forgotten",
-};
-const tallied = Object.keys(gauges).filter((name): name is keyof AdaptationTally => name in gauges);
+/** The names of the gauges, made once. */
+const gauges = (
+  ["domains", "begun", "dropped", "switched", "floored", "toSource", "fromSource", "forgotten"] as const
+).map((figure) => ({ figure, gauge: `adaptation_${figure}` }));
 
 export function setGauges(counters: Counters, adaptation: Adaptation): void {
   const tally = tallyOf(adaptation);
-  for (const name of tallied) counters.set(gauges[name], tally[name]);
+  for (const { figure, gauge } of gauges) counters.set(gauge, tally[figure]);
 }

@@ -3,12 +3,12 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../supervision/clock.js";
 import { DriftmendClient } from "../../transport/client.js";
-import { environmentOf, type Role } from "../../transport/credentials.js";
+import { type Credential, environmentOf, type Role } from "../../transport/credentials.js";
 import { type LeaseView, openLease } from "../../transport/lease.js";
 import type { Cluster } from "../transport/fixture.js";
 import { entry } from "./running.js";
@@ -24,12 +24,21 @@ export interface HandStarted {
   forget(): Promise<void>;
 }
 
-/** `role`: whose password it is given. */
+/** What a role signs in with, as the environment of a verb has it; the seed of a key in a file under `folder`. */
+async function signInFrom(folder: string, credential: Credential): Promise<Readonly<Record<string, string>>> {
+  if ("password" in credential) return environmentOf(credential);
+  const file = join(folder, "seed.nk");
+  await writeFile(file, credential.nkey, { mode: 0o600 });
+  return { DRIFTMEND_NKEY: file };
+}
+
+/** `role`: whose password or key it is given. */
 export async function byHand(cluster: Cluster, role: Role, ...words: readonly string[]): Promise<HandStarted> {
-  const [cwd, temporary] = [await emptyFolder(), await emptyFolder()];
+  const [cwd, temporary, keys] = [await emptyFolder(), await emptyFolder(), await emptyFolder()];
+  const signIn = await signInFrom(keys, cluster.credentials[role]);
   const child = spawn(process.execPath, [entry, ...words, "--nats", cluster.broker.url, "--user", role], {
     cwd,
-    env: { PATH: process.env.PATH, TMPDIR: temporary, ...environmentOf(cluster.credentials[role]) },
+    env: { PATH: process.env.PATH, TMPDIR: temporary, ...signIn },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = { stdout: "", stderr: "" };
@@ -52,7 +61,7 @@ export async function byHand(cluster: Cluster, role: Role, ...words: readonly st
     forget: async () => {
       child.kill("SIGKILL");
       await ended;
-      for (const folder of [cwd, temporary]) await rm(folder, { recursive: true, force: true });
+      for (const folder of [cwd, temporary, keys]) await rm(folder, { recursive: true, force: true });
     },
   };
 }

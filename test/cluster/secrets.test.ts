@@ -59,7 +59,7 @@ test("with TLS and debug logs a cluster answers, tells of who tries what he may 
   const written = await readFile(contextFile(store), "utf8");
   for (const secret of secrets) t.true(written.includes(secret), "the control: where they belong they are found");
   const all = [...secrets, seed, ...Object.values(context.httpTokens ?? {})];
-  t.is(new Set(all.filter((secret) => secret.length >= 20)).size, 6);
+  t.is(new Set(all.filter((secret) => secret.length >= 20)).size, 7);
   for (const { pid } of await processesOf(sight)) {
     const commandLine = await proc(pid, "cmdline");
     for (const secret of all) t.false(commandLine.includes(secret), commandLine.replaceAll("\0", " "));

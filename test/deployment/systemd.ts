@@ -30,11 +30,14 @@ export function milliseconds(value: string): number {
 }
 
 const listener = `
-import socket, sys
+import select, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
 print("listening", flush=True)
 while True:
+    # Ends with whoever holds the other end of its standard input: a launcher in between may not hand a signal on.
+    if sys.stdin in select.select([s, sys.stdin], [], [])[0]:
+        break
     data, fds, _, _ = socket.recv_fds(s, 4096, 1)
     for line in data.decode().splitlines():
         print(line, flush=True)
@@ -53,7 +56,7 @@ export class InitSocket {
   }
 
   static async at(path: string): Promise<InitSocket> {
-    const child = spawn("python3", ["-c", listener, path], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn("python3", ["-c", listener, path], { stdio: ["pipe", "pipe", "inherit"] });
     const socket = new InitSocket(child);
     createInterface({ input: child.stdout }).on("line", (line) => {
       socket.words.push(line);
@@ -80,7 +83,7 @@ export class InitSocket {
 
   async close(): Promise<void> {
     const gone = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
+    this.#child.stdin?.end();
     await gone;
   }
 }

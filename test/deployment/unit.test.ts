@@ -98,6 +98,7 @@ test("a unit waits longer for the end than the drain may take, and asks for it b
     const command = join(folder, "driftmend-here");
     await writeFile(command, `#!/bin/sh\nexec ${process.execPath} ${entry} "$@"\n`, { mode: 0o755 });
     const socket = await InitSocket.at(socketPath);
+    t.teardown(() => socket.close());
     const words = setting(unit, "ExecStart")
       .replace(installed, command)
       .replace(/\$\{STATE_DIRECTORY\}/, state)
@@ -109,6 +110,7 @@ test("a unit waits longer for the end than the drain may take, and asks for it b
       stdio: ["ignore", "ignore", "inherit"],
     });
     const ended = once(child, "exit");
+    t.teardown(() => child.kill("SIGKILL"));
     await socket.hear("READY=1");
     const context: ClusterContext = JSON.parse(await readFile(contextFile(state), "utf8"));
     const sight = await lookAt(context);
@@ -129,6 +131,5 @@ test("a unit waits longer for the end than the drain may take, and asks for it b
     await sight.close();
     t.is(`${code}`, setting(unit, "SuccessExitStatus"), "a drained end is a success to systemd");
     await socket.hear("STOPPING=1");
-    await socket.close();
   },
 );

@@ -199,15 +199,23 @@ function fenced<M>(turn: Turn<M>): Turn<M> {
 }
 
 function wrapWiring(wiring: NodeWiring): NodeWiring {
-  const models = wiring.models.map(wrapModel);
   const point = scene === "fault-points" ? pointOf(incarnation) : undefined;
   // Deaths are swept up after, and nobody is told that it was done.
   const mute = { declare: async () => true, confirm: async () => true };
   const watchdog = unsafe === "cleanup" ? { ...wiring.watchdog, ...mute } : wiring.watchdog;
+  const changed = new Map(
+    wiring.models.map((model) => {
+      const safe = wrapModel(model);
+      return [model.name, point === undefined ? safe : endingAt(point, safe, bus)] as const;
+    }),
+  );
+  const changedOf = (model: ModelWiring): ModelWiring => changed.get(model.name) ?? model;
   return {
     ...wiring,
     watchdog,
-    models: point === undefined ? models : models.map((model) => endingAt(point, model, bus)),
+    models: [...changed.values()],
+    // The door asks the node's roll, and not this list.
+    intake: (servedOf) => wiring.intake((model) => servedOf(changedOf(model))),
   };
 }
 

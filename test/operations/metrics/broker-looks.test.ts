@@ -67,11 +67,11 @@ test.serial(
     t.deepEqual((await looks.look())?.models[0]?.oldestAtMs, null);
     for (let seq = 1; seq <= 5; seq += 1)
       await store(bus, subjects.updates("digits"), text(`${seq}`), { timeoutMs: 2_000 });
-    await store(bus, subjects.weights("digits"), commitOf(3), { timeoutMs: 2_000 });
+    await store(bus, subjects.weights("digits"), commitOf(3), { timeoutMs: 2_000, expectedLastSequence: 0 });
     const looked = await looks.look();
     t.like(looked?.models[0], { lastSeq: 5, committedSeq: 3, version: 2, applied: 3, refused: { kl: 1 } });
     t.true(Math.abs((looked?.models[0]?.oldestAtMs ?? 0) - systemClock.nowMs()) < withinMs);
-    await store(bus, subjects.weights("digits"), commitOf(5), { timeoutMs: 2_000 });
+    await store(bus, subjects.weights("digits"), commitOf(5), { timeoutMs: 2_000, expectedLastSequence: 1 });
     t.like((await looks.look())?.models[0], { lastSeq: 5, committedSeq: 5, oldestAtMs: null });
     const log = looked?.streams.find(({ stream }) => stream === subjects.stream("update", "digits"));
     t.like(log, { messages: 5, maxBytes: streamLimits.updateMaxBytes });
