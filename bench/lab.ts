@@ -16,7 +16,7 @@ import { type ProcessTree, startProcesses } from "../supervision/process-root.js
 import type { ProcessSpec } from "../supervision/process-spec.js";
 import { type Broker, startBroker } from "../transport/broker.js";
 import { type Bus, connectBus } from "../transport/bus.js";
-import { makePasswords, type Passwords } from "../transport/credentials.js";
+import { makePassword, makePasswords, type PasswordCredential, type Passwords } from "../transport/credentials.js";
 import { encodeLookRequest, parseActorLook, parseTree } from "../transport/look-orders.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 import { type CountReport, type LoadOrder, type LoadReport, passwordVariable } from "./conversation.js";
@@ -66,9 +66,12 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   try {
     const subjects = subjectsOf(cluster);
     const credentials = makePasswords();
-    const broker = await startBroker({ binary: options.binary, store: options.store, subjects, credentials, clock });
+    // The bare responders and the load are no part of the cluster, and talk beside its subjects.
+    const outsider = { credential: makePassword("outsider"), permissions: { publish: [">"], subscribe: [">"] } };
+    const of = { binary: options.binary, store: options.store, users: [outsider] };
+    const broker = await startBroker({ ...of, subjects, credentials, clock });
     ending.push(() => broker.stop());
-    const children = await startChildren(options, broker, credentials);
+    const children = await startChildren(options, broker, outsider.credential);
     ending.push(() => children.processes.stop());
     const local = await startLocalCluster(clusterOptions(options, broker, credentials), { clock, random, log });
     ending.push(async () => {
@@ -106,14 +109,14 @@ interface Children {
 async function startChildren(
   { model, searchPath }: LabOptions,
   { url }: Broker,
-  { node }: Passwords,
+  { user, password }: PasswordCredential,
 ): Promise<Children> {
   const child = (id: string, file: string, args: readonly string[]): ProcessSpec => ({
     id,
     role: "bench",
     command: process.execPath,
-    args: [fileURLToPath(new URL(file, import.meta.url)), url, node.user, ...args],
-    env: { PATH: searchPath, [passwordVariable]: node.password },
+    args: [fileURLToPath(new URL(file, import.meta.url)), url, user, ...args],
+    env: { PATH: searchPath, [passwordVariable]: password },
     shutdownMs: 2_000,
   });
   const bare = (way: string): ProcessSpec =>
