@@ -296,6 +296,7 @@ async function startNode(
       desk: { ...deskDefaults, policy: overflow, openMax },
       ...measuring(options),
       ...sharedMemoryOf(options.shm),
+      ...(options.ep === undefined ? {} : { ep: options.ep }),
       ...(options.otlp === undefined ? {} : { otlpUrl: options.otlp }),
       hasRoot,
       added: {

@@ -1,6 +1,7 @@
 // What a node is given by whoever starts its process (node.ts).
 
 import type { Clock, Random } from "../models/clock.js";
+import type { ExecutionProvider } from "../models/execution-provider.js";
 import type { Model } from "../models/manifest.js";
 import type { HttpSettings } from "../operations/http/http-settings.js";
 import type { Instruments } from "../operations/metrics/instruments.js";
@@ -46,6 +47,8 @@ export interface HostOptions {
   readonly logMaxBytes?: number;
   /** Where shared memory of this host is mounted, to sweep what dead processes of the cluster left there; not swept when left out. */
   readonly shm?: string;
+  /** Where models shall compute; the CPU when left out, and where it is not available. */
+  readonly ep?: ExecutionProvider;
   /** Copies of every stream; one when left out. */
   readonly replicas?: number;
   /** Where and for whom it serves HTTP, as an operations node; nowhere when left out. */

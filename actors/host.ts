@@ -36,6 +36,7 @@ import type { HostOptions } from "./host-options.js";
 import { announce, reportBus, reportSupervision } from "./host-reports.js";
 import { ownerOf } from "./model-wiring.js";
 import { prepareStreams } from "./prepared-streams.js";
+import { ProviderWish } from "./provider-wish.js";
 import type { RegistrarDeps } from "./registrar.js";
 import type { NodeIdentity, Surroundings } from "./surroundings.js";
 import { wireTensors } from "./tensor-wiring.js";
@@ -156,6 +157,7 @@ function surround(options: HostOptions) {
   const around = {
     ...{ identity: identityOf(options), bus, logBus, subjects, telemetry, spans, log, clock, deadLetters },
     threads: new StuckThreads(),
+    ...(options.ep === undefined ? {} : { wish: new ProviderWish(options.ep) }),
     ...(tensors === undefined ? {} : { arrivals: tensors.arrivals }),
     vitals: () => ({ pid: options.pid, ...options.vitals(), ...counters.all() }),
     giveUp: (letter) => office.post(letter),

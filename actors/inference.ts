@@ -29,6 +29,7 @@ import type { Ref } from "../supervision/ref.js";
 import { timeoutDefaults } from "../transport/timeouts.js";
 import type { Desk, OpenRequest } from "./desk.js";
 import type { BufferMessage, EmbeddedBatch, InferenceMessage, Remembered, ServedHead } from "./messages.js";
+import type { ProviderWish } from "./provider-wish.js";
 import { type Shadow, type Shadows, shadowMax } from "./shadows.js";
 
 export interface InferenceDeps {
@@ -44,6 +45,8 @@ export interface InferenceDeps {
   /** How long the memory may take to introduce itself. */
   readonly introductionMs?: number;
   readonly threads?: ThreadBounds;
+  /** Where the model shall compute; on the CPU when left out. Outlives the actor. */
+  readonly wish?: ProviderWish;
   /** Finds requests that end the whole process; without it none is looked for. */
   readonly flight?: FlightRecord;
   /** Closes a request that must not reach the model any more. */
@@ -98,6 +101,7 @@ export function inference(deps: InferenceDeps): BatchBehaviour<InferenceTold, St
     },
     summary: (state) => ({
       model: deps.model.manifest.name,
+      provider: state.engine.runsOn.provider,
       modelVersion: state.version,
       mode: state.experiences < deps.model.manifest.learning.coldStart ? "cold" : "ensemble",
       runs: state.runs,
@@ -112,7 +116,8 @@ async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<Sta
     deadlineMs: deps.introductionMs ?? timeoutDefaults.introduce,
   });
   const served = await deps.heads.latest();
-  const engine = await (deps.openEngine ?? startEngine)(deps.model, life.clock, deps.threads);
+  const engine = await (deps.openEngine ?? startEngine)(deps.model, life.clock, deps.threads, deps.wish?.wanted);
+  deps.wish?.tell(deps.model.manifest.name, engine.runsOn, life.log);
   void engine.died.then((error) => life.fail(error));
   followHeads(deps, served.seq + 1, life);
   const { meter } = deps;

@@ -143,6 +143,7 @@ function wireServing({
       origin,
       introductionMs: introduce,
       threads: { ...bounds, answerMs: runMs },
+      ...(around.wish === undefined ? {} : { wish: around.wish }),
       ...poisonGuard(around, model, desk),
     }),
     served: (inference, buffer) => ({

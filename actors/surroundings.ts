@@ -15,6 +15,7 @@ import type { DeadLetterRecord } from "../transport/dead-letter-records.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { Arrivals } from "./arrivals.js";
 import type { DeskSettings } from "./desk.js";
+import type { ProviderWish } from "./provider-wish.js";
 
 export interface NodeIdentity {
   readonly node: string;
@@ -45,6 +46,8 @@ export interface Surroundings {
   /** Takes inputs by reference; none are taken when left out. */
   readonly arrivals?: Arrivals;
   readonly threads?: StuckThreads;
+  /** Where models shall compute; on the CPU when left out. */
+  readonly wish?: ProviderWish;
   /** Bound of each experience log, in bytes; the default when left out. */
   readonly logMaxBytes?: number;
   /** Copies of every stream that this node makes; one when left out. */

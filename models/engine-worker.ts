@@ -15,7 +15,7 @@ if (parentPort === null) throw new Error("engine-worker runs in a worker thread 
 await serve(parentPort, workerData);
 
 async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): Promise<void> {
-  const session = await openAdaptableSession(setup.model, setup.graph);
+  const session = await openAdaptableSession(setup.model, setup.graph, setup.provider);
   // The first run allocates and plans; nobody's request should pay for it.
   await session.warmUp();
   const own = ownInputs();
@@ -45,7 +45,7 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
       },
     );
   });
-  const ready: EngineReply = { kind: "ready" };
+  const ready: EngineReply = { kind: "ready", runsOn: session.runsOn };
   port.postMessage(ready);
 }
 

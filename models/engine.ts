@@ -9,6 +9,7 @@
 // E4. A thread that owes an answer for too long is given up as dead, and left behind (thread-silence.ts).
 import { Worker } from "node:worker_threads";
 import type { Clock } from "./clock.js";
+import type { ExecutionProvider, RunsOn } from "./execution-provider.js";
 import type { LookSetup } from "./looking.js";
 import { lookSetup } from "./looking.js";
 import { type Model, sizeOf } from "./manifest.js";
@@ -25,6 +26,8 @@ export interface Engine {
   run(input: Float32Array, rows: number, parameters: Parameters, seeds: Uint32Array): Promise<Embedded>;
   /** Runs in flight reject with `closed` at once; resolves when the thread has ended, which is after the runs it was given, or was found hung. Does not resolve `died`. */
   close(): Promise<void>;
+  /** Where it computes, from when it is ready. */
+  readonly runsOn: RunsOn;
   /** Resolves when the thread ended without being told to. */
   readonly died: Promise<Error>;
 }
@@ -45,6 +48,7 @@ export interface EngineSetup {
   readonly model: Uint8Array;
   readonly graph: AdaptableGraph;
   readonly looking: LookSetup;
+  readonly provider: ExecutionProvider;
 }
 
 /** To the thread. */
@@ -61,7 +65,7 @@ export type EngineRequest =
 
 /** From the thread: once ready, then one reply for each run, in order. */
 export type EngineReply =
-  | { readonly kind: "ready" }
+  | { readonly kind: "ready"; readonly runsOn: RunsOn }
   | { readonly kind: "embedded"; readonly embedded: Embedded }
   | { readonly kind: "failed"; readonly message: string };
 
@@ -71,15 +75,21 @@ interface Waiting {
 }
 
 /**
- * Starts the thread, opens the session and runs it once at its source parameters. Rejects with EngineError `start`.
+ * Starts the thread, opens the session, on the CPU where `provider` is not available, and runs it once at its source parameters. Rejects with EngineError `start`.
  */
-export async function startEngine(model: Model, clock: Clock, bounds: ThreadBounds = unhurried()): Promise<Engine> {
+export async function startEngine(
+  model: Model,
+  clock: Clock,
+  bounds: ThreadBounds = unhurried(),
+  provider: ExecutionProvider = "cpu",
+): Promise<Engine> {
   const { manifest } = model;
   const setup: EngineSetup = {
     // A copy, so that the model's bytes stay usable here; structured cloning of a Buffer would send its whole pool.
     model: Uint8Array.from(model.modelBytes),
     graph: graphOf(model),
     looking: lookSetup(model),
+    provider,
   };
   const worker = new Worker(new URL("./engine-worker.js", import.meta.url), { workerData: setup });
   const engine = new ThreadEngine(worker, setup, clock, bounds);
@@ -103,6 +113,7 @@ class ThreadEngine implements Engine {
   readonly #bounds: ThreadBounds;
   readonly #silence: Silence;
   readonly #cancelStart: () => void;
+  #runsOn: RunsOn = { provider: "cpu" };
   #isHung = false;
   #ended: EngineError | null = null;
   #sent: Parameters | null = null;
@@ -136,6 +147,7 @@ class ThreadEngine implements Engine {
       worker.on("message", (reply: EngineReply) => {
         if (reply.kind === "ready") {
           this.#cancelStart();
+          this.#runsOn = reply.runsOn;
           resolve();
           return;
         }
@@ -146,6 +158,10 @@ class ThreadEngine implements Engine {
       worker.on("messageerror", (error) => die("lost a message", error));
       worker.on("exit", (code) => die(`exited with code ${code}`));
     });
+  }
+
+  get runsOn(): RunsOn {
+    return this.#runsOn;
   }
 
   run(input: Float32Array, rows: number, parameters: Parameters, seeds: Uint32Array): Promise<Embedded> {

@@ -3,8 +3,10 @@
 // Owns: sessions and the layout of their inputs and outputs. Does not own: threads (models/engine.ts), the graph's
 // content (models/graph.ts).
 //
-// O1. One intra-op thread: equal bits for equal inputs, and as many sessions side by side as there are cores.
-import { InferenceSession, Tensor } from "onnxruntime-node";
+// O1. One intra-op thread: equal bits for equal inputs on the CPU, and as many sessions side by side as there are cores.
+// O2. Outputs are in this process's memory when they are handed on, wherever they were computed.
+import { env, InferenceSession, Tensor } from "onnxruntime-node";
+import { type ExecutionProvider, openOn, type RunsOn, reasonOf } from "./execution-provider.js";
 import { sizeOf } from "./manifest.js";
 import { type AdaptableGraph, type AdaptableSession, type Parameters, parameterSizes, type Run } from "./pass.js";
 
@@ -24,6 +26,25 @@ const options: InferenceSession.SessionOptions = {
   logSeverityLevel: 3,
 };
 
+/** The part of a session that a run needs. */
+interface Ran {
+  run(feeds: Readonly<Record<string, Tensor>>): Promise<Outputs>;
+  release(): Promise<void>;
+}
+
+/** Of one run, by name; `getData` fetches what lies in a GPU's memory, and lets go of it there. */
+type Outputs = Readonly<
+  Record<string, { readonly dims: readonly number[]; getData(release?: boolean): Promise<unknown> }>
+>;
+
+export type Opening = (bytes: Uint8Array, options: InferenceSession.SessionOptions) => Promise<Ran>;
+
+const openHere: Opening = (bytes, given) => InferenceSession.create(bytes, given);
+
+export interface ProvidedSession extends AdaptableSession {
+  readonly runsOn: RunsOn;
+}
+
 /** Opens source.onnx. Rejects where ONNX Runtime refuses the bytes. */
 export async function openSession(bytes: Uint8Array): Promise<Session> {
   const session = await InferenceSession.create(bytes, options);
@@ -39,9 +60,40 @@ export async function openSession(bytes: Uint8Array): Promise<Session> {
   };
 }
 
-/** Opens model.onnx. Rejects where ONNX Runtime refuses the bytes. */
-export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGraph): Promise<AdaptableSession> {
-  const session = await InferenceSession.create(bytes, options);
+/** Opens model.onnx, on the CPU where `wanted` is not available. Rejects where ONNX Runtime refuses the bytes. */
+export async function openAdaptableSession(
+  bytes: Uint8Array,
+  graph: AdaptableGraph,
+  wanted: ExecutionProvider = "cpu",
+  open: Opening = openHere,
+): Promise<ProvidedSession> {
+  // ONNX Runtime writes to stderr what it throws too; the first session of a process decides. What is thrown is told once, by whoever asked.
+  if (wanted !== "cpu") env.logLevel = "fatal";
+  const { session, runsOn } = await openOn(wanted, async (provider) => {
+    const session = adaptable(await open(bytes, { ...options, executionProviders: [provider] }), graph);
+    // A library may load and find that the GPU is not one of its kind; the first run tells.
+    if (provider !== "cpu") await session.warmUp().catch((error) => closedFor(session, error));
+    return session;
+  });
+  return { ...session, runsOn };
+}
+
+async function closedFor(session: AdaptableSession, error: unknown): Promise<never> {
+  await session.close();
+  throw error;
+}
+
+/** Why CUDA is not available here, tried with a graph that the CPU opens; undefined where it is. */
+export async function whyNoCuda(bytes: Uint8Array): Promise<string | undefined> {
+  env.logLevel = "fatal";
+  const opened = InferenceSession.create(bytes, { ...options, executionProviders: ["cuda"] });
+  return opened.then(
+    (session) => session.release().then(() => undefined),
+    (error: unknown) => reasonOf(error),
+  );
+}
+
+function adaptable(session: Ran, graph: AdaptableGraph): AdaptableSession {
   const { inputName, shape, signatureSize, domains, channels, width, classes } = graph;
   const sizes = parameterSizes(graph);
   // Parameters never change and serve many runs: their tensors are made, and checked, once.
@@ -65,11 +117,11 @@ export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGr
     });
     return {
       rows,
-      logits: float32(outputs, "logits", rows * classes),
-      embeddings: float32(outputs, "embedding", rows * width),
-      moments: float32(outputs, "moments", rows * 2 * channels),
-      density: float32(outputs, "density", rows),
-      domains: new Uint8Array(float32(outputs, "domain", rows)),
+      logits: await float32(outputs, "logits", rows * classes),
+      embeddings: await float32(outputs, "embedding", rows * width),
+      moments: await float32(outputs, "moments", rows * 2 * channels),
+      density: await float32(outputs, "density", rows),
+      domains: new Uint8Array(await float32(outputs, "domain", rows)),
     };
   };
   const warmUp = async (): Promise<void> => {
@@ -85,8 +137,8 @@ export async function openAdaptableSession(bytes: Uint8Array, graph: AdaptableGr
 }
 
 /** An output as float32, of `length` values if given; throws where the graph gave something else. */
-function float32(outputs: InferenceSession.ReturnType, name: string, length?: number): Float32Array {
-  const data = outputs[name]?.data;
+async function float32(outputs: Outputs, name: string, length?: number): Promise<Float32Array> {
+  const data = await outputs[name]?.getData(true);
   if (!(data instanceof Float32Array)) throw new Error(`the graph gave no float32 "${name}"`);
   if (length !== undefined && data.length !== length) {
     throw new Error(`"${name}" has ${data.length} values instead of ${length}`);
@@ -113,7 +165,8 @@ export async function openAnySession(bytes: Uint8Array): Promise<AnySession> {
   return {
     async run(input, dims, names) {
       const outputs = await session.run({ [inputName]: new Tensor("float32", input, dims) }, names);
-      return names.map((name) => ({ dims: outputs[name]?.dims ?? [], data: float32(outputs, name) }));
+      const read = async (name: string) => ({ dims: outputs[name]?.dims ?? [], data: await float32(outputs, name) });
+      return Promise.all(names.map(read));
     },
     close: () => session.release(),
   };

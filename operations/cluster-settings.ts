@@ -2,6 +2,7 @@
 //
 // Owns: the spelling for a node's command line and for the context file. Does not own: reading flags (verbs/flags.ts), the defaults.
 
+import type { ExecutionProvider } from "../models/execution-provider.js";
 import { type GuardrailValues, guardrailNames, said } from "../models/guard-limits.js";
 import type { LogLevel } from "../supervision/logger.js";
 import type { ClusterSettings } from "../transport/context.js";
@@ -24,6 +25,8 @@ export interface SettingOptions {
   readonly logLevel?: LogLevel;
   /** Where shared memory is mounted, for large tensors between processes of one host; "off": they come in chunks. */
   readonly shm?: string;
+  /** Where models compute; the CPU where it is not available. */
+  readonly ep?: ExecutionProvider;
   readonly guardrail?: GuardrailValues;
   readonly unsafeGuardrails?: boolean;
 }
@@ -38,6 +41,7 @@ export function nodeFlagsOf(options: SettingOptions): string[] {
     ...(options.otlp === undefined ? [] : ["--otlp", options.otlp]),
     ...(options.logLevel === undefined ? [] : ["--log-level", options.logLevel]),
     ...(options.shm === undefined ? [] : ["--shm", options.shm]),
+    ...(options.ep === undefined ? [] : ["--ep", options.ep]),
     ...guardrailNames.flatMap((name) => {
       const value = guardrail[name];
       return value === undefined ? [] : ["--guardrail", `${name}=${said(name, value)}`];

@@ -4,7 +4,7 @@
 //
 // H1. A library that cannot load breaks only its own line: each is imported by itself, and what it said is shown.
 import { execFile } from "node:child_process";
-import { statfs } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import { availableParallelism, platform } from "node:os";
 import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -75,7 +75,7 @@ function machine(options: DoctorOptions, terminal: Terminal, server: readonly Lo
     async () => checkNode(process.version, `${platform()} ${process.arch}`, availableParallelism()),
     ...server,
     lookForLearner,
-    () => loads("onnxruntime-node", "serves models", () => import("../../models/onnx-session.js")),
+    lookForServing,
     () => loads("hnswlib-node", "recalls experiences", () => import("../../models/memory-index.js")),
     async () => checkSharedMemory(await freeBytes("/dev/shm")),
     () => lookAtClock(terminal.clock),
@@ -150,6 +150,17 @@ async function lookForLearner(): Promise<Check> {
   } catch (error) {
     return checkLearner(undefined, [{ backend: "@tensorflow/tfjs", available: false, why: String(error) }]);
   }
+}
+
+/** Where models would compute, tried with the source graph of the digits, which comes with the package. */
+async function lookForServing(): Promise<Check> {
+  let does = "serves models on cpu, and on cuda with --ep cuda";
+  const failure = await failureOf(async () => {
+    const { whyNoCuda } = await import("../../models/onnx-session.js");
+    const why = await whyNoCuda(await readFile(new URL("../../../models/digits/source.onnx", import.meta.url)));
+    if (why !== undefined) does = `serves models on cpu; cuda: ${why}`;
+  });
+  return checkLibrary("onnxruntime-node", does, failure);
 }
 
 async function failureOf(load: () => Promise<unknown>): Promise<string | undefined> {

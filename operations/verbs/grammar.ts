@@ -3,6 +3,7 @@
 // Owns: these flags and their help. Does not own: the verbs (client-grammar.ts, cli.ts), what a flag's value means (flags.ts).
 
 import { type Command, Option } from "commander";
+import { executionProviders } from "../../models/execution-provider.js";
 import { logLevels } from "../../supervision/logger.js";
 import { overflowPolicies } from "../overflow.js";
 import type { Terminal } from "../terminal/terminal.js";
@@ -47,6 +48,12 @@ export function settable(command: Command): Command {
       new Option("--log-level <level>", "least level of log lines on stderr (default: warn)").choices(logLevels),
     )
     .addOption(shmOption())
+    .addOption(
+      new Option(
+        "--ep <provider>",
+        "where models compute; cuda falls back to cpu with a warning, and its answers may differ in their last bits (default: cpu)",
+      ).choices(executionProviders),
+    )
     .option("--open-max <n>", "requests open at once on a node (default: 1024)", wholeNumber(1, 1_000_000))
     .option("--guardrail <name=value>", "tighten a guardrail, as in klLimit=0.02; may be given again", guardrailsOf)
     .option("--operations <file>", "YAML with health checks and who is told of alerts (docs/health.md, docs/alerts.md)")

@@ -20,6 +20,7 @@ async function openPoisonable(...given: Parameters<typeof startEngine>): Promise
   const engine = await startEngine(...given);
   return {
     died: engine.died,
+    runsOn: engine.runsOn,
     close: () => engine.close(),
     run: async (input, rows, parameters, seeds) => {
       const poison = existsSync(cured) ? undefined : poisonOf(input, rows);

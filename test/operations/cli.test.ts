@@ -63,6 +63,7 @@ const usageErrors: readonly (readonly [words: readonly string[], says: RegExp])[
   [["node", "--guardrail", "mood=1"], /no guardrail "mood".*klLimit/],
   [["up", "--guardrail", "klLimit=3"], /--guardrail: klLimit 3 is looser.*--unsafe-guardrails/],
   [["up", "--overflow", "panic"], /--overflow.*Allowed choices are reject, shed-lowest, shed-oldest/],
+  [["node", "--ep", "tpu"], /--ep.*Allowed choices are cpu, cuda/],
   [["config", "--open-max", "0"], /--open-max.*from 1/],
   [["replay", "digits"], /replay needs --verify or --what-if/],
   [["replay", "digits", "--verify", "--what-if", "gate=0.8"], /two questions/],
