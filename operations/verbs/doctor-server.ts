@@ -58,7 +58,11 @@ export async function serverChecks(
   const monitor = await lookAtMonitor(wishes.monitor ?? `http://${url.hostname}:${monitorPort}`, bus.timeouts.look);
   const account = await lookAtAccount(bus);
   const roundTripMs = await quickestPing(bus, clock);
-  const storing = await tryStoring(bus, subjects, replicas, clock);
+  // Only a node may make a stream; a trial by anybody else is a violation, which is alerted of.
+  const storing =
+    role === "node"
+      ? await tryStoring(bus, subjects, replicas, clock)
+      : ({ kind: "unavailable", why: "denied" } as const);
   const rights = await tryRights(bus, rightsNeeded(role, subjects, wishes.user), (ms) => clock.delay(ms));
   return [
     checkListening({ hosts, version: server.version, holes: knownHoles(server.version), accepted }),
