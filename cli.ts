@@ -67,6 +67,8 @@ function grammar(run: Run): Command {
     .helpCommand(false)
     .configureHelp({ subcommandTerm: usageOf })
     .showHelpAfterError("Type the same with --help to see what is possible.")
+    // An address that is refused for the password in it is not said again: what is typed here ends in journals.
+    .configureOutput({ outputError: (words, write) => write(words.replace(/\/\/[^\s']*@/g, "//...@")) })
     .exitOverride();
   clusterVerbs(root, run);
   clientVerbs(root, run, process.env.PATH ?? "");

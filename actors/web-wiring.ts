@@ -59,6 +59,7 @@ function wireWeb(around: WebSurroundings, settings: HttpSettings): WebDeps {
   return {
     address: settings.address,
     lookEveryMs,
+    drainMs: around.bus.timeouts.httpDrain,
     telemetry: around.telemetry,
     open: (newest, life) => openWeb(around, settings, newest, life),
   };
@@ -115,6 +116,8 @@ async function openWeb(
   const events = new LiveEvents(clock);
   const page = await readPage();
   if (page.kind === "absent") life.log.warn(page.message, {});
+  // What is asked for inferences lasts until the last answer is given, which is later than the end of this incarnation's life.
+  const over = new AbortController();
   // The description is of the server that serves it.
   let description: unknown;
   const server = await openServer({
@@ -122,7 +125,7 @@ async function openWeb(
       ...lookRoutes({ sources, clock, exposition }),
       ...orderRoutes(sources),
       ...documentRoutes({ sources, page, openApi: () => description }),
-      ...inferenceRoutes(around, settings, life),
+      ...inferenceRoutes(around, settings, { log: life.log, signal: over.signal }),
     ],
     rate: { perMinute: settings.ratePerMinute ?? usualRate[reach], clock },
     access: new Access({ reach, tokens }, clock),
@@ -136,14 +139,17 @@ async function openWeb(
     followNew();
     return looks.look();
   };
-  return { server, events, look };
+  const close = async (patience?: Promise<unknown>): Promise<void> => {
+    await server.close(patience).finally(() => over.abort());
+  };
+  return { server: { listen: server.listen, close }, events, look };
 }
 
 /** As a client of the cluster, over a connection of its own (least privilege): what comes by HTTP may do no more than that. */
 function inferenceRoutes(
   { clock, version, manifests: models, bus }: WebSurroundings,
   { connectClient: connect }: HttpSettings,
-  { log, signal }: Life<WebMessage>,
+  { log, signal }: Pick<Life<WebMessage>, "log" | "signal">,
 ): readonly Route[] {
   if (connect === undefined) return [];
   const door = new ClientDoor({ connect, clock, log, signal });

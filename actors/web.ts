@@ -2,10 +2,12 @@
 //
 // Owns: the listener and its port, the observer's newest word. Does not own: what is answered (operations/http/), the figures (observer.ts).
 //
-// W1. A dead incarnation's listener is closed, its connections with it, before the next one listens on the same port (B4).
+// W1. A dead incarnation's listener is closed, its connections with it, before the next one listens on the same port (B4). One that is stopped in
+//     order answers what it was asked first, for `drainMs` at most; one that was killed or crashed cuts it.
 // W2. A port that somebody else has is an error by name, tried again for ever with a growing pause. It never costs the node a restart: the
 //     other actors of this node are worth more than the page.
 
+import type { Clock } from "../models/clock.js";
 import type { HealthReport } from "../operations/health/health-report.js";
 import type { LiveEvents } from "../operations/http/events.js";
 import { addressText, type HttpAddress } from "../operations/http/http-address.js";
@@ -33,6 +35,8 @@ export interface OpenWeb {
 export interface WebDeps {
   readonly address: HttpAddress;
   readonly lookEveryMs: number;
+  /** How long requests that are being answered are waited for at the end; shorter than the whole `stop` may take. */
+  readonly drainMs: number;
   readonly telemetry: Telemetry;
   open(newest: () => Report | undefined, life: Life<WebMessage>): Promise<OpenWeb>;
 }
@@ -40,6 +44,7 @@ export interface WebDeps {
 interface State {
   readonly web: OpenWeb;
   readonly told: { newest: Report | undefined };
+  readonly clock: Clock;
   /** Where it listens; or how often in a row it could not. */
   place: { readonly kind: "listening"; readonly url: string } | { readonly kind: "refused"; readonly tries: number };
 }
@@ -52,15 +57,17 @@ export function web(deps: WebDeps): Behaviour<WebMessage, State> {
     init: async (life) => {
       const told: State["told"] = { newest: undefined };
       const opened = await deps.open(() => told.newest, life);
-      // One that is killed before it is ready is not stopped, and must not keep the port.
+      // One that ends before it is ready must not keep the port, however long it is on its way.
       const close = (): void => {
         opened.server.close().catch((error) => life.log.error("the HTTP interface did not close", { error }));
       };
       life.signal.addEventListener("abort", close, { once: true });
-      const state: State = { web: opened, told, place: { kind: "refused", tries: 0 } };
+      const state: State = { web: opened, told, clock: life.clock, place: { kind: "refused", tries: 0 } };
       // An end that came while it was opened calls nobody any more.
       if (life.signal.aborted) close();
       else await listen(deps, state, life);
+      // From here on `stop` ends it, and knows whether there is time for what is being answered.
+      life.signal.removeEventListener("abort", close);
       tellLater(life, deps.lookEveryMs, { kind: "look" });
       return state;
     },
@@ -83,7 +90,11 @@ export function web(deps: WebDeps): Behaviour<WebMessage, State> {
           return message satisfies never;
       }
     },
-    stop: ({ web: opened }) => opened.server.close(),
+    stop: async ({ web: { server }, clock }, { kind }) => {
+      if (kind !== "shutdown" && kind !== "normal") return server.close();
+      const over = new AbortController();
+      await server.close(clock.delay(deps.drainMs, over.signal)).finally(() => over.abort());
+    },
     summary: ({ web: { events }, place, told }) => ({
       ...(place.kind === "listening" ? { url: place.url } : { url: null, tries: place.tries }),
       readers: events.readers,

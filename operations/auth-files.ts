@@ -1,7 +1,8 @@
 // The files with which somebody runs a cluster on NATS servers of his own: users and rights for the servers, keys and contexts for people
 // and nodes. As data; nothing is written here.
 //
-// Owns: which files there are, who may read each. Does not own: rights (transport/credentials.ts), writing them (verbs/auth.ts).
+// Owns: which files there are, who may read each. Does not own: rights (transport/credentials.ts), the servers' own files (auth-servers.ts),
+// writing them (verbs/auth.ts).
 //
 // F1. The servers' file has public keys for node and operator: whoever reads it cannot become one of them. It has the passwords of clients
 //     and listeners, so it is as secret as they are.
@@ -10,7 +11,8 @@ import { type ClusterContext, type ContextRole, contextText, nobody } from "../t
 import { type Credential, makeNkey, makePassword, userAs } from "../transport/credentials.js";
 import { renderAccounts, renderTls } from "../transport/server-config.js";
 import type { Subjects } from "../transport/subjects.js";
-import type { ServerTls, Tls } from "../transport/tls-files.js";
+import type { ServerTls } from "../transport/tls-files.js";
+import { serverFiles } from "./auth-servers.js";
 
 export interface AuthPlan {
   readonly subjects: Subjects;
@@ -18,8 +20,8 @@ export interface AuthPlan {
   /** Names of the clients: one user each. */
   readonly clients: readonly string[];
   readonly tls?: ServerTls;
-  /** What the contexts say of certificates. */
-  readonly trust?: Tls;
+  /** The certificate of the authority that everybody is to trust, where it is not one of the system's: its text. */
+  readonly authority?: string;
 }
 
 export interface AuthFile {
@@ -27,12 +29,13 @@ export interface AuthFile {
   /** For whom, in a few words. */
   readonly what: string;
   readonly text: string;
+  /** Anybody may read it. */
+  readonly isPublic?: boolean;
 }
 
 export const accountsFile = "driftmend-accounts.conf";
-export const serverFile = "server.conf";
-/** What large requests need; the servers' own default is an eighth of it. */
-const payloadMax = "8MB";
+/** Beside the contexts, which name it without a folder: they travel together. */
+export const authorityFile = "ca.pem";
 
 /** Fresh secrets each time. */
 export function authFiles(plan: AuthPlan): readonly AuthFile[] {
@@ -52,12 +55,22 @@ export function authFiles(plan: AuthPlan): readonly AuthFile[] {
       what: "the servers: users and what each may do",
       text: accountsText(plan, renderAccounts(users)),
     },
-    { name: serverFile, what: "a server that includes it, to start from", text: serverText(plan) },
+    ...serverFiles({ cluster: subjects.cluster, natsUrl: plan.natsUrl, tls: plan.tls, accountsFile }),
     { name: "node.nk", what: "the nodes: their key", text: `${node.nkey}\n` },
     { name: "operator.nk", what: "operators: their key, for other NATS tools", text: `${operator.nkey}\n` },
     contextFile("operator", plan, "operator", operator),
     contextFile("telemetry", plan, "telemetry", telemetry),
     ...clients.map((client) => contextFile(client.user, plan, "client", client)),
+    ...(plan.authority === undefined
+      ? []
+      : [
+          {
+            name: authorityFile,
+            what: "the authority's certificate, for everybody",
+            text: plan.authority,
+            isPublic: true,
+          },
+        ]),
   ];
 }
 
@@ -72,23 +85,9 @@ function accountsText({ subjects, tls }: AuthPlan, accounts: string): string {
   ].join("\n");
 }
 
-function serverText({ natsUrl, subjects }: AuthPlan): string {
-  const [first = natsUrl] = natsUrl.split(",");
-  const port = new URL(first).port || "4222";
-  return [
-    "# One server to start from. For several: give each a server_name and store_dir of its own and a cluster block with routes.",
-    `server_name: "${subjects.cluster}-1"`,
-    `listen: "0.0.0.0:${port}"`,
-    `max_payload: ${payloadMax}`,
-    'jetstream { store_dir: "./jetstream" }',
-    `include "./${accountsFile}"`,
-    "",
-  ].join("\n");
-}
-
 function contextFile(
   name: string,
-  { subjects, natsUrl, trust }: AuthPlan,
+  { subjects, natsUrl, authority }: AuthPlan,
   only: ContextRole,
   credential: Credential,
 ): AuthFile {
@@ -99,7 +98,7 @@ function contextFile(
     httpUrl: "",
     pid: 0,
     only,
-    ...(trust === undefined ? {} : { tls: trust }),
+    ...(authority === undefined ? {} : { tls: { caFile: authorityFile } }),
     users,
   };
   const whose = {

@@ -1,10 +1,10 @@
 // The beginning of a connection: how it says who it is, and what it means when it does not come about.
 //
-// Owns: the choice between key and password, the causes of a failure. Does not own: the connection (bus.ts), keys (nkeys.ts), certificates
-// (tls-files.ts).
+// Owns: the choice between key and password, the causes of a failure. Does not own: the connection (bus.ts), keys and signatures (nkeys.ts),
+// certificates (tls-files.ts).
 
-import { errors, nkeyAuthenticator } from "@nats-io/transport-node";
-import { seedBytes } from "./nkeys.js";
+import { errors } from "@nats-io/transport-node";
+import { proverOf } from "./nkeys.js";
 import { type Tls, whyUntrusted } from "./tls-files.js";
 
 export interface Identity {
@@ -13,9 +13,14 @@ export interface Identity {
   readonly nkey?: string;
 }
 
-/** With a key the server is told no user: it knows whose key it is. */
-export function signIn({ user, password, nkey }: Identity) {
-  if (nkey !== undefined) return { authenticator: nkeyAuthenticator(seedBytes(nkey)) };
+/** With a key the server is told no user: it knows whose key it is. Throws ConnectError for a key that is none. */
+export function signIn({ url, user, password, nkey }: Identity & { readonly url: string }) {
+  if (nkey !== undefined) {
+    const prove = proverOf(nkey);
+    if (prove === undefined)
+      throw new ConnectError("denied", url, undefined, "what was given as nkey is no user's seed");
+    return { authenticator: (challenge = "") => prove(challenge) };
+  }
   return { ...(user === undefined ? {} : { user }), ...(password === undefined ? {} : { pass: password }) };
 }
 
@@ -27,7 +32,7 @@ export class ConnectError extends Error {
   override readonly name = "ConnectError";
   readonly why: ConnectFailure;
   readonly url: string;
-  /** `detail`: what is wrong with the certificates, or could be. */
+  /** `detail`: what is wrong with the certificates or the key, or could be. */
   constructor(why: ConnectFailure, url: string, cause: unknown, detail = "") {
     super(sayOf(why, url, detail), { cause });
     this.why = why;
@@ -36,7 +41,8 @@ export class ConnectError extends Error {
 }
 
 function sayOf(why: ConnectFailure, url: string, detail: string): string {
-  if (why === "denied") return `${url} refused these credentials`;
+  if (why === "denied")
+    return detail === "" ? `${url} refused these credentials` : `nothing to sign in with at ${url}: ${detail}`;
   return why === "untrusted" ? `no TLS with ${url}: ${detail}` : `no NATS server answers at ${url}${detail}`;
 }
 

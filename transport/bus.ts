@@ -117,13 +117,14 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const flaw = tls === undefined ? undefined : await checkTls(tls);
   if (flaw !== undefined) throw new ConnectError("untrusted", options.url, undefined, flaw);
   const servers = serversIn(options.url);
+  const identity = signIn(options);
   try {
     const connection = await connect({
       servers,
       // The first is the nearest: whoever names several puts his own machine's first.
       noRandomize: true,
       name: options.name,
-      ...signIn(options),
+      ...identity,
       ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
       ...(tls === undefined ? {} : { tls }),
       timeout: timeouts.connect,

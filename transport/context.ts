@@ -8,7 +8,7 @@
 
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Credential, identityOf, type PasswordCredential } from "./credentials.js";
 import { publicKeyOf } from "./nkeys.js";
 import { isTimeoutName, type Timeouts } from "./timeouts.js";
@@ -25,7 +25,7 @@ export interface ClusterContext {
   readonly pid: number;
   /** Whom alone this file is for; left out when it is for whoever started the cluster. The others of `users` are nobody then. */
   readonly only?: ContextRole;
-  /** What a connection needs where the server speaks TLS. */
+  /** What a connection needs where the server speaks TLS; a path that is not whole is seen from the file's own folder. */
   readonly tls?: Tls;
   /** What this cluster was started with beside the defaults. */
   readonly settings?: ClusterSettings;
@@ -101,14 +101,14 @@ export async function readContext(file: string): Promise<FoundContext> {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return { kind: "missing", file };
     throw error;
   }
-  const context = contextIn(text);
+  const context = contextIn(text, dirname(file));
   if (typeof context === "string") return { kind: "damaged", file, message: context };
   return context.pid === 0 || isRunning(context.pid)
     ? { kind: "found", context, file }
     : { kind: "stale", file, pid: context.pid };
 }
 
-function contextIn(text: string): ClusterContext | string {
+function contextIn(text: string, folder: string): ClusterContext | string {
   let found: unknown;
   try {
     found = JSON.parse(text);
@@ -124,7 +124,7 @@ function contextIn(text: string): ClusterContext | string {
   if (typeof users === "string") return users;
   const told = {
     ...(only === undefined ? {} : { only }),
-    ...(tls === undefined ? {} : { tls: tlsIn(tls) }),
+    ...(tls === undefined ? {} : { tls: tlsIn(tls, folder) }),
     ...(settings === undefined ? {} : { settings: settingsIn(settings) }),
     ...(typeof httpTokens?.viewer === "string" && typeof httpTokens.operator === "string" ? { httpTokens } : {}),
   };
@@ -161,9 +161,12 @@ function usersIn(
   return "users must name client and telemetry with user and password, operator with user and nkey or password";
 }
 
-function tlsIn({ caFile, certFile, keyFile }: Partial<Tls>): Tls {
+/** A context travels with the authority's certificate beside it. */
+function tlsIn({ caFile, certFile, keyFile }: Partial<Tls>, folder: string): Tls {
   return Object.fromEntries(
-    Object.entries({ caFile, certFile, keyFile }).filter(([, file]) => typeof file === "string"),
+    Object.entries({ caFile, certFile, keyFile }).flatMap(([name, file]) =>
+      typeof file === "string" ? [[name, resolve(folder, file)]] : [],
+    ),
   );
 }
 

@@ -60,3 +60,8 @@ export function renderTls({ certFile, keyFile, caFile, verify = false }: ServerT
     "}",
   ].join("\n");
 }
+
+/** Between servers each shows its certificate, whatever clients are asked for. */
+export function renderRouteTls(tls: ServerTls, indent: string): string {
+  return renderTls({ ...tls, verify: true }).replace(/^/gm, indent);
+}

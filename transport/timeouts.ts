@@ -47,6 +47,10 @@ const catalogue = {
   memory: { ms: 10_000, bounds: "one answer of the memory's thread, before it counts as hung" },
   threadEnd: { ms: 2_000, bounds: "the end of a thread that was asked to end, before it is terminated" },
   door: { ms: 6_000, bounds: "the end of all open requests while a node drains" },
+  httpDrain: {
+    ms: 3_000,
+    bounds: "HTTP requests that are being answered while the interface ends, before they are cut",
+  },
   actorStop: { ms: 5_000, bounds: "the last message and the stop of one actor" },
   drain: { ms: 8_000, bounds: "the whole drain of a node or of a cluster, before it is ended by force" },
   halt: { ms: 1_000, bounds: "what an end by force still does: refusals, leases" },

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { faultModes } from "../../transport/chaos-orders.js";
 import { lineLevels } from "../../transport/log-lines.js";
 import type { TreeNode } from "../../transport/look-orders.js";
+import { isToken } from "../../transport/subjects.js";
 import { alertListSchema } from "../alerts/alert-list.js";
 import { healthReportSchema } from "../health/health-report.js";
 import { clusterMetricsSchema, queueSchema } from "../metrics/cluster-metrics.js";
@@ -84,7 +85,7 @@ const letterSchema = z.object({
   attempts: z.int(),
   traceId: z.string(),
   atMs: z.number(),
-  /** What the job was: a request's bytes in base64, an update's place in the log, or how large it was. */
+  /** What the job was: an update's place in the log, or how large the request was. Its bytes are its client's; `driftmend dlq show` has them. */
   payload: z.looseObject({ kind: z.string() }),
   investigated: z.boolean(),
   resolution: z.string().nullable(),
@@ -137,7 +138,8 @@ export const traceSchema = z.object({
 export type Trace = z.infer<typeof traceSchema>;
 
 export const faultOrderSchema = z.strictObject({
-  node: z.string().min(1).max(64),
+  /** It becomes a part of a subject. */
+  node: z.string().refine(isToken, "is no node's name"),
   target: z.string().min(1).max(256),
   mode: z.enum(faultModes),
   /** How long hang, slow and sigstop last, milliseconds. */

@@ -4,6 +4,7 @@
 //
 // S1. Nothing is asked without a bound. What is expensive is asked once at a time, and snapshots no more often than every `restMs`, however
 //     many pages are open.
+// S2. Nobody who looks sees what a client sent: over NATS that is an operator's to read, and a page of 500 letters would be 85 MB of it.
 
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../../transport/bus.js";
@@ -12,7 +13,7 @@ import { encodeDeadLetterOrder, parseDeadLetterReceipt } from "../../transport/o
 import { openSnapshots } from "../../transport/snapshot.js";
 import type { Subjects } from "../../transport/subjects.js";
 import { askFault } from "../chaos-client.js";
-import { pageOf, readBook } from "../dead-letter-book.js";
+import { type BookEntry, pageOf, readBook } from "../dead-letter-book.js";
 import { discoverNodes } from "../verbs/discovery.js";
 import { findEntry, plainEntry } from "../verbs/dlq.js";
 import type { Learning, LetterReceipt, Letters } from "./answer-shapes.js";
@@ -109,7 +110,16 @@ function lettersOf(
 ): Found<Letters> {
   if (read.kind === "unavailable") return unavailable(`the dead letters cannot be read: ${read.why}`);
   const { entries, cursor } = pageOf(read.book, { limit, before });
-  return found({ entries: entries.map(plainEntry), cursor });
+  return found({ entries: entries.map(withoutBytes), cursor });
+}
+
+/** S2. */
+function withoutBytes(entry: BookEntry): Letters["entries"][number] {
+  const { payload, ...rest } = plainEntry(entry);
+  return {
+    ...rest,
+    payload: payload.kind === "request" ? { kind: payload.kind, byteLength: payload.byteLength } : payload,
+  };
 }
 
 async function requeue({ bus, subjects, clock }: ClusterDoor, id: string): Promise<Found<LetterReceipt>> {

@@ -1,7 +1,7 @@
 // The HTTP server: with server-limits.ts the only importer of fastify, its zod provider and its plugins.
 //
 // Owns: how routes become a server, the bounds on what anybody may send, the shape of every error. Does not own: what is answered
-// (routes-*.ts), who may ask (access.ts), when it listens (actors/web.ts).
+// (routes-*.ts), who may ask (access.ts), when it listens (actors/web.ts), how it ends (ending.ts).
 //
 // H1. Nothing of a request but its head is read before it is allowed in.
 // H2. What can be sent is bounded in size, and what can be held open in time and number. A head that comes in drips is ended.
@@ -25,6 +25,7 @@ import type { Access } from "./access.js";
 import { namedSchemas } from "./answer-shapes.js";
 import { type OpenApiDocument, withoutUnused } from "./description.js";
 import { docsPage, isDescription, isDocsFile } from "./docs-page.js";
+import { Ending } from "./ending.js";
 import type { LiveEvents, Sink } from "./events.js";
 import { type HttpAddress, urlOf, whyNot } from "./http-address.js";
 import { errorBody, headersOf, refusalOf, refuseHead } from "./http-errors.js";
@@ -92,8 +93,8 @@ export type Listening =
 
 export interface HttpServer {
   listen(address: HttpAddress): Promise<Listening>;
-  /** Ends every connection. */
-  close(): Promise<void>;
+  /** Ends every connection: at once, or when what is being answered is answered, once `patience` resolves at the latest. */
+  close(patience?: Promise<unknown>): Promise<void>;
   /** The published document, OpenAPI 3.1. */
   openApi(): OpenApiDocument;
   /** Asks without a socket. */
@@ -113,6 +114,7 @@ declare module "fastify" {
 export async function openServer(parts: ServerParts): Promise<HttpServer> {
   const { routes, access, log, version, bounds = httpBounds } = parts;
   const app = createApp(bounds);
+  const ending = new Ending();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   // Orders are JSON and nothing else: a form of another site's page could send plain text.
@@ -120,11 +122,15 @@ export async function openServer(parts: ServerParts): Promise<HttpServer> {
   app.decorateRequest("asker", "");
   app.addHook("onRequest", async (request, reply) => {
     reply.headers(securityHeaders);
+    ending.begin(reply.raw);
+    if (ending.isEnding)
+      return refuse(reply, refused(503, "ending", "this interface is ending", "ask again in a moment", 1));
     if (request.raw.rawHeaders.length > 2 * bounds.headersMax) return refuse(reply, tooManyHeaders(bounds.headersMax));
     const verdict = access.judge(knockOf(request), needsOf(request));
     if (verdict.kind === "refused") return refuse(reply, verdict);
     request.asker = `${verdict.as} ${networkOf(request.ip)}`;
   });
+  app.addHook("preClose", (done) => ending.wait(app.server, done));
   holdBodies(app, bounds);
   app.setErrorHandler((error, { routeOptions }, reply) => {
     const { bodyLimit: bodyMaxBytes, url: path } = routeOptions;
@@ -155,17 +161,16 @@ export async function openServer(parts: ServerParts): Promise<HttpServer> {
   });
   await app.ready();
   app.server.maxConnections = bounds.connectionsMax;
-  let isClosed = false;
   return {
     listen: async (address) => {
       const outcome = await listen(app, address);
-      if (!isClosed || outcome.kind === "refused") return outcome;
+      if (!ending.isEnding || outcome.kind === "refused") return outcome;
       // Closed while it was about to listen: fastify has closed what was not open yet, and the port would stay taken for good.
       await endListening(app.server);
       return { kind: "refused", why: "it was closed meanwhile" };
     },
-    close: async () => {
-      isClosed = true;
+    close: async (patience = Promise.resolve()) => {
+      ending.start(patience);
       parts.events.close();
       await app.close();
     },
@@ -181,7 +186,9 @@ function createApp(bounds: HttpBounds): FastifyInstance {
     requestTimeout: bounds.requestWithinMs,
     keepAliveTimeout: bounds.keepAliveMs,
     connectionTimeout: bounds.idleMs,
+    // Of what is left once the end has waited (ending.ts); what comes meanwhile is refused in our own words.
     forceCloseConnections: true,
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 128 },
     http: {
       maxHeaderSize: bounds.headMaxBytes,

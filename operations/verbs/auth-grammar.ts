@@ -4,7 +4,7 @@
 
 import type { Command } from "commander";
 import type { AuthInitOptions } from "./auth.js";
-import { natsUrl } from "./flags.js";
+import { natsUrl, wholeNumber } from "./flags.js";
 import { oneMore, type Run, verb } from "./grammar.js";
 
 export function authVerbs(root: Command, run: Run): void {
@@ -16,7 +16,17 @@ export function authVerbs(root: Command, run: Run): void {
     .requiredOption("--out <dir>", "where the files go; each is readable by you alone")
     .option("--client <name>", "a client with an inbox of its own; may be given again (default: client)", oneMore)
     .option("--cluster <name>", "name of the cluster", "driftmend")
-    .option("--nats <url>", "address of the servers, for the contexts", natsUrl, "nats://127.0.0.1:4222")
+    .option(
+      "--nats <url>",
+      "address of the server; of several with commas between, and they form a cluster",
+      natsUrl,
+      "nats://127.0.0.1:4222",
+    )
+    .option(
+      "--replicas <n>",
+      "copies of every stream, for the nodes (default: 3 of three servers and more)",
+      wholeNumber(1, 5),
+    )
     .option("--tls-cert <file>", "PEM file of the servers' certificate: they then speak TLS only")
     .option("--tls-key <file>", "PEM file of that certificate's key")
     .option("--tls-ca <file>", "PEM file of the authority that signed it, and its clients' with --tls-verify")

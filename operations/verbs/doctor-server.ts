@@ -9,6 +9,7 @@ import type { Bus } from "../../transport/bus.js";
 import { type Role, roles } from "../../transport/credentials.js";
 import { rightsNeeded, tryRights } from "../../transport/rights-trial.js";
 import { knownHoles } from "../../transport/server-holes.js";
+import { serversIn } from "../../transport/server-list.js";
 import { lookAtAccount, lookAtMonitor } from "../../transport/server-look.js";
 import { tryStoring } from "../../transport/storing-trial.js";
 import type { Subjects } from "../../transport/subjects.js";
@@ -51,11 +52,14 @@ export async function serverChecks(
   const { server } = bus;
   if (server === undefined)
     return [{ name: "server", status: "missing", detail: "the connection broke", next: "type it again" }];
-  const url = new URL(wishes.url ?? "nats://127.0.0.1");
-  const hosts = [...new Set([server.host, url.hostname])];
+  const urls = serversIn(wishes.url ?? "nats://127.0.0.1").map((each) => new URL(each));
+  const hosts = [...new Set([server.host, ...urls.map(({ hostname }) => hostname)])];
   const { replicas = 1, acceptKnownHoles: accepted = false } = wishes;
   const role = wishes.role ?? roles.find((each) => each === wishes.user) ?? "node";
-  const monitor = await lookAtMonitor(wishes.monitor ?? `http://${url.hostname}:${monitorPort}`, bus.timeouts.look);
+  const monitor = await lookAtMonitor(
+    wishes.monitor ?? `http://${urls[0]?.hostname}:${monitorPort}`,
+    bus.timeouts.look,
+  );
   const account = await lookAtAccount(bus);
   const roundTripMs = await quickestPing(bus, clock);
   // Only a node may make a stream; a trial by anybody else is a violation, which is alerted of.
@@ -67,7 +71,7 @@ export async function serverChecks(
   return [
     checkListening({ hosts, version: server.version, holes: knownHoles(server.version), accepted }),
     checkAuthentication(server, hosts, wishes.user !== undefined),
-    checkTls(server.tlsRequired || url.protocol === "tls:", hosts),
+    checkTls(server.tlsRequired || urls.every(({ protocol }) => protocol === "tls:"), hosts),
     checkRoundTrip(roundTripMs),
     checkPayload(server.payloadMaxBytes),
     checkJetStream(account, monitor),

@@ -5,6 +5,7 @@ import test, { type ExecutionContext } from "ava";
 import { type WebDeps, type WebMessage, web } from "../../actors/web.js";
 import { healthReportSchema } from "../../operations/health/health-report.js";
 import { LiveEvents } from "../../operations/http/events.js";
+import { found, type Sources } from "../../operations/http/sources.js";
 import { clusterMetricsSchema } from "../../operations/metrics/cluster-metrics.js";
 import { systemClock } from "../../supervision/clock.js";
 import { silentLogger } from "../../supervision/logger.js";
@@ -15,6 +16,8 @@ import { type EventLog, smallTree } from "../supervision/small-tree.js";
 import { until } from "../until.js";
 import { type RecordingBus, recorded } from "./small-node.js";
 
+const withinMs = 30_000;
+
 interface Running {
   readonly tree: ActorTree;
   readonly events: EventLog;
@@ -24,16 +27,22 @@ interface Running {
 }
 
 /** A web actor over plain data, on a real port. */
-async function running(t: ExecutionContext, port: number): Promise<Running> {
+async function running(
+  t: ExecutionContext,
+  port: number,
+  more: Partial<Sources> = {},
+  drainMs = withinMs,
+): Promise<Running> {
   const { bus, telemetry } = recorded();
   const opened: Running["opened"] = [];
   const deps: WebDeps = {
     address: { host: "127.0.0.1", port },
     lookEveryMs: 20,
+    drainMs,
     telemetry,
     open: async (newest) => {
       const live = new LiveEvents(systemClock);
-      const { server } = await scene({ sources: { newest }, events: live });
+      const { server } = await scene({ sources: { newest, ...more }, events: live });
       opened.push({ newest, live });
       return { server, events: live, look: () => Promise.resolve() };
     },
@@ -52,7 +61,6 @@ async function freePort(): Promise<{ readonly port: number; readonly holder: Ser
   return { port: typeof address === "object" && address !== null ? address.port : 0, holder };
 }
 
-const withinMs = 30_000;
 const close = (server: Server) => new Promise((resolve) => server.close(resolve));
 const ask = (port: number, path: string) => fetch(`http://127.0.0.1:${port}${path}`);
 
@@ -78,6 +86,72 @@ for (const how of ["crash", "kill"] as const)
     }
     t.is(tree.summary("web")?.url, `http://127.0.0.1:${port}`);
   });
+
+/** Something that happens once. */
+function moment(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+/** A tree that is asked for and not told yet. */
+function heldTree() {
+  const held = { asked: moment(), told: moment() };
+  const tree: Sources["tree"] = async () => {
+    held.asked.resolve();
+    await held.told.promise;
+    return found({ name: "late", kind: "root", generation: 0, state: "running", restarts: 0, children: [] });
+  };
+  return { ...held, tree };
+}
+
+const nobody = "the connection ended without an answer";
+const bodyOrNothing = (asked: Promise<Response>): Promise<string> =>
+  asked.then((answer) => answer.text()).catch(() => nobody);
+
+test("a web actor that is stopped in order answers what it was asked, and takes nothing new meanwhile (S2-11)", async (t) => {
+  const { port, holder } = await freePort();
+  await close(holder);
+  const { asked, told, tree: heldSource } = heldTree();
+  const { tree } = await running(t, port, { tree: heldSource });
+  const reader = bodyOrNothing(ask(port, "/api/events"));
+  const answer = bodyOrNothing(ask(port, "/api/tree"));
+  await asked.promise;
+  const stopped = tree.stop();
+  t.is(await reader, nobody, "live readers are let go at once");
+  await until("no connection is taken", withinMs, () =>
+    bodyOrNothing(ask(port, "/healthz")).then((text) => text === nobody),
+  );
+  told.resolve();
+  t.like(JSON.parse(await answer), { name: "late" });
+  await stopped;
+});
+
+test("the wait has an end: what is not answered in time is cut (S2-11)", async (t) => {
+  const { port, holder } = await freePort();
+  await close(holder);
+  const { asked, tree: heldSource } = heldTree();
+  const { tree } = await running(t, port, { tree: heldSource }, 50);
+  const answer = bodyOrNothing(ask(port, "/api/tree"));
+  await asked.promise;
+  await tree.stop();
+  t.is(await answer, nobody);
+});
+
+test("a web actor that is killed waits for nobody, and the next one has the port (S1-40)", async (t) => {
+  const { port, holder } = await freePort();
+  await close(holder);
+  const { asked, tree: heldSource } = heldTree();
+  const { tree, events } = await running(t, port, { tree: heldSource });
+  const answer = bodyOrNothing(ask(port, "/api/tree"));
+  await asked.promise;
+  await tree.kill("web", "kill");
+  t.is(await answer, nobody);
+  await events.started("web", 2);
+  t.is((await ask(port, "/api/series")).status, 200);
+});
 
 test("a port that is taken is an error by name, tried again, and never a restart", async (t) => {
   const { port, holder } = await freePort();
@@ -121,6 +195,7 @@ test("an incarnation that ends while its server is being made never takes the po
   const behaviour = web({
     address: { host: "127.0.0.1", port: 1 },
     lookEveryMs: 20,
+    drainMs: withinMs,
     telemetry,
     open: async () => {
       end.abort();

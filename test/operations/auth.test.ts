@@ -110,6 +110,25 @@ test("auth init overwrites nothing unless it is told to, and refuses names that 
     t.regex(stderr, /--client/);
   }
   t.is((await init(folder, "--out", "b", "--tls-cert", "x.pem")).code, 2);
+  const secret = await init(folder, "--out", "b", "--nats", "nats://bob:hidden@nats.example:4222");
+  t.is(secret.code, 2);
+  t.regex(secret.stderr, /--nats.*--user and --password/s);
+  t.false(secret.stderr.includes("hidden"), "a password in an address is not said again");
+});
+
+test("the authority of another cluster is not written over (S2-65)", async (t) => {
+  const folder = await emptyFolder(t);
+  const certificates = await makeCertificates();
+  t.teardown(() => certificates.remove());
+  const { at } = certificates;
+  const tls = ["--tls-cert", at("server.pem"), "--tls-key", at("server.key"), "--tls-ca", at("ca.pem")];
+  await writeFile(join(folder, "ca.pem"), await readFile(at("other.pem")));
+  const refused = await init(folder, "--out", ".", ...tls);
+  t.is(refused.code, 1);
+  t.regex(refused.stderr, /ca\.pem is there already/);
+  t.deepEqual(await readdir(folder), ["ca.pem"]);
+  await writeFile(join(folder, "ca.pem"), await readFile(at("ca.pem")));
+  t.is((await init(folder, "--out", ".", ...tls)).code, 0, "the same one may lie there");
 });
 
 test("each user of auth init signs in with his own file, has his role's rights, and no other's inbox; TLS included (S2-65)", async (t) => {
@@ -122,6 +141,9 @@ test("each user of auth init signs in with his own file, has his role's rights, 
   const clients = ["--client", "web", "--client", "batch"];
   t.is((await init(folder, "--out", ".", "--cluster", "shop", "--nats", url, ...clients, ...tls)).code, 0);
   await serve(t, folder);
+  const { mode } = await stat(join(folder, "ca.pem"));
+  t.is(mode & 0o777, 0o644, "nodes that are another user's read it too");
+  t.like(JSON.parse(await readFile(join(folder, "web.json"), "utf8")), { tls: { caFile: "ca.pem" } });
   const as = async (name: string, role: ContextRole) => {
     const bus = await connectBus({
       ...accessAs(await contextIn(folder, name), role),

@@ -16,7 +16,8 @@ import { beyondBounds, type JsonBounds } from "./json-bounds.js";
 
 /** A JSON head larger than this would hold the thread for long; numbers in binary form are a quarter of it. */
 export const headMaxBytes = 4 * 1024 * 1024;
-const bounds: JsonBounds = { depthMax: 16, objectsMax: 1_024, listsMax: 65_536 };
+/** 256 pictures of 28 by 28, or three of 224 by 224 in colour; more goes in binary form. Members of objects are few in an honest request. */
+const bounds: JsonBounds = { depthMax: 16, objectsMax: 1_024, listsMax: 65_536, itemsMax: 524_288, membersMax: 8_192 };
 /** A model has one input, so a request has one. */
 const inputsMax = 1;
 const outputsMax = 16;
@@ -107,6 +108,12 @@ const seeProtocol = "GET /openapi.json describes what is taken";
 
 function bad(message: string, next: string = seeProtocol): Refused {
   return refused(400, "bad_request", message, next);
+}
+
+/** How much of a body is JSON, as far as can be told before it is looked at; more than `headMaxBytes` is not read. */
+export function jsonBytesOf(bytes: Uint8Array, headLength: string | undefined): number {
+  const length = headLength === undefined ? bytes.byteLength : (lengthIn(headLength, bytes.byteLength) ?? 0);
+  return length > headMaxBytes ? 0 : length;
 }
 
 /** `headLength` is the header Inference-Header-Content-Length, where there is one. */

@@ -15,7 +15,8 @@ import { parseTraceparent } from "../../traces/trace-context.js";
 import { type Asked, type Refused, type Reply, type Route, refused, route } from "../route.js";
 import { type Asker, allAtOnce, askRows, Places } from "./ask-rows.js";
 import { answerWith, explainName, wantedOutputs } from "./infer-answer.js";
-import { inferRequestSchema, readInferBody } from "./infer-body.js";
+import { inferRequestSchema, jsonBytesOf, readInferBody } from "./infer-body.js";
+import { JsonTurns } from "./json-turns.js";
 import { cutRows, describeModel, versionOf } from "./rows.js";
 import { inferAnswerSchema, modelReadySchema, modelSchema, readySchema, serverSchema } from "./shapes.js";
 import { refusalOf } from "./unanswered.js";
@@ -43,12 +44,18 @@ const oneVersion = z.object({ model: z.string().min(1).max(64), version: z.strin
 type Place = z.output<typeof oneModel> & { readonly version?: string };
 
 export function kserveRoutes(deps: KserveDeps): readonly Route[] {
-  const places = new Places(allAtOnce, deps.clock);
+  const bounds = { places: new Places(allAtOnce, deps.clock), turns: new JsonTurns(deps.clock) };
   return [
     ...serverRoutes(deps),
     ...placesOf("").flatMap(({ path, params }) => modelRoutes(deps, path, params)),
-    ...placesOf("/infer").map(({ path, params }) => inferRoute(deps, places, path, params)),
+    ...placesOf("/infer").map(({ path, params }) => inferRoute(deps, bounds, path, params)),
   ];
+}
+
+/** What all requests share. */
+interface Bounds {
+  readonly places: Places;
+  readonly turns: JsonTurns;
 }
 
 /** With and without the model's version. */
@@ -127,7 +134,7 @@ function modelRoutes(deps: KserveDeps, path: string, params: typeof oneModel): r
   ];
 }
 
-function inferRoute(deps: KserveDeps, places: Places, path: string, params: typeof oneModel): Route {
+function inferRoute(deps: KserveDeps, bounds: Bounds, path: string, params: typeof oneModel): Route {
   return route({
     method: "POST",
     path,
@@ -142,18 +149,23 @@ function inferRoute(deps: KserveDeps, places: Places, path: string, params: type
       schema: inferAnswerSchema,
       orBytes: { type: "application/octet-stream", what: "the JSON, and behind it the outputs that were wanted so" },
     },
-    answer: (asked) => infer(deps, places, asked),
+    answer: (asked) => infer(deps, bounds, asked),
   });
 }
 
 /** The body came as bytes, whatever its schema describes. */
-async function infer(deps: KserveDeps, places: Places, asked: Asked<Place>): Promise<Reply> {
+async function infer(deps: KserveDeps, { places, turns }: Bounds, asked: Asked<Place>): Promise<Reply> {
   const { params, headers, signal } = asked;
-  const bytes: unknown = asked.body;
+  const bytes = asked.body instanceof Uint8Array ? asked.body : new Uint8Array(0);
   const found = modelAt(deps, params);
   if (found.kind === "refused") return found;
   const { manifest } = found;
-  const read = readInferBody(bytes instanceof Uint8Array ? bytes : new Uint8Array(0), headOf(headers));
+  const turn = await turns.read(jsonBytesOf(bytes, headOf(headers)), deps.deadlineMs, () =>
+    signal.aborted ? wentAway : readInferBody(bytes, headOf(headers)),
+  );
+  if (turn.kind === "late")
+    return refused(503, "overloaded", "too much JSON waits to be read", "send the tensor as binary data", 1);
+  const { value: read } = turn;
   if (read.kind === "refused") return read;
   const { body } = read;
   const wanted = wantedOutputs(body);
@@ -177,6 +189,9 @@ async function infer(deps: KserveDeps, places: Places, asked: Asked<Place>): Pro
   if (answer.kind === "unanswered") return refusalOf(answer.outcome, cut.rows.length === 1 ? undefined : answer.row);
   return answerWith({ model: manifest.name, version: versionOf(manifest), id }, wanted.outputs, answer.replies);
 }
+
+/** Said to nobody. */
+const wentAway = refused(408, "gone", "the client went away", "ask again");
 
 function headOf({ "inference-header-content-length": length }: Asked["headers"]): string | undefined {
   return Array.isArray(length) ? length.join(",") : length;

@@ -102,6 +102,14 @@ test("what is asked wrongly is refused with the place and what to do", async (t)
     t.is(answer.json().error.code, "bad_request", url);
     t.truthy(answer.json().error.next);
   }
+  for (const node of ["a.b", "*", ">", "", "serving 1", "x".repeat(33), "\u00e9"]) {
+    const answer = await server.inject({
+      ...{ method: "POST", url: "/api/chaos", headers: { ...local, ...asOperator } },
+      payload: { node, target: "intake", mode: "kill" },
+    });
+    t.is(answer.statusCode, 400, node);
+    t.regex(answer.json().error.message, /^body\.node: is no node's name/);
+  }
   const unknown = await server.inject({ url: `/api/traces/${"0".repeat(32)}`, headers: local });
   t.is(unknown.statusCode, 404);
   t.is(unknown.json().error.message, "there is no such trace");

@@ -143,10 +143,16 @@ test.serial("dead letters are read from the log, page by page; one that is not t
   const { subjects } = cluster;
   await ensureDeadLetterStream(bus, subjects);
   const log = openLog(bus, systemClock);
+  const sent = new TextEncoder().encode("what a client sent");
+  const payloads = [
+    { kind: "omitted", byteLength: 9 },
+    { kind: "request", bytes: sent },
+  ] as const;
   for (const n of [1, 2, 3]) {
+    const payload = payloads[n % 2] ?? payloads[0];
     const letter = encodeDeadLetter({
       ...{ kind: "letter", jobId: `job-${n}`, model: "digits", phase: "inference", state: "exhausted", cause: "boom" },
-      ...{ attempts: 3, traceId, node: "serving-1", atMs: n, payload: { kind: "omitted", byteLength: 9 } },
+      ...{ attempts: 3, traceId, node: "serving-1", atMs: n, payload },
     });
     t.is((await log.append(subjects.deadLetters("digits", "inference"), letter, `letter-${n}`)).kind, "appended");
   }
@@ -154,6 +160,10 @@ test.serial("dead letters are read from the log, page by page; one that is not t
   t.deepEqual(page.kind === "found" ? page.value.entries.map(({ id, jobId }) => [id, jobId]) : [], [
     [3, "job-3"],
     [2, "job-2"],
+  ]);
+  t.deepEqual(page.kind === "found" ? page.value.entries.map(({ payload }) => payload) : [], [
+    { kind: "request", byteLength: sent.length },
+    { kind: "omitted", byteLength: 9 },
   ]);
   const older = await sources.deadLetters(2, page.kind === "found" ? (page.value.cursor ?? undefined) : undefined);
   t.deepEqual(older.kind === "found" ? older.value.entries.map(({ id }) => id) : [], [1]);

@@ -207,6 +207,9 @@ export async function scene(
     readonly clock?: VirtualClock;
     readonly perMinute?: number;
     readonly log?: Logger;
+    readonly cluster?: MadeUpCluster;
+    /** In place of the one that `access` sets up. */
+    readonly door?: Access;
   } = {},
 ): Promise<Scene> {
   const clock = options.clock ?? new VirtualClock(atMs);
@@ -214,7 +217,7 @@ export async function scene(
   let newest: Report | undefined;
   const sources: Sources = { ...plainSources(ordered), newest: () => newest, ...options.sources };
   const events = options.events ?? new LiveEvents(systemClock);
-  const cluster = new MadeUpCluster();
+  const cluster = options.cluster ?? new MadeUpCluster();
   let description: unknown;
   const page = options.page ?? { kind: "page", html, policy: pagePolicy(html) };
   const server = await openServer({
@@ -224,7 +227,7 @@ export async function scene(
       ...documentRoutes({ sources, page, openApi: () => description }),
       ...kserveRoutes(cluster.deps()),
     ],
-    access: new Access({ reach: "loopback", tokens, ...options.access }, clock),
+    access: options.door ?? new Access({ reach: "loopback", tokens, ...options.access }, clock),
     events,
     log: options.log ?? silentLogger,
     version: "1.2.3",

@@ -245,7 +245,7 @@ test("a body that does not come is not waited for", async (t) => {
 });
 
 test("a huge head, a huge body and what is no HTTP are refused in the shape of every error", async (t) => {
-  const { port } = await listening(t, { bounds: strict });
+  const { port } = await listening(t, { bounds: { ...strict, headWithinMs: 60_000, requestWithinMs: 60_000 } });
   const sent = async (text: string): Promise<string> => {
     const socket = connect(port, "127.0.0.1");
     const ending = said(socket);

@@ -42,6 +42,8 @@ export class MadeUpCluster {
   served = new Set(["digits", "pairs"]);
   isReachable = true;
 
+  constructor(readonly clock: VirtualClock = new VirtualClock()) {}
+
   async infer(model: string, input: Tensor, options: InferOptions = {}): Promise<ClientOutcome<InferenceReply>> {
     this.asked.push({ model, input, options });
     this.atOnce += 1;
@@ -63,7 +65,7 @@ export class MadeUpCluster {
   deps(): KserveDeps {
     return {
       version: "1.2.3",
-      clock: new VirtualClock(),
+      clock: this.clock,
       models: () => [digits, pairs],
       served: async () => this.served,
       asker: async () => (this.isReachable ? this : undefined),
