@@ -12,7 +12,6 @@ import { Command, CommanderError, Option } from "commander";
 import { GuardrailError } from "./models/guard-limits.js";
 import { HttpAccessError } from "./operations/http/http-tokens.js";
 import { AccessError } from "./operations/listening.js";
-import { OperationsFileError } from "./operations/operations-settings.js";
 import { forcedExitCode } from "./operations/patience.js";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
@@ -302,7 +301,7 @@ function explain(error: unknown): Outcome {
       next: "driftmend node --help; driftmend up makes the tokens itself",
     };
   if (error instanceof AccessError) return { kind: "usage", message: error.message, next: error.next };
-  if (error instanceof OperationsFileError)
+  if (error instanceof Error && error.name === "OperationsFileError")
     return {
       kind: "failed",
       message: error.message,

@@ -134,8 +134,13 @@ export class Roster {
   leftDown(part: string, cause: string): void {
     const entry = [...this.#entries.values()].find(({ name }) => part === name || part === writerOf(name));
     if (entry === undefined) return;
+    // One that goes is told as gone, and its parts are stopped in any case.
+    if (entry.state === "ending") return;
     entry.down.add(part);
-    if (part === entry.name) this.#deps.wiring.roll.shut(entry.name, `${entry.name} is down on this node: ${cause}`);
+    entry.cause = cause;
+    // Its other parts are being started: whoever does that sees to it (R2).
+    if (entry.state === "loading") return;
+    if (part === entry.name) this.#deps.wiring.roll.shut(entry.name, downWords(entry.name, cause));
     this.#fail(entry, "down", cause);
   }
 
@@ -224,15 +229,21 @@ export class Roster {
     wiring.roll.shut(entry.name, `${entry.name} is being loaded on this node`);
     const failure = await this.#bringUp(entry, added).catch((thrown: unknown) => asError(thrown).message);
     if (failure !== undefined) {
+      entry.down.clear();
       wiring.roll.forget(entry.name);
       wiring.roll.shut(entry.name, `${entry.name} cannot be loaded on this node: ${failure}`);
       this.#fail(entry, "failed", failure);
       return;
     }
+    if (entry.down.has(entry.name)) wiring.roll.shut(entry.name, downWords(entry.name, entry.cause));
+    else wiring.roll.open(entry.name);
+    if (entry.down.size > 0) {
+      this.#fail(entry, "down", entry.cause);
+      return;
+    }
     entry.state = "up";
     entry.sinceMs = clock.monotonicMs();
     entry.failures = 0;
-    wiring.roll.open(entry.name);
     this.#tellWell(entry, entry.sinceMs - beganAtMs);
   }
 
@@ -288,8 +299,13 @@ export class Roster {
     }
     wiring.roll.forget(entry.name);
     this.#entries.delete(entry.name);
-    await drop(added);
-    this.#deps.telemetry.event("model_unloaded", this.#origin, this.#items(entry.name));
+    // A folder that cannot be removed is litter, and costs the node nothing but room (R5).
+    const litter = await drop(added).then(
+      () => undefined,
+      (thrown: unknown) => asError(thrown).message,
+    );
+    const facts = litter === undefined ? {} : { cause: `its folder is left behind: ${litter}` };
+    this.#deps.telemetry.event("model_unloaded", this.#origin, this.#items(entry.name, facts));
   }
 
   #revive(entry: Entry, tree: Branches): void {
@@ -332,6 +348,10 @@ export class Roster {
 /** The id of the part that writes a model's parameters. */
 export function writerOf(model: string): string {
   return `${model}-updater`;
+}
+
+function downWords(model: string, cause: string): string {
+  return `${model} is down on this node: ${cause}`;
 }
 
 function taken(id: string, why: "exists" | "not_running"): string {

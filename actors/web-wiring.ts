@@ -1,6 +1,6 @@
-// What the web actor is given: the routes over the real cluster, and the story of learning as it goes on.
+// What the web actor serves: the routes over the real cluster, and the story of learning as it goes on.
 //
-// Owns: where the HTTP interface meets transport. Does not own: the routes, the listener's life (web.ts).
+// Owns: where the HTTP interface meets transport. Does not own: the routes, the listener's life (web.ts), when this is loaded (web-deps.ts).
 
 import type { Manifest } from "../models/manifest.js";
 import { Access } from "../operations/http/access.js";
@@ -24,19 +24,15 @@ import type { Report } from "../operations/http/sources.js";
 import { StabilityShelf, stabilityEvent } from "../operations/http/stability-shelf.js";
 import { reportSources, traceSources } from "../operations/http/told-sources.js";
 import type { ClusterMetrics } from "../operations/metrics/cluster-metrics.js";
-import { prometheusText } from "../operations/metrics/prometheus.js";
 import type { Telemetry } from "../operations/telemetry.js";
-import { openTraceShelf, type TraceShelf } from "../operations/traces/trace-shelf.js";
+import type { TraceShelf } from "../operations/traces/trace-shelf.js";
 import type { Life } from "../supervision/behaviour.js";
 import { asError } from "../supervision/exit-reason.js";
 import { isLink } from "../transport/chain.js";
 import { parseEvent } from "../transport/events.js";
 import { openLog } from "../transport/log.js";
 import { decodeCommit } from "../transport/records.js";
-import type { ModelRoll } from "./model-roll.js";
-import type { ModelWiring } from "./model-wiring.js";
-import type { Surroundings } from "./surroundings.js";
-import type { OpenWeb, WebDeps, WebMessage } from "./web.js";
+import type { OpenWeb, WebMessage } from "./web.js";
 
 export interface WebSurroundings extends ClusterDoor {
   readonly telemetry: Telemetry;
@@ -53,41 +49,8 @@ export interface WebSurroundings extends ClusterDoor {
   readonly reports: string | undefined;
 }
 
-const lookEveryMs = 1_000;
-
-function wireWeb(around: WebSurroundings, settings: HttpSettings): WebDeps {
-  return {
-    address: settings.address,
-    lookEveryMs,
-    drainMs: around.bus.timeouts.httpDrain,
-    telemetry: around.telemetry,
-    open: (newest, life) => openWeb(around, settings, newest, life),
-  };
-}
-
-/** Undefined where no HTTP is served. */
-export function wireNodeWeb(
-  around: Surroundings,
-  roll: Pick<ModelRoll<ModelWiring>, "names" | "models">,
-): WebDeps | undefined {
-  const { http, bus, subjects, clock, telemetry } = around;
-  if (http === undefined) return undefined;
-  return wireWeb(
-    {
-      ...{ bus, subjects, clock, telemetry, version: http.version },
-      get models() {
-        return roll.names;
-      },
-      manifests: () => roll.models.map(({ manifest }) => manifest),
-      exposition: prometheusText,
-      traces: () => openTraceShelf(subjects),
-      reports: http.reports,
-    },
-    http,
-  );
-}
-
-async function openWeb(
+/** What one incarnation of the web actor serves, until its life ends. */
+export async function openWeb(
   around: WebSurroundings,
   settings: HttpSettings,
   newest: () => Report | undefined,

@@ -25,7 +25,7 @@ import type { Surroundings } from "./surroundings.js";
 import type { WatchdogDeps } from "./watchdog.js";
 import { wireWatchdog } from "./watchdog-wiring.js";
 import type { WebDeps } from "./web.js";
-import { wireNodeWeb } from "./web-wiring.js";
+import { wireNodeWeb } from "./web-deps.js";
 
 export interface NodeWiring {
   /** Those that the node has now. */

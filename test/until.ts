@@ -2,7 +2,7 @@
 
 import { systemClock } from "../supervision/clock.js";
 
-const againMs = 20;
+const againMs = 50;
 
 /** The first answer that is neither undefined nor false; after `withinMs` an error that names `what`. */
 export async function until<T>(

@@ -262,6 +262,18 @@ export async function streamState(bus: Bus, stream: string): Promise<StateOutcom
   return { kind: "state", state };
 }
 
+/** When a stream was made, by the broker's clock. */
+export async function streamMadeAt(
+  bus: Bus,
+  stream: string,
+): Promise<{ readonly kind: "made"; readonly atMs: number } | Unavailable> {
+  const outcome = await ask(bus, jetStreamApi.streamInfo(stream), undefined);
+  if (outcome.kind === "unavailable") return outcome;
+  if (outcome.kind === "ok") return { kind: "made", atMs: Date.parse(String(outcome.body.created)) };
+  if (outcome.code === errorCode.streamNotFound) return { kind: "unavailable", why: "no_stream" };
+  throw new JetStreamError(stream, outcome.code, outcome.description);
+}
+
 export type SubjectsOutcome = { readonly kind: "subjects"; readonly subjects: readonly string[] } | Unavailable;
 
 /** The subjects of a stream that hold a message. */

@@ -7,6 +7,8 @@
 // R2. A record is stored only behind the newest one that its writer has seen (chain.ts): of two who change one name at once, one is refused.
 // R3. What is fetched has the number of pieces, the bytes and the checksum that its record says, or it is refused by name.
 // R4. Pieces that no record names are purged: at once when a newer record stands, otherwise when nothing was added to them for long.
+// R5. A log is purged with the stream of experiences last, so that while a part of it is left there is a log; and only what stood when the
+//     record was said: a log that somebody began under the name since then is his.
 
 import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../models/clock.js";
@@ -22,6 +24,7 @@ import {
   type Stored,
   store,
   storedMessage,
+  streamMadeAt,
   type Unavailable,
 } from "./jetstream.js";
 import {
@@ -229,8 +232,11 @@ async function purgeLog(
   const newest = await storedMessage(bus, subjects.modelsStream, { last_by_subj: subjects.modelHead(name) });
   if (newest.kind === "unavailable") return newest;
   const parsed = newest.kind === "found" ? parseModelRecord(newest.message.bytes) : undefined;
-  if (parsed?.kind !== "ok" || parsed.value.kind !== "purged") return { kind: "refused" };
-  for (const kind of streamKinds) {
+  if (newest.kind !== "found" || parsed?.kind !== "ok" || parsed.value.kind !== "purged") return { kind: "refused" };
+  for (const kind of [...streamKinds].reverse()) {
+    const made = await streamMadeAt(bus, subjects.stream(kind, name));
+    if (made.kind === "unavailable" && made.why !== "no_stream") return made;
+    if (made.kind === "unavailable" || made.atMs > newest.message.atMs) continue;
     const outcome = await deleteStream(bus, subjects.stream(kind, name));
     if (outcome.kind === "unavailable") return outcome;
   }

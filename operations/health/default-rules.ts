@@ -204,7 +204,13 @@ export const builtInRulesText = `
   recommend: "{about} holds {value}: if it grows on, restart it without losing anything (driftmend drain {about} --restart)"
 `;
 
-export const builtInRules: readonly Rule[] = builtIn();
+let read: readonly Rule[] | undefined;
+
+/** Read when they are first wanted: most nodes judge nothing. */
+export function builtInRules(): readonly Rule[] {
+  read ??= builtIn();
+  return read;
+}
 
 /** A built-in rule that cannot be read is a mistake of ours. */
 function builtIn(): readonly Rule[] {

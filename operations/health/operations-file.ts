@@ -41,7 +41,7 @@ export function readOperations<Notify>(text: string, notify: z.ZodType<Notify>):
   const { list, problems } = rulesOf(parsed.data.checks ?? [], yaml, ["checks"]);
   if (problems.length > 0) return refused(problems);
   const operations = {
-    rules: withBuiltIn(builtInRules, list),
+    rules: withBuiltIn(builtInRules(), list),
     notify: parsed.data.notify,
     at: (path: Path) => yaml.at(path),
   };
@@ -79,7 +79,13 @@ export async function readOperationsText(path: string): Promise<FileText> {
 }
 
 /** Without a file: the built-in rules, and nobody is told. */
-export const builtInRuleSet: RuleSet = { rules: builtInRules, source: "built in", rejected: null };
+export const builtInRuleSet: RuleSet = {
+  get rules() {
+    return builtInRules();
+  },
+  source: "built in",
+  rejected: null,
+};
 
 export interface OperationsFileOptions<Notify> {
   readonly path: string;

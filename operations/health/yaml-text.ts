@@ -4,7 +4,8 @@
 //
 // Y1. Never more than `textMax` characters, and no alias more than a hundred times: a few lines of YAML can otherwise mean gigabytes.
 
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import { createRequire } from "node:module";
+import type { Node } from "yaml";
 
 export interface Position {
   /** Both counted from 1. */
@@ -33,9 +34,18 @@ export type YamlRead = YamlText | { readonly kind: "refused"; readonly problems:
 export const textMax = 256 * 1024;
 const aliasesMax = 100;
 
+/** Loaded with the first text: most processes read none. */
+let loaded: typeof import("yaml") | undefined;
+
+function library(): typeof import("yaml") {
+  loaded ??= createRequire(import.meta.url)("yaml") as typeof import("yaml");
+  return loaded;
+}
+
 export function readYaml(text: string): YamlRead {
   if (text.length > textMax)
     return refused({ line: 1, column: 1 }, `${text.length} characters are too many: ${textMax} at most`);
+  const { isMap, isScalar, LineCounter, parseDocument } = library();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   const position = (offset: number): Position => {
@@ -88,7 +98,7 @@ function isNode(value: unknown): value is Node {
 
 /** From the start of a scalar to the character at `index` of its value, where the source spells that value as it is. */
 function offsetInside(text: string, start: number, node: Node | undefined, index: number): number {
-  if (!isScalar(node) || typeof node.value !== "string") return 0;
+  if (!library().isScalar(node) || typeof node.value !== "string") return 0;
   const quote = text[start] === '"' || text[start] === "'" ? 1 : 0;
   const spelled = text.slice(start + quote, start + quote + node.value.length);
   return spelled === node.value ? quote + index : 0;

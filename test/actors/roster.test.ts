@@ -244,6 +244,50 @@ test("a model whose part spent its restarts is down alone: told, its requests to
   t.deepEqual([...roll.doors(({ name }) => name).keys()], [given, "mail"], "who only lost its writer still answers");
 });
 
+test("a part that is left down while the next one starts keeps the door shut, and is revived like any other", async (t) => {
+  const { roster, tree, steps, said, roll, settle, clock, stateOf, given } = scene();
+  const writer = deferred<AddOutcome>();
+  const slowly = {
+    ...tree,
+    startChild: async (spec: { readonly id: string }): Promise<AddOutcome> => {
+      const outcome = await tree.startChild(spec);
+      return spec.id === "mail-updater" ? writer.promise : outcome;
+    },
+  };
+  roster.attach(slowly);
+  roster.follow(serving(added("mail", sha("a"))));
+  await settle();
+  roster.leftDown("mail", "poison");
+  writer.resolve({ kind: "started" });
+  await settle();
+  t.is(stateOf("mail"), "down");
+  t.like(roll.absence("mail"), { code: "not_ready", message: "mail is down on this node: poison" });
+  t.deepEqual([...roll.doors(({ name }) => name).keys()], [given]);
+  t.deepEqual(said, ["model_failed node-a/mail"]);
+  await clock.advance(5_000);
+  roster.tick();
+  t.true(steps.includes("revive mail"));
+  t.is(stateOf("mail"), "up");
+});
+
+test("a model that goes is told as gone, whatever becomes of its parts and its folder meanwhile, and the node goes on", async (t) => {
+  const { roster, tree, said, settle, clock, stateOf } = scene({
+    drop: () => Promise.reject(new Error("the disk is read-only")),
+  });
+  roster.attach(tree);
+  roster.follow(serving(added("mail", sha("a"))));
+  await settle();
+  roster.follow(new Map());
+  roster.leftDown("mail", "it was being stopped");
+  await clock.advance(1_500);
+  await settle();
+  t.is(stateOf("mail"), undefined);
+  t.deepEqual(said, ["model_loaded node-a/mail", "model_unloaded node-a/mail"]);
+  roster.follow(serving(added("mail", sha("a"))));
+  await settle();
+  t.is(stateOf("mail"), "up", "and may come again");
+});
+
 test("a model that the node was started with stays, and another one under its name is refused and told once", async (t) => {
   const { roster, tree, said, steps, settle, given, stateOf } = scene();
   roster.attach(tree);

@@ -36,10 +36,14 @@ async function demo(t: ExecutionContext, ...words: readonly string[]) {
   return { report: JSON.parse(stdout), tookMs };
 }
 
+/** Of the demo of 50 requests, for the tests behind it. */
+let fifty: object = {};
+
 test.serial(
-  "--requests 50 is exactly 50, all of them answered, cold, and equal to the source model (S0-19, S0-20, S0-21)",
+  "--requests 50 is exactly 50, also where it comes before another limit, all of them answered, cold, and equal to the source model (S0-19, S0-20, S0-21)",
   async (t) => {
-    const { report } = await demo(t, "--requests", "50");
+    const { report } = await demo(t, "--requests", "50", "--duration", "10m");
+    fifty = report;
     t.like(report, { requests: 50, answered: 50, refused: {}, mode: { cold: 50, ensemble: 0 }, modelVersion: 0 });
     t.is(report.accuracy.adapting, report.accuracy.source);
     t.is(report.log.experiences, 50);
@@ -53,13 +57,11 @@ test.serial("--duration 3s ends after 3 s, give or take one, with the same repor
   t.true(report.requests > 100);
   t.is(report.answered, report.requests);
   t.is(report.log.experiences, report.answered);
-  const { report: other } = await demo(t, "--requests", "1");
-  t.deepEqual(Object.keys(report), Object.keys(other));
+  t.deepEqual(Object.keys(report), Object.keys(fifty));
 });
 
 test.serial("of two limits the first that is reached counts (S0-20)", async (t) => {
-  const few = await demo(t, "--requests", "40", "--duration", "10m");
-  t.is(few.report.requests, 40);
+  t.like(fifty, { requests: 50 }, "before ten minutes were over");
   const short = await demo(t, "--requests", "1000000", "--duration", "1s");
   t.true(short.report.seconds <= 2, `${short.report.seconds}`);
   t.true(short.report.requests < 1_000_000);

@@ -1,6 +1,8 @@
-// Requests that keep coming: a few askers, each asking again as soon as it is answered, with the demo's drifting digits.
+// Requests that keep coming: a few askers, each asking again a breath after it is answered, with the demo's drifting digits. Without the breath
+// they would take the CPU that a node which comes back needs, and leave a log that takes longer to fold than the test to happen.
 
 import type { Sample } from "../../sim/stream.js";
+import { systemClock } from "../../supervision/clock.js";
 import type { InferenceReply } from "../../transport/wire.js";
 import { driftingDigits, tensorOf } from "./pictures.js";
 import type { Sight } from "./running.js";
@@ -16,6 +18,7 @@ export interface TrafficOptions {
 }
 
 const defaultDeadlineMs = 15_000;
+const breathMs = 15;
 
 export class Traffic {
   readonly replies: InferenceReply[] = [];
@@ -74,6 +77,7 @@ export class Traffic {
       else if (outcome.kind === "failed" && outcome.why === "closed") return;
       else this.refused.push(outcome.kind === "refusal" ? outcome.refusal.code : outcome.why);
       for (const look of this.#waiting) look();
+      await systemClock.delay(breathMs);
     }
   }
 }

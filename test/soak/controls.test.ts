@@ -48,7 +48,7 @@ async function play(t: ExecutionContext, what: Play): Promise<SoakResult> {
   const result = await runSoak(
     {
       ...{ actorKills: 0, nodeKills: 0, stops: 0, brokerKills: 0, seed: 1 },
-      ...{ rate: what.rate ?? 60, calmMs: what.calmMs ?? 3_000, model, folder, store, searchPath, run: "control" },
+      ...{ rate: what.rate ?? 60, calmMs: what.calmMs ?? 1_000, model, folder, store, searchPath, run: "control" },
     },
     {
       start: (onEvent) =>
@@ -138,7 +138,7 @@ async function wakeTheOld({ context, witness }: Scene, once: string): Promise<vo
   process.kill(pid, "SIGCONT");
 }
 
-const zombie = { scene: "freeze-before-commit", writers: 2, during: wakeTheOld, rate: 100 } as const;
+const zombie = { scene: "freeze-before-commit", writers: 2, during: wakeTheOld, rate: 100, calmMs: 3_000 } as const;
 
 test.serial("a writer that slept through its lease is refused when it wakes (S2-39)", async (t) => {
   const { violations, evidence } = await play(t, zombie);

@@ -11,7 +11,7 @@ import { entry } from "../../operations/up.js";
 import { systemClock } from "../../supervision/clock.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import type { Bus } from "../../transport/bus.js";
-import { lastSubjects, store } from "../../transport/jetstream.js";
+import { lastSubjects, store, streamState } from "../../transport/jetstream.js";
 import { type AddedModel, modelBounds } from "../../transport/model-records.js";
 import { type ModelRegistry, openModelRegistry } from "../../transport/model-registry.js";
 import { ensureModelsStream, ensureStreams } from "../../transport/streams.js";
@@ -185,6 +185,47 @@ test.serial("a log is purged only while the newest record about its model says s
       why: "no_stream",
     });
   t.deepEqual(await registry.purgeLog(name), { kind: "purged" }, "twice is once");
+});
+
+/** Writes down which streams are deleted, and has the broker silent from the `silentFrom`th on. */
+function watched(bus: Bus, deleted: string[], silentFrom: number): Bus {
+  const request: Bus["request"] = async (subject, ...rest) => {
+    if (!subject.includes(".STREAM.DELETE.")) return bus.request(subject, ...rest);
+    deleted.push(subject.split(".").at(-1) ?? "");
+    return deleted.length < silentFrom ? bus.request(subject, ...rest) : { kind: "timeout" };
+  };
+  return new Proxy(bus, {
+    get: (target, key) => {
+      const value: unknown = key === "request" ? request : Reflect.get(target, key);
+      return typeof value === "function" && key !== "request" ? value.bind(target) : value;
+    },
+  });
+}
+
+test.serial("a purge that ends in the middle leaves what is still a log, and the next one ends it", async (t) => {
+  const name = "halves";
+  await ensureStreams(node, cluster.subjects, name);
+  await registry.say({ kind: "purged", name, atMs: 1 }, 0);
+  const deleted: string[] = [];
+  const halting = openModelRegistry(watched(node, deleted, 2), systemClock, cluster.subjects);
+  t.like(await halting.purgeLog(name), { kind: "unavailable" });
+  t.is(deleted.length, 2);
+  const experience = cluster.subjects.stream("experience", name);
+  t.is((await streamState(node, experience)).kind, "state", "whoever asks whether there is a log is told so");
+  t.deepEqual(await registry.purgeLog(name), { kind: "purged" });
+  t.like(await streamState(node, experience), { kind: "unavailable", why: "no_stream" });
+});
+
+test.serial("a log that was begun after the word that the last one goes is left alone", async (t) => {
+  const name = "again";
+  await ensureStreams(node, cluster.subjects, name);
+  await registry.say({ kind: "purged", name, atMs: 1 }, 0);
+  t.deepEqual(await registry.purgeLog(name), { kind: "purged" });
+  // As a node does that is started with a model of this name.
+  await ensureStreams(node, cluster.subjects, name);
+  t.deepEqual(await registry.purgeLog(name), { kind: "purged" });
+  for (const kind of streamKinds)
+    t.is((await streamState(node, cluster.subjects.stream(kind, name))).kind, "state", kind);
 });
 
 test.serial("a reader who begins gets every record in its order, then each new one", async (t) => {

@@ -7,7 +7,6 @@
 // E2. Neither the user's name nor the password stands in a message, an answer or an error.
 // E3. The Message-ID follows from what is told: a mail that is sent again after a crash is one mail for whoever reads it.
 
-import { createTransport } from "nodemailer";
 import type { Clock } from "../../../models/clock.js";
 import { within } from "../../../supervision/deadline.js";
 import { cut, printable } from "../../terminal/text.js";
@@ -30,6 +29,8 @@ export function mailSink({ settings, timeoutMs, cluster, clock }: MailOptions): 
     name: "mail",
     target: `mail ${host}:${port}`,
     send: async (notification, signal) => {
+      // Loaded by the first mail: few nodes ever send one.
+      const { createTransport } = await import("nodemailer");
       const transport = createTransport({ ...connectionOf(settings), ...timeoutsOf(timeoutMs) });
       const stop = (): void => transport.close();
       signal.addEventListener("abort", stop, { once: true });

@@ -4,7 +4,8 @@
 // (transport/client.ts), the connection (client-door.ts).
 //
 // A1. All rows are answered, or the first that is not ends the request and no further row is asked for.
-// A2. At most `rowsAtOnce` rows of a request and `allAtOnce` of all requests are under way; who waits for a place waits inside its deadline.
+// A2. At most `rowsAtOnce` rows of a request and `modelAtOnce` of all requests for one model are under way; who waits for a place waits inside
+//     its deadline. Places are a model's own: one that is slow, or whose log is full, holds up no other.
 // A3. A client that went away asks for nothing more.
 
 import type { Clock } from "../../../models/clock.js";
@@ -15,7 +16,7 @@ import type { Row } from "./rows.js";
 export type Asker = Pick<DriftmendClient, "infer">;
 
 const rowsAtOnce = 32;
-export const allAtOnce = 256;
+export const modelAtOnce = 256;
 
 export interface RowWish {
   readonly model: string;
@@ -68,6 +69,24 @@ export class Places {
       const cancel = this.#clock.after(withinMs, () => settle(false));
       this.#waiting.add(given);
     });
+  }
+}
+
+/** The places of each model, made when it is first asked and kept while it is there. */
+export class PlacesOfModels {
+  readonly #clock: Clock;
+  readonly #places = new Map<string, Places>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** `there`: the models that there are now. */
+  of(model: string, there: readonly string[]): Places {
+    for (const name of this.#places.keys()) if (!there.includes(name)) this.#places.delete(name);
+    const places = this.#places.get(model) ?? new Places(modelAtOnce, this.#clock);
+    this.#places.set(model, places);
+    return places;
   }
 }
 

@@ -105,7 +105,11 @@ function fill({ data }: Tensor, list: readonly unknown[], fitsIn: (value: unknow
   return put(list);
 }
 
-const isNumber = (value: unknown): boolean => typeof value === "number";
+/** A number too large for the type would arrive as an infinity that nobody sent. */
+const isFloat =
+  (rounded: (value: number) => number) =>
+  (value: unknown): boolean =>
+    typeof value === "number" && Number.isFinite(rounded(value));
 const isWhole =
   (low: number, high: number) =>
   (value: unknown): boolean =>
@@ -123,6 +127,6 @@ const fits: Readonly<Record<Datatype, (value: unknown) => boolean>> = {
   INT32: isWhole(-(2 ** 31), 2 ** 31 - 1),
   INT64: isWhole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   FP16: () => false,
-  FP32: isNumber,
-  FP64: isNumber,
+  FP32: isFloat(Math.fround),
+  FP64: isFloat((value) => value),
 };

@@ -13,7 +13,7 @@ import type { Manifest } from "../../../models/manifest.js";
 import { isToken } from "../../../transport/subjects.js";
 import { parseTraceparent } from "../../traces/trace-context.js";
 import { type Asked, type Refused, type Reply, type Route, refused, route } from "../route.js";
-import { type Asker, allAtOnce, askRows, Places } from "./ask-rows.js";
+import { type Asker, askRows, PlacesOfModels } from "./ask-rows.js";
 import { answerWith, explainName, wantedOutputs } from "./infer-answer.js";
 import { inferRequestSchema, jsonBytesOf, readInferBody } from "./infer-body.js";
 import { JsonTurns } from "./json-turns.js";
@@ -44,7 +44,7 @@ const oneVersion = z.object({ model: z.string().min(1).max(64), version: z.strin
 type Place = z.output<typeof oneModel> & { readonly version?: string };
 
 export function kserveRoutes(deps: KserveDeps): readonly Route[] {
-  const bounds = { places: new Places(allAtOnce, deps.clock), turns: new JsonTurns(deps.clock) };
+  const bounds = { places: new PlacesOfModels(deps.clock), turns: new JsonTurns(deps.clock) };
   return [
     ...serverRoutes(deps),
     ...placesOf("").flatMap(({ path, params }) => modelRoutes(deps, path, params)),
@@ -54,7 +54,7 @@ export function kserveRoutes(deps: KserveDeps): readonly Route[] {
 
 /** What all requests share. */
 interface Bounds {
-  readonly places: Places;
+  readonly places: PlacesOfModels;
   readonly turns: JsonTurns;
 }
 
@@ -177,7 +177,8 @@ async function infer(deps: KserveDeps, { places, turns }: Bounds, asked: Asked<P
   if (asker === undefined)
     return refused(503, "not_ready", "the cluster cannot be asked now", "send it again under the same id", 1);
   const { traceparent } = headers;
-  const answer = await askRows(asker, places, deps.clock, {
+  const there = deps.models().map(({ name }) => name);
+  const answer = await askRows(asker, places.of(manifest.name, there), deps.clock, {
     model: manifest.name,
     rows: cut.rows,
     deadlineMs: body.deadlineMs ?? deps.deadlineMs,

@@ -302,17 +302,17 @@ test("a frozen reference survives the process that found it, when it is given ba
 });
 
 test("every built-in rule that notifies or degrades says what to do (S1-34)", (t) => {
-  const silent = builtInRules.filter(({ severity, recommend }) => severity !== "info" && recommend === undefined);
+  const silent = builtInRules().filter(({ severity, recommend }) => severity !== "info" && recommend === undefined);
   t.deepEqual(
     silent.map(({ name }) => name),
     [],
   );
-  t.true(builtInRules.length > 20);
+  t.true(builtInRules().length > 20);
 });
 
 test("information never notifies (S1-35, S1-36)", (t) => {
   t.deepEqual(
-    builtInRules.filter(({ severity, alert }) => severity === "info" && alert !== undefined),
+    builtInRules().filter(({ severity, alert }) => severity === "info" && alert !== undefined),
     [],
   );
 });

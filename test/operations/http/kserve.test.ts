@@ -168,6 +168,8 @@ const misfits: readonly (readonly [Datatype, unknown])[] = [
   ["FP32", "1"],
   ["FP64", null],
   ["FP32", {}],
+  ["FP32", 1e39],
+  ["FP32", -1e300],
 ];
 
 test("a value that its type cannot hold is refused with its place, and nothing is asked", async (t, stage) => {
