@@ -8,10 +8,11 @@
 // F3. The first `coldStart` requests of a model run with the source parameters: their answer is the source model's, bit for bit.
 // F4. What was in the model when the process died is suspect to the next one: it runs alone. In flight at too many deaths, it is
 //     condemned, and reaches no model any more (supervision/flight-record.ts).
-// F5. A few requests are run again with the source parameters (shadows.ts), in a turn in which no request waits, or not at all.
+// F5. A few requests are run again with the source parameters (shadows.ts), in a turn in which no request waits, or not at all. Where the
+//     source's answer is at hand, no run is needed, and it is told in the same turn.
 // F6. A run is bounded by the bytes of its inputs too. A large input is held while the model may read it, and not copied on this thread.
 
-import { sourceParameters } from "../models/adaptation.js";
+import { type Adapted, sourceParameters } from "../models/adaptation.js";
 import type { Engine } from "../models/engine.js";
 import { startEngine } from "../models/engine.js";
 import { type Model, sizeOf } from "../models/manifest.js";
@@ -30,7 +31,7 @@ import { timeoutDefaults } from "../transport/timeouts.js";
 import type { Desk, OpenRequest } from "./desk.js";
 import type { BufferMessage, EmbeddedBatch, InferenceMessage, Remembered, ServedHead } from "./messages.js";
 import type { ProviderWish } from "./provider-wish.js";
-import { type Shadow, type Shadows, shadowMax } from "./shadows.js";
+import { type Shadow, type Shadows, shadowMax, sourceAnswerOf } from "./shadows.js";
 
 export interface InferenceDeps {
   readonly model: Model;
@@ -181,7 +182,10 @@ async function runAll(
     if (rows.length === 0) continue;
     const batch = await embed(deps, state, rows, isCold, turn);
     turn.send(deps.buffer, { kind: "recall", batch });
-    if (!isCold) noteShadows(deps, state, batch);
+    if (!isCold) {
+      noteShadows(deps, state, batch);
+      answerAtHand(deps, state, batch);
+    }
   }
   state.onTheWay += requests.length;
 }
@@ -196,6 +200,15 @@ function noteShadows({ shadows, model }: InferenceDeps, state: State, { requests
   state.shadows.splice(0, Math.max(0, state.shadows.length - shadowMax));
 }
 
+/** What the source says of those that need no run. */
+function answerAtHand({ model }: InferenceDeps, { shadows }: State, { requests, embedded }: EmbeddedBatch): void {
+  for (const [place, shadow] of shadows.entries()) {
+    const row = requests.indexOf(shadow.request);
+    const source = row < 0 ? undefined : sourceAnswerOf(embedded, row, model);
+    if (source !== undefined) shadows[place] = { ...shadow, source };
+  }
+}
+
 /** What the memory tells after each batch comes behind its reply, and is the moment. */
 async function runShadows(
   { shadows, model, flight = noFlightRecord }: InferenceDeps,
@@ -203,7 +216,12 @@ async function runShadows(
   turn: Turn<InferenceTold>,
 ): Promise<void> {
   if (shadows === undefined || due.length === 0) return;
-  const chosen = due.splice(0);
+  const origin = { actor: turn.path, incarnation: turn.incarnation };
+  const answered = due.flatMap((shadow) => (shadow.source === undefined ? [] : [shadow.source]));
+  const known = due.filter(({ source }) => source !== undefined);
+  const chosen = due.splice(0).filter(({ source }) => source === undefined);
+  if (known.length > 0) turn.onCommit(() => shadows.take(known, answered, origin));
+  if (chosen.length === 0) return;
   const requests = chosen.map(({ request }) => request);
   const ids = requests.map(({ id }) => id);
   flight.takeOff(ids);
@@ -211,7 +229,7 @@ async function runShadows(
     .run(stack(requests), requests.length, source, Uint32Array.from(ids, requestSeed))
     .finally(() => flight.land(ids));
   const answers = requests.map((_, row) => answerIn(logits, row, model));
-  turn.onCommit(() => shadows.take(chosen, answers, { actor: turn.path, incarnation: turn.incarnation }));
+  turn.onCommit(() => shadows.take(chosen, answers, origin));
 }
 
 /** The likeliest label of a row of logits. */
@@ -262,7 +280,7 @@ function takeRequests(desk: Desk, state: State, messages: readonly InferenceTold
         if (desk.isOpen(message.request)) alone.push(message.request);
         break;
       case "remembered":
-        state.adapted = { ...message.adapted, head: state.adapted.head };
+        if (!isSame(message.adapted, state.adapted)) state.adapted = { ...message.adapted, head: state.adapted.head };
         state.experiences = Math.max(state.experiences, message.experiences);
         // A batch of an incarnation before this one arrives here too.
         state.onTheWay = Math.max(0, state.onTheWay - message.arrived);
@@ -278,6 +296,11 @@ function takeRequests(desk: Desk, state: State, messages: readonly InferenceTold
     }
   }
   return { requests, alone };
+}
+
+/** Whether the memory tells of the very columns that serving has: after most batches at home it does. */
+function isSame({ signatures, limits, table, plan }: Adapted, now: Parameters): boolean {
+  return signatures === now.signatures && limits === now.limits && table === now.table && plan === now.plan;
 }
 
 async function embed(

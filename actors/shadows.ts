@@ -4,9 +4,15 @@
 //
 // W1. Chosen by the request's id alone: the same ones on every node and at every try.
 // W2. Nobody waits for a shadow: it is run while no request is queued, and dropped otherwise (inference.ts F5).
+// W3. Where the adapted answer was normalised as the source normalises, the source's embedding is the one at hand, and its head is all that is
+//     left to ask: then nothing is run. Clean traffic is mostly that.
 
 import { seededRandom } from "../models/clock.js";
+import type { Subject } from "../models/manifest.js";
+import type { Embedded } from "../models/pass.js";
 import { requestSeed } from "../models/request-chance.js";
+import { isNormalisedAsSource } from "../models/rollout.js";
+import { argmax, at, headLogits } from "../models/softmax.js";
 import type { Origin, Telemetry } from "../operations/telemetry.js";
 import type { OpenRequest } from "./desk.js";
 
@@ -19,11 +25,24 @@ export const shadowMax = 8;
 /** The newest are kept for their labels. */
 const keptMax = 4_096;
 
-/** A row of a shadow run; answers are indexes of labels. */
+/** One request that is chosen; answers are indexes of labels. */
 export interface Shadow {
   readonly request: OpenRequest;
   /** Of the adapted model alone, before neighbours voted. */
   readonly adapted: number;
+  /** The source's answer, where it is known without a run. */
+  readonly source?: number;
+}
+
+/** What the source says of a row, up to rounding; undefined where only a run tells. */
+export function sourceAnswerOf(
+  embedded: Embedded,
+  row: number,
+  { calibration }: Pick<Subject, "calibration">,
+): number | undefined {
+  if (!isNormalisedAsSource(at(embedded.domains, row)) || embedded.looks.rows.includes(row)) return undefined;
+  const { head, width } = calibration;
+  return argmax(headLogits(embedded.embeddings.subarray(row * width, (row + 1) * width), head, width));
 }
 
 export class Shadows {

@@ -10,7 +10,7 @@ import { sourceParameters } from "./adaptation.js";
 import type { Subject } from "./manifest.js";
 import type { AdaptableSession, Embedded, Parameters, Run } from "./pass.js";
 import { requestChance } from "./request-chance.js";
-import { isFloored, looksFor, weigh } from "./rollout.js";
+import { isFloored, type LookPlan, looksFor, mayLookAgain, weigh } from "./rollout.js";
 import { argmax, at, softmax } from "./softmax.js";
 import { kindsOf, plain } from "./standing.js";
 import { applyView, type PictureShape, type View } from "./views.js";
@@ -45,10 +45,30 @@ const passRows = 64;
 const looksBytesMax = 64 * 1024 * 1024;
 const passBytesMax = 16 * 1024 * 1024;
 
+/** Values that are kept from one pass to the next at most: 1 MiB. */
+const spareMax = 256 * 1024;
+
 interface Look {
   readonly row: number;
   readonly kind: number;
 }
+
+/** Memory for the pictures of a pass, used again: taken by whoever looks, so that looks which run at the same time share none. */
+class Spare {
+  #values: Float32Array | undefined;
+
+  take(length: number): Float32Array {
+    const values = this.#values;
+    this.#values = undefined;
+    return values !== undefined && values.length >= length ? values : new Float32Array(length);
+  }
+
+  give(values: Float32Array): void {
+    if (values.length <= spareMax) this.#values = values;
+  }
+}
+
+const spare = new Spare();
 
 /** One look that was taken. */
 interface Taken extends Look {
@@ -67,18 +87,8 @@ export async function look(
   seeds: Uint32Array,
 ): Promise<Embedded> {
   const run = await session.run(input, rows, parameters);
-  const chanceOf = (row: number) => requestChance(at(seeds, row), "looks");
-  const wanted = Array.from({ length: rows }, (_, row) =>
-    looksFor(parameters.plan, at(run.domains, row), at(run.density, row), setup.high, setup.floor, chanceOf(row)),
-  );
-  if (wanted.every(({ views, source }) => views.length === 0 && !source)) return oneLook(run);
-  const budget = Math.min(looksMax, Math.floor((looksBytesMax * rows) / input.byteLength));
-  const views = withinBudget(
-    wanted.map((looks, row) => looks.views.map((kind) => ({ row, kind }))),
-    budget,
-  );
-  const { source } = kindsOf(setup.views.length);
-  const sources = wanted.flatMap((looks, row) => (looks.source ? [{ row, kind: source }] : []));
+  const { views, sources } = wantedOf(run, setup, parameters.plan, seeds, budgetOf(input, rows));
+  if (views.length === 0 && sources.length === 0) return oneLook(run);
   const taken = [
     ...(await passes(session, setup, input, rows, views, parameters)),
     ...(await passes(session, setup, input, rows, sources, setup.source)),
@@ -86,14 +96,29 @@ export async function look(
   return joined(run, taken, parameters, setup);
 }
 
-/** The looks of each row whole or not at all, the rows in their order. */
-function withinBudget(ofRows: readonly (readonly Look[])[], budget: number): readonly Look[] {
-  let left = budget;
-  return ofRows.flatMap((looks) => {
-    if (looks.length > left) return [];
-    left -= looks.length;
-    return looks;
-  });
+function budgetOf(input: Float32Array, rows: number): number {
+  return Math.min(looksMax, Math.floor((looksBytesMax * rows) / input.byteLength));
+}
+
+interface Wanted {
+  /** The looks of each row whole or not at all, the rows in their order. */
+  readonly views: readonly Look[];
+  readonly sources: readonly Look[];
+}
+
+function wantedOf(run: Run, setup: LookSetup, plan: LookPlan, seeds: Uint32Array, budget: number): Wanted {
+  const views: Look[] = [];
+  const sources: Look[] = [];
+  const { source: ofSource } = kindsOf(setup.views.length);
+  const { high, floor } = setup;
+  for (let row = 0; row < run.rows; row++) {
+    const [domain, density] = [at(run.domains, row), at(run.density, row)];
+    if (!mayLookAgain(plan, domain, density, high, floor)) continue;
+    const wanted = looksFor(plan, domain, density, high, floor, requestChance(at(seeds, row), "looks"));
+    if (views.length + wanted.views.length <= budget) for (const kind of wanted.views) views.push({ row, kind });
+    if (wanted.source) sources.push({ row, kind: ofSource });
+  }
+  return { views, sources };
 }
 
 export function oneLook(run: Run): Embedded {
@@ -114,16 +139,18 @@ async function passes(
   const taken: Taken[] = [];
   for (let start = 0; start < looks.length; start += atOnce) {
     const now = looks.slice(start, start + atOnce);
-    const pictures = new Float32Array(now.length * size);
-    now.forEach(({ row, kind }, i) => {
+    const memory = spare.take(now.length * size);
+    const pictures = memory.subarray(0, now.length * size);
+    for (const [i, { row, kind }] of now.entries()) {
       const picture = input.subarray(row * size, (row + 1) * size);
       const out = pictures.subarray(i * size, (i + 1) * size);
       const view = setup.views[kind - 1];
       if (view === undefined) out.set(picture);
       else applyView(view, picture, setup, out);
-    });
+    }
     const run = await session.run(pictures, now.length, parameters);
-    now.forEach((one, i) => void taken.push({ ...one, ...rowOf(run, i) }));
+    spare.give(memory);
+    for (const [i, { row, kind }] of now.entries()) taken.push({ row, kind, ...rowOf(run, i) });
   }
   return taken;
 }
@@ -142,9 +169,15 @@ function joined(run: Run, taken: readonly Taken[], parameters: Parameters, setup
   const embeddings = run.embeddings.slice();
   const kinds = kindsOf(setup.views.length);
   const kept: (Taken & { readonly weight: number })[] = [];
+  const ofRows = new Map<number, Taken[]>();
+  for (const one of taken) {
+    const own = ofRows.get(one.row);
+    if (own === undefined) ofRows.set(one.row, [one]);
+    else own.push(one);
+  }
   for (let row = 0; row < run.rows; row++) {
-    const own = taken.filter((one) => one.row === row);
-    if (own.length === 0) continue;
+    const own = ofRows.get(row);
+    if (own === undefined) continue;
     const before: Taken = { row, kind: plain, ...rowOf(run, row) };
     const source = own.find(({ kind }) => kind === kinds.source);
     const views = own.filter(({ kind }) => kind !== kinds.source);

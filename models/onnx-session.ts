@@ -33,9 +33,15 @@ interface Ran {
 }
 
 /** Of one run, by name; `getData` fetches what lies in a GPU's memory, and lets go of it there. */
-type Outputs = Readonly<
-  Record<string, { readonly dims: readonly number[]; getData(release?: boolean): Promise<unknown> }>
->;
+type Outputs = Readonly<Record<string, Output>>;
+
+interface Output {
+  readonly dims: readonly number[];
+  readonly location: string;
+  /** Throws where the values lie elsewhere. */
+  readonly data: unknown;
+  getData(release?: boolean): Promise<unknown>;
+}
 
 export type Opening = (bytes: Uint8Array, options: InferenceSession.SessionOptions) => Promise<Ran>;
 
@@ -115,13 +121,14 @@ function adaptable(session: Ran, graph: AdaptableGraph): AdaptableSession {
       ...tensorsOf(parameters),
       [inputName]: new Tensor("float32", input, [rows, ...shape]),
     });
+    const values = isHere(outputs) ? outputs : await fetched(outputs);
     return {
       rows,
-      logits: await float32(outputs, "logits", rows * classes),
-      embeddings: await float32(outputs, "embedding", rows * width),
-      moments: await float32(outputs, "moments", rows * 2 * channels),
-      density: await float32(outputs, "density", rows),
-      domains: new Uint8Array(await float32(outputs, "domain", rows)),
+      logits: float32(values, "logits", rows * classes),
+      embeddings: float32(values, "embedding", rows * width),
+      moments: float32(values, "moments", rows * 2 * channels),
+      density: float32(values, "density", rows),
+      domains: new Uint8Array(float32(values, "domain", rows)),
     };
   };
   const warmUp = async (): Promise<void> => {
@@ -136,9 +143,22 @@ function adaptable(session: Ran, graph: AdaptableGraph): AdaptableSession {
   return { run, warmUp, close: () => session.release() };
 }
 
+type Values = Readonly<Record<string, { readonly data: unknown }>>;
+
+/** On the CPU they are: then nobody waits for them. */
+function isHere(outputs: Outputs): boolean {
+  for (const name in outputs) if (outputs[name]?.location !== "cpu") return false;
+  return true;
+}
+
+async function fetched(outputs: Outputs): Promise<Values> {
+  const fetch = async ([name, output]: [string, Output]) => [name, { data: await output.getData(true) }] as const;
+  return Object.fromEntries(await Promise.all(Object.entries(outputs).map(fetch)));
+}
+
 /** An output as float32, of `length` values if given; throws where the graph gave something else. */
-async function float32(outputs: Outputs, name: string, length?: number): Promise<Float32Array> {
-  const data = await outputs[name]?.getData(true);
+function float32(outputs: Values, name: string, length?: number): Float32Array {
+  const data = outputs[name]?.data;
   if (!(data instanceof Float32Array)) throw new Error(`the graph gave no float32 "${name}"`);
   if (length !== undefined && data.length !== length) {
     throw new Error(`"${name}" has ${data.length} values instead of ${length}`);
@@ -165,8 +185,7 @@ export async function openAnySession(bytes: Uint8Array): Promise<AnySession> {
   return {
     async run(input, dims, names) {
       const outputs = await session.run({ [inputName]: new Tensor("float32", input, dims) }, names);
-      const read = async (name: string) => ({ dims: outputs[name]?.dims ?? [], data: await float32(outputs, name) });
-      return Promise.all(names.map(read));
+      return names.map((name) => ({ dims: outputs[name]?.dims ?? [], data: float32(outputs, name) }));
     },
     close: () => session.release(),
   };

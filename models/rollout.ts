@@ -67,6 +67,12 @@ export interface Looks {
   readonly source: boolean;
 }
 
+/** False where `looksFor` gives no look whatever chance says: what most rows of clean traffic are, and chance is not drawn for them. */
+export function mayLookAgain(known: LookPlan, row: number, density: number, high: number, floor: boolean): boolean {
+  if (floor && !isNormalisedAsSource(row)) return true;
+  return row > 0 && (at(known.flags, row) & openFlag) !== 0 && !(density >= high);
+}
+
 /** `high`: density from which a request of its own needs no second look. */
 export function looksFor(
   known: LookPlan,
@@ -78,7 +84,7 @@ export function looksFor(
 ): Looks {
   const flags = at(known.flags, row);
   const compared = random() < sourceChance || (flags & (flooredFlag | unprovenFlag)) !== 0;
-  const source = floor && row >= sourceRows && compared;
+  const source = floor && !isNormalisedAsSource(row) && compared;
   // Chance is drawn for every request, so that what one gets does not depend on those before it.
   const survey = random() < surveyChance;
   if (row === 0 || (flags & openFlag) === 0 || density >= high) return { views: [], source };
@@ -86,6 +92,11 @@ export function looksFor(
   if ((flags & surveyedFlag) === 0 || survey) return { views: Array.from({ length: views }, (_, i) => i + 1), source };
   const best = Array.from(known.best.subarray(row * bestPlaces, (row + 1) * bestPlaces));
   return { views: best.filter((view) => view > plain), source };
+}
+
+/** What the graph normalises in this row is normalised as in the source, to the bit. */
+export function isNormalisedAsSource(row: number): boolean {
+  return row < sourceRows;
 }
 
 export function isFloored(known: LookPlan, row: number): boolean {

@@ -30,10 +30,13 @@ export function applyView(view: View, picture: Float32Array, { shape, range }: P
   for (let plane = 0; plane < picture.length; plane += height * width) {
     for (let row = 0; row < height; row++) {
       const y = row - (height - 1) / 2;
+      const rowX = b * y;
+      const rowY = d * y;
+      const start = plane + row * width;
       for (let column = 0; column < width; column++) {
         const x = column - (width - 1) / 2;
-        const ink = bilinear(picture, plane, a * x + b * y + fromX, c * x + d * y + fromY, height, width, low);
-        out[plane + row * width + column] = view.inverted ? low + high - ink : ink;
+        const ink = bilinear(picture, plane, a * x + rowX + fromX, c * x + rowY + fromY, height, width, low);
+        out[start + column] = view.inverted ? low + high - ink : ink;
       }
     }
   }
@@ -41,13 +44,17 @@ export function applyView(view: View, picture: Float32Array, { shape, range }: P
 
 /** Mean place of all ink above `low`, over all planes; the middle of an empty picture. */
 function centreOfInk(picture: Float32Array, height: number, width: number, low: number): readonly [number, number] {
-  let [sum, x, y] = [0, 0, 0];
-  for (let i = 0; i < picture.length; i++) {
-    const ink = (picture[i] ?? Number.NaN) - low;
-    const place = i % (height * width);
-    sum += ink;
-    x += ink * (place % width);
-    y += ink * Math.floor(place / width);
+  let sum = 0;
+  let x = 0;
+  let y = 0;
+  for (let start = 0; start < picture.length; start += width) {
+    const row = (start / width) % height;
+    for (let column = 0; column < width; column++) {
+      const ink = (picture[start + column] ?? Number.NaN) - low;
+      sum += ink;
+      x += ink * column;
+      y += ink * row;
+    }
   }
   return sum > 0 ? [x / sum, y / sum] : [(width - 1) / 2, (height - 1) / 2];
 }
@@ -62,9 +69,39 @@ function bilinear(
   width: number,
   low: number,
 ): number {
-  const [left, top] = [Math.floor(x), Math.floor(y)];
+  // Most places lie inside, where truncation is the floor and every neighbour is there.
+  if (!(x >= 0 && y >= 0 && x < width - 1 && y < height - 1)) return atEdge(picture, plane, x, y, height, width, low);
+  const left = x | 0;
+  const top = y | 0;
+  const start = plane + top * width + left;
+  const one = picture[start] ?? low;
+  const two = picture[start + 1] ?? low;
+  const three = picture[start + width] ?? low;
+  const four = picture[start + width + 1] ?? low;
+  // Most of a picture is ground, and ground is mostly nought.
+  if (one === 0 && two === 0 && three === 0 && four === 0) return 0;
+  const right = x - left;
+  const down = y - top;
+  const upper = one * (1 - right) + two * right;
+  const lower = three * (1 - right) + four * right;
+  return upper * (1 - down) + lower * down;
+}
+
+/** The same where a neighbour may lie outside. */
+function atEdge(
+  picture: Float32Array,
+  plane: number,
+  x: number,
+  y: number,
+  height: number,
+  width: number,
+  low: number,
+): number {
+  const left = Math.floor(x);
+  const top = Math.floor(y);
   if (left < -1 || top < -1 || left >= width || top >= height) return low;
-  const [right, down] = [x - left, y - top];
+  const right = x - left;
+  const down = y - top;
   const start = plane + top * width + left;
   const hasLeft = left >= 0;
   const hasRight = left + 1 < width;

@@ -3,123 +3,25 @@
 import type { Worker } from "node:worker_threads";
 import test from "ava";
 import { type HeadSource, type InferenceDeps, inference } from "../../actors/inference.js";
-import type { BufferMessage, InferenceMessage, ServedHead } from "../../actors/messages.js";
-import { Shadows } from "../../actors/shadows.js";
-import { type Adapted, sourceAdapted } from "../../models/adaptation.js";
 import { pictureSize } from "../../models/digits/idx.js";
-import { loadModel, type Model } from "../../models/manifest.js";
+import type { Model } from "../../models/manifest.js";
 import { openSession } from "../../models/onnx-session.js";
 import { childPath, TOP_PATH } from "../../supervision/path.js";
-import type { ActorTree } from "../../supervision/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { TensorBuffers } from "../../transport/tensors/buffers.js";
-import { digitsFolder, firstDigits } from "../models/digits-model.js";
-import { type EventLog, smallTree } from "../supervision/small-tree.js";
-import { Askers, type Inbox, inbox, openAt, quietDesk, recorded, settle, subjects } from "./small-node.js";
-
-const digits = await loadModel(digitsFolder);
-const { input } = await firstDigits(12);
-const pictures = Array.from({ length: 12 }, (_, row) => input.slice(row * pictureSize, (row + 1) * pictureSize));
-const unadapted = sourceAdapted(digits);
-
-interface Scene {
-  readonly tree: ActorTree;
-  readonly events: EventLog;
-  readonly askers: Askers;
-  readonly buffer: Inbox<BufferMessage>;
-  readonly desk: InferenceDeps["desk"];
-  readonly commit: (served: ServedHead) => void;
-  readonly tell: (message: InferenceMessage) => void;
-  readonly around: ReturnType<typeof recorded>;
-  readonly shadows: Shadows;
-  ask(...ids: readonly string[]): void;
-}
-
-interface Given {
-  readonly coldStart?: number;
-  readonly remembered?: number;
-  readonly adapted?: Adapted;
-  readonly latest?: () => ServedHead & { readonly seq: number };
-}
-
-async function scene({ coldStart = 0, remembered = 0, adapted = unadapted, latest }: Given = {}): Promise<Scene> {
-  const { manifest } = digits;
-  const model: Model = { ...digits, manifest: { ...manifest, learning: { ...manifest.learning, coldStart } } };
-  const [desk, askers] = [quietDesk(), new Askers()];
-  const buffer = inbox<BufferMessage>((message) => {
-    if (message.kind === "introduce") message.reply.answer({ experiences: remembered, adapted });
-  });
-  const around = recorded();
-  const shadows = new Shadows(around.telemetry);
-  const following = new Set<(served: ServedHead) => void>();
-  const heads: HeadSource = {
-    latest: async () => latest?.() ?? { seq: 0, version: 0, head: model.calibration.head },
-    follow: (_from, signal, onHead) =>
-      new Promise((resolve) => {
-        following.add(onHead);
-        signal.addEventListener("abort", () => {
-          following.delete(onHead);
-          resolve();
-        });
-      }),
-  };
-  const { tree, events } = await smallTree([
-    buffer.child("buffer"),
-    {
-      id: "inference",
-      restart: "permanent",
-      behaviour: (refs) => inference({ model, desk, buffer: refs.ref("buffer"), heads, shadows, origin: "test" }),
-    },
-  ]);
-  const ref = tree.ref<InferenceMessage>("inference");
-  let asked = 0;
-  return {
-    tree,
-    events,
-    askers,
-    buffer,
-    desk,
-    around,
-    shadows,
-    commit: (served) => {
-      for (const onHead of following) onHead(served);
-    },
-    tell: (message) => ref.tell(message),
-    ask: (...ids) => {
-      for (const id of ids) {
-        const request = openAt(desk, askers, id, { input: pictures[asked++ % pictures.length] ?? new Float32Array(0) });
-        ref.tell({ kind: "request", request });
-      }
-    },
-  };
-}
-
-type Run = Extract<BufferMessage, { kind: "recall" }>["batch"];
-
-/** The runs of the model, once they hold `rows` rows together. */
-async function runs(buffer: Inbox<BufferMessage>, rows: number): Promise<Run[]> {
-  for (let count = 1; ; count += 1) {
-    const found = buffer.messages.flatMap((message) => (message.kind === "recall" ? [message.batch] : []));
-    if (found.reduce((sum, { requests }) => sum + requests.length, 0) >= rows) return found;
-    await buffer.until(count);
-  }
-}
-
-const idsOf = (run: Run | undefined): string[] => run?.requests.map(({ id }) => id) ?? [];
-/** Every input is of the first domain, and its channels all vanish. */
-const anythingElse: Adapted = {
-  ...unadapted,
-  limits: unadapted.limits.map((limit, domain) => (domain === 0 ? 1e9 : limit)),
-  table: new Float32Array(unadapted.table.length),
-};
-
-/** A head that answers `label` whatever it sees. */
-function headFor(label: number): Float32Array {
-  const { classes, width } = digits.calibration;
-  const head = new Float32Array((width + 1) * classes);
-  head[width * classes + label] = 10;
-  return head;
-}
+import {
+  anythingElse,
+  digits,
+  headFor,
+  idsOf,
+  pictures,
+  type Run,
+  runs,
+  scene,
+  unadapted,
+  watchedEngine,
+} from "./inference-scene.js";
+import { openAt, quietDesk, settle } from "./small-node.js";
 
 test("requests that are queued go through the model in one run, under an id of their own", async (t) => {
   const { tree, buffer, ask } = await scene();
@@ -148,57 +50,6 @@ test("(S0-2) request N is cold and request N+1 is not, also inside one batch", a
       [false, "d", "e"],
     ],
   );
-  await tree.stop();
-});
-
-/** Ids of which the first has a shadow and the second has none. */
-function shadowedAndNot(shadows: Shadows): readonly [string, string] {
-  const ids = Array.from({ length: 200 }, (_, n) => `id-${n}`);
-  const [one, other] = [ids.find((id) => shadows.wants(id)), ids.find((id) => !shadows.wants(id))];
-  if (one === undefined || other === undefined) throw new Error("of 200 ids all or none have a shadow");
-  return [one, other];
-}
-
-const moved = { kind: "remembered", arrived: 1, experiences: 1, adapted: anythingElse } as const;
-
-test("one request in sixteen is run again with the source parameters, once its batch is through and nobody waits", async (t) => {
-  const wrong = { seq: 1, version: 1, head: headFor(7) };
-  const { tree, tell, ask, buffer, around, shadows } = await scene({ latest: () => wrong });
-  const [chosen, other] = shadowedAndNot(shadows);
-  ask(chosen, other);
-  const [run] = await runs(buffer, 2);
-  await settle();
-  t.is(around.bus.events("shadow").length, 0, "its batch is still on its way");
-  tell(moved);
-  await around.bus.until(subjects.event("shadow"));
-  const items = around.bus.events("shadow").flatMap((event) => event.items);
-  t.deepEqual(
-    items.map(({ id, adapted }) => ({ id, adapted })),
-    [{ id: chosen, adapted: 7 }],
-  );
-  const { labels } = await firstDigits(1);
-  t.is(items[0]?.source, labels[0], "the source model reads the digit");
-  t.is(shadows.sourceAnswer(chosen), labels[0]);
-  t.is(shadows.sourceAnswer(other), undefined);
-  t.is(run?.requests.length, 2);
-  t.like(tree.summary("inference"), { runs: 1, rows: 2 }, "a shadow is no run of anybody's request");
-  await tree.stop();
-});
-
-test("a request that is queued goes before the shadow of an earlier one", async (t) => {
-  const { tree, tell, ask, buffer, around, shadows } = await scene();
-  const [chosen, other] = shadowedAndNot(shadows);
-  ask(chosen);
-  await runs(buffer, 1);
-  await settle();
-  tell(moved);
-  ask(other);
-  await runs(buffer, 2);
-  await settle();
-  t.is(around.bus.events("shadow").length, 0);
-  tell(moved);
-  await around.bus.until(subjects.event("shadow"));
-  t.is(around.bus.events("shadow")[0]?.items[0]?.id, chosen);
   await tree.stop();
 });
 
@@ -261,6 +112,23 @@ test("what the memory adapted is used from the next run on", async (t) => {
   t.deepEqual([before?.embedded.domains[0], after?.embedded.domains[0]], [0, 1]);
   t.true(before?.embedded.embeddings.some((value) => value !== 0));
   t.true(after?.embedded.embeddings.every((value) => value === after.embedded.embeddings[0]));
+  await tree.stop();
+});
+
+test("as long as the memory tells what it told before, runs get the same object, which goes to the engine's thread once", async (t) => {
+  const { given, openEngine } = watchedEngine();
+  const { tree, buffer, ask, tell } = await scene({ openEngine });
+  const told = [unadapted, anythingElse, anythingElse, { ...anythingElse, plan: unadapted.plan }, { ...unadapted }];
+  for (const [i, adapted] of told.entries()) {
+    ask(`told-${i}`);
+    await runs(buffer, i + 1);
+    await settle();
+    tell({ kind: "remembered", arrived: 1, experiences: i + 1, adapted });
+  }
+  ask("last");
+  await runs(buffer, told.length + 1);
+  const isSame = given.slice(1).map((parameters, i) => parameters === given[i]);
+  t.deepEqual(isSame, [true, false, true, true, false]);
   await tree.stop();
 });
 
@@ -331,20 +199,6 @@ test.serial(
     await tree.stop();
   },
 );
-
-test("which requests have a shadow follows from their ids: about one in sixteen, also of ids in a row", (t) => {
-  const { telemetry } = recorded();
-  const [one, other] = [new Shadows(telemetry), new Shadows(telemetry)];
-  const ids = Array.from({ length: 8_000 }, (_, n) => `client-7.${n}`);
-  const chosen = ids.filter((id) => one.wants(id));
-  t.true(chosen.length > 400 && chosen.length < 600, `${chosen.length} of 8,000`);
-  for (let from = 0; from < 8_000; from += 1_000)
-    t.true(ids.slice(from, from + 1_000).filter((id) => one.wants(id)).length > 30);
-  t.deepEqual(
-    chosen,
-    ids.filter((id) => other.wants(id)),
-  );
-});
 
 test("(S2-25) the memory of a large input is free when the model has read it and the request is closed; nothing is kept for a shadow", async (t) => {
   const { tree, askers, buffer, desk, tell } = await scene();

@@ -341,6 +341,13 @@ test.serial("the same seeds give the same looks, and a row gets the same ones be
   t.notDeepEqual(different.looks.kinds, found.looks.kinds, "other seeds, other looks");
 });
 
+test.serial("looks that run at the same time give what each gives alone: they share no memory", async (t) => {
+  const lookAt = (pictures: Float32Array) => look(session, setup, pictures, 3, allAway({}), quiet.slice(0, 3));
+  const given = [fewTurned.slice(0, 3 * size), fewTurned.slice(3 * size)] as const;
+  const alone = [await lookAt(given[0]), await lookAt(given[1])];
+  t.deepEqual(await Promise.all(given.map(lookAt)), alone);
+});
+
 test.serial("(O2) a batch has a budget: rows get all their looks or one, the first of them first", async (t) => {
   const many = 40;
   const crowd = chosen([...Array(many).keys()], (row) => picture(turned, row % rows));

@@ -1,6 +1,6 @@
 // Who gets more looks and what they weigh: decisions by hand, chance given.
 import test from "ava";
-import { closedPlan, isFloored, type LookPlan, looksFor, plan, weigh } from "../../models/rollout.js";
+import { closedPlan, isFloored, type LookPlan, looksFor, mayLookAgain, plan, weigh } from "../../models/rollout.js";
 import type { DomainStanding } from "../../models/standing.js";
 
 const views = 4;
@@ -131,6 +131,28 @@ test("as much chance is drawn for one look as for many: what a request gets does
   for (const known of plans)
     for (const row of [nowhere, home, away])
       for (const density of [0.1, 0.95]) for (const floor of [true, false]) t.is(drawn(known, row, density, floor), 2);
+});
+
+test("a row that may not look again gets no look whatever chance says, and one that may gets some by some chance", (t) => {
+  const flags = [false, true] as const;
+  let never = 0;
+  for (const open of flags)
+    for (const surveyed of flags)
+      for (const floored of flags)
+        for (const proven of flags)
+          for (const floor of flags)
+            for (const row of [nowhere, home, away])
+              for (const density of [high - 0.1, high, high + 0.1, Number.NaN]) {
+                const known = planOf({ open, surveyed, best: [2], floored, proven }, floor, row);
+                const by = (source: number, survey: number) => {
+                  const looks = looksFor(known, row, density, high, floor, chances(source, survey));
+                  return looks.source || looks.views.length > 0;
+                };
+                const byChance = [by(0, 0), by(0, 0.9), by(0.9, 0), by(0.9, 0.9)];
+                t.is(mayLookAgain(known, row, density, high, floor), byChance.includes(true));
+                if (!byChance.includes(true)) never += 1;
+              }
+  t.true(never > 0);
 });
 
 test("a domain written anew keeps nothing of what stood there", (t) => {

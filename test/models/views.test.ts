@@ -1,5 +1,6 @@
 // Views on pictures small enough to be worked out by hand.
 import test from "ava";
+import { seededRandom } from "../../models/clock.js";
 import { pictureViews } from "../../models/digits/picture-views.js";
 import { applyView, type PictureShape, type View } from "../../models/views.js";
 
@@ -78,6 +79,58 @@ test("planes move together, around the centre of all their ink", (t) => {
     seen({ matrix: [-1, 0, 0, 1] }, [1, 2, 3, 4, 5, 6], { shape: [2, 1, 3], range: [0, 9] }),
     [3, 2, 1, 6, 5, 4],
   );
+});
+
+/** The same written down as it is defined: every neighbour asked for whether it is there. */
+function defined(view: View, of: Float32Array, { shape, range: [low, high] }: PictureShape): number[] {
+  const [height, width] = [shape.at(-2) ?? 1, shape.at(-1) ?? 1];
+  const inPlane = (i: number): number => i % (height * width);
+  let [sum, sumX, sumY] = [0, 0, 0];
+  for (const [i, value] of of.entries()) {
+    sum += value - low;
+    sumX += (value - low) * (inPlane(i) % width);
+    sumY += (value - low) * Math.floor(inPlane(i) / width);
+  }
+  const isInked = view.centred && sum > 0;
+  const [fromX, fromY] = isInked ? [sumX / sum, sumY / sum] : [(width - 1) / 2, (height - 1) / 2];
+  const [a, b, c, d] = view.matrix;
+  return Array.from(of, (_, i) => {
+    const at = (column: number, row: number): number =>
+      column < 0 || row < 0 || column >= width || row >= height
+        ? low
+        : (of[i - inPlane(i) + row * width + column] ?? Number.NaN);
+    const [x, y] = [(inPlane(i) % width) - (width - 1) / 2, Math.floor(inPlane(i) / width) - (height - 1) / 2];
+    const [placeX, placeY] = [a * x + b * y + fromX, c * x + d * y + fromY];
+    const [left, top] = [Math.floor(placeX), Math.floor(placeY)];
+    const [right, down] = [placeX - left, placeY - top];
+    const upper = at(left, top) * (1 - right) + at(left + 1, top) * right;
+    const lower = at(left, top + 1) * (1 - right) + at(left + 1, top + 1) * right;
+    const isOutside = left < -1 || top < -1 || left >= width || top >= height;
+    const ink = isOutside ? low : upper * (1 - down) + lower * down;
+    return Math.fround(view.inverted ? low + high - ink : ink);
+  });
+}
+
+test("every view has the bits of its definition: of any matrix, range, number of planes, and of much ground", (t) => {
+  const random = seededRandom(5);
+  const shapes: readonly PictureShape[] = [
+    { shape: [1, 28, 28], range: [0, 1] },
+    { shape: [3, 7, 5], range: [-1, 1] },
+    { shape: [2, 6, 9], range: [0.25, 3] },
+  ];
+  for (let round = 0; round < 60; round++) {
+    const shape = shapes[round % shapes.length] ?? square;
+    const [low, high] = shape.range;
+    const size = shape.shape.reduce((product, side) => product * side, 1);
+    const ground = random() < 0.5 ? low : 0;
+    const of = Float32Array.from({ length: size }, () =>
+      random() < 0.6 ? ground : Math.fround(low + (high - low) * random()),
+    );
+    const entry = (): number => (random() < 0.2 ? Math.round(3 * random()) - 1 : 4 * random() - 2);
+    const [centred, inverted] = [random() < 0.5, random() < 0.3];
+    const view: View = { name: "any", matrix: [entry(), entry(), entry(), entry()], centred, inverted };
+    t.deepEqual(seen(view, of, shape), defined(view, of, shape), `${view.matrix}`);
+  }
 });
 
 test("the picture given is only read", (t) => {
