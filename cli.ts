@@ -12,6 +12,7 @@ import { Command, CommanderError, Option } from "commander";
 import { GuardrailError } from "./models/guard-limits.js";
 import { HttpAccessError } from "./operations/http/http-tokens.js";
 import { AccessError } from "./operations/listening.js";
+import { OperationsFileError } from "./operations/operations-file-error.js";
 import { forcedExitCode } from "./operations/patience.js";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
@@ -301,7 +302,7 @@ function explain(error: unknown): Outcome {
       next: "driftmend node --help; driftmend up makes the tokens itself",
     };
   if (error instanceof AccessError) return { kind: "usage", message: error.message, next: error.next };
-  if (error instanceof Error && error.name === "OperationsFileError")
+  if (error instanceof OperationsFileError)
     return {
       kind: "failed",
       message: error.message,

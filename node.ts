@@ -88,15 +88,12 @@ export function nodeTree(
   for (const model of wiring.models) children.push(...modelParts(running, wiring, model));
   if (running.includes("operations")) {
     children.push(actor("watchdog", () => watchdog(wiring.watchdog)));
-    children.push(
-      actor("observer", (refs) =>
-        observer(
-          wiring.observer(["alerter", ...(wiring.web === undefined ? [] : ["web"])].map((name) => refs.ref(name))),
-        ),
-      ),
-    );
-    children.push(actor("alerter", () => alerter(wiring.alerter)));
-    const { web: webDeps, exporter: exporterDeps } = wiring;
+    const { operations, exporter: exporterDeps } = wiring;
+    if (operations === undefined) throw new Error("an operations node is wired as one");
+    const { web: webDeps } = operations;
+    const listening = ["alerter", ...(webDeps === undefined ? [] : ["web"])];
+    children.push(actor("observer", (refs) => observer(operations.observer(listening.map((name) => refs.ref(name))))));
+    children.push(actor("alerter", () => alerter(operations.alerter)));
     if (webDeps !== undefined) children.push(actor("web", () => web(webDeps), { mailboxMax: 64 }));
     if (exporterDeps !== undefined) children.push(actor("exporter", () => exporter(exporterDeps)));
   }
@@ -270,8 +267,7 @@ async function startNode(
       timeouts: withTimeouts(options.timeout ?? {}),
       ...access,
     });
-  const bus = await connectAs(node);
-  const logBus = await connectAs(`${node}-log`);
+  const [bus, logBus] = await Promise.all([connectAs(node), connectAs(`${node}-log`)]);
   const origin = randomBytes(6).toString("hex");
   const segments = await segmentsOf(options, node, terminal, log);
   const operations = await operationsOf(options, terminal, log, process.env);

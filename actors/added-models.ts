@@ -3,7 +3,7 @@
 // Owns: where these meet the bus and the disk. Does not own: what they do (roster.ts, registrar.ts, operations/model-cache.ts).
 
 import { rm } from "node:fs/promises";
-import { packModel } from "../models/model-package.js";
+import { packLoaded } from "../models/model-package.js";
 import { openModelCache } from "../operations/model-cache.js";
 import type { ChildSpec, SupervisorSpec } from "../supervision/child-spec.js";
 import type { StandingsOutcome } from "../transport/model-registry.js";
@@ -42,9 +42,11 @@ export async function openAddedModels(
   if (added === undefined) return undefined;
   const registry = openModelRegistry(logBus, clock, subjects);
   const cache = openModelCache({ registry, ...added });
-  const given = await Promise.all(
-    options.models.map(async (model) => ({ model, sha256: (await packModel(model.folder)).package.sha256 })),
-  );
+  const [read, given] = await Promise.all([
+    readWithin(registry, options),
+    Promise.all(options.models.map(async (model) => ({ model, sha256: (await packLoaded(model)).package.sha256 }))),
+  ]);
+  if (read.kind === "unavailable") throw new Error(`the registry of models cannot be read: ${read.why}`);
   const roster = new Roster({
     ...{ node, incarnation, given, wiring, telemetry, clock },
     partsOf: (model) => partsOf(wiring, model),
@@ -54,8 +56,6 @@ export async function openAddedModels(
     doorMs: bus.timeouts.door,
     before: registrarId,
   });
-  const read = await readWithin(registry, options);
-  if (read.kind === "unavailable") throw new Error(`the registry of models cannot be read: ${read.why}`);
   await roster.begin(read.standings);
   const tidies = options.roles.includes("operations");
   return {

@@ -4,7 +4,8 @@
 // Does not own: the log, the vote, the parameters of the head.
 //
 // B1. Records are folded in log order, each exactly once: a record at or below the last folded position is ignored. What the voter just
-//     appended is folded without waiting for the log to bring it back, but only if it is the next in order.
+//     appended is folded without waiting for the log to bring it back, but only if it is the next in order. A log that has nothing but
+//     this node's own writing to bring need not bring it (transport/echo.ts).
 // B2. `init` ends when the fold has reached the end the log had when it began: a node that says ready remembers everything before.
 // B3. A request id that the log already answered is answered from the log, not anew. For a request that was tried before, the log is
 //     folded up to its present end first: another node may have answered it.
@@ -47,8 +48,8 @@ export interface ExperienceSource {
   lastSeq(): Promise<number>;
   /** The same, asked once; undefined when the log does not answer. */
   lastSeqNow(): Promise<number | undefined>;
-  /** Every retained record from `fromSeq` on in order, then each new one, until the signal aborts. */
-  follow(fromSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience>;
+  /** Every retained record from `fromSeq` on in order, then each new one behind `known()`, until the signal aborts. */
+  follow(fromSeq: number, signal: AbortSignal, known: () => number): AsyncIterable<LoggedExperience>;
   /** The records of a span in order; ends early where the log does not show one. */
   between(fromSeq: number, toSeq: number, signal: AbortSignal): AsyncIterable<LoggedExperience>;
 }
@@ -143,7 +144,7 @@ async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State>
 async function catchUp(deps: BufferDeps, state: State, life: Life<BufferMessage>): Promise<void> {
   const { memory } = state;
   const endSeq = await deps.source.lastSeq();
-  const records = deps.source.follow(1, life.signal)[Symbol.asyncIterator]();
+  const records = deps.source.follow(1, life.signal, () => state.lastSeq)[Symbol.asyncIterator]();
   while (state.lastSeq < endSeq) {
     const next = await records.next();
     if (next.done) throw new Error("the experience log ended before it was caught up");

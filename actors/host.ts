@@ -70,9 +70,12 @@ export async function hostNode(
   const startedAtMs = clock.nowMs();
   const { around, counters, office, watched, tensors } = surround(options);
   const { telemetry, log } = around;
-  await sweepFormerOwners(options, telemetry);
-  const wiring = wire(around, options.models);
-  const added = await openAddedModels(options, around, wiring, partsOf);
+  const operations = options.roles.includes("operations") ? await import("./operations-wiring.js") : undefined;
+  const wiring = wire(around, options.models, operations?.wireOperations);
+  const [added] = await Promise.all([
+    openAddedModels(options, around, wiring, partsOf),
+    sweepFormerOwners(options, telemetry),
+  ]);
   const desks = () => wiring.models.map((model) => model.desk);
   around.spans.askFullness((name) => fullnessOf(wiring, name));
   const stopListening = bus.onEvent((event) => reportBus(telemetry, log, incarnation, event));

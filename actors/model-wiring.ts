@@ -120,7 +120,7 @@ function wireServing({
         // Every node folds every record; the one that wrote it tells.
         if (by === identity.node) tellAdapted(around, model.manifest.name, folded);
       },
-      source: experienceSource(log),
+      source: experienceSource(log, (messageId) => messageId.startsWith(`${origin}-`)),
     }),
     voter: (buffer, relay) => ({
       model,
@@ -275,7 +275,8 @@ function tellAdapted(
   if (floor === "adapted") tell("domain_adapted", "the adapted model does as well again: it answers");
 }
 
-function experienceSource(log: ModelLog): BufferDeps["source"] {
+/** `isOwn`: whether this node's voter wrote the record of this id. */
+function experienceSource(log: ModelLog, isOwn: (messageId: string) => boolean): BufferDeps["source"] {
   return {
     adaptation: async () => {
       const { adaptation, experienceSeq } = await log.newestPolicy();
@@ -287,7 +288,7 @@ function experienceSource(log: ModelLog): BufferDeps["source"] {
       return messages === 0 ? 0 : lastSeq;
     },
     lastSeqNow: () => log.lastSeqNow("experience"),
-    follow: (fromSeq, signal) => log.experiences(fromSeq, signal),
+    follow: (fromSeq, signal, known) => log.experiences(fromSeq, signal, { echo: { isOwn, known } }),
     between: (fromSeq, toSeq, signal) => log.experiencesBetween(fromSeq, toSeq, signal),
   };
 }

@@ -63,19 +63,16 @@ function whyText(why: Unavailable["why"], replicas: number): string {
 
 async function ensureAll(options: HostOptions) {
   const { bus: only, logBus: bus = only, subjects, models, replicas, roles } = options;
-  const steps = [
-    () => ensureLeaseBucket(bus, subjects, replicas),
-    () => ensureCleanupStream(bus, subjects, replicas),
-    () => ensureDeadLetterStream(bus, subjects, replicas),
-    () => ensureModelsStream(bus, subjects, replicas),
-    ...(roles.includes("operations") ? [() => ensureRecentPast(options)] : []),
-    ...models.map((model) => () => prepareModel(options, model.manifest.name)),
-  ];
-  for (const step of steps) {
-    const outcome = await step();
-    if (outcome.kind === "unavailable") return outcome;
-  }
-  return { kind: "ready" } as const;
+  // All at once: a node that starts again finds them standing, and each is a round trip that it would wait for.
+  const outcomes = await Promise.all([
+    ensureLeaseBucket(bus, subjects, replicas),
+    ensureCleanupStream(bus, subjects, replicas),
+    ensureDeadLetterStream(bus, subjects, replicas),
+    ensureModelsStream(bus, subjects, replicas),
+    ...(roles.includes("operations") ? [ensureRecentPast(options)] : []),
+    ...models.map((model) => prepareModel(options, model.manifest.name)),
+  ]);
+  return outcomes.find(({ kind }) => kind === "unavailable") ?? ({ kind: "ready" } as const);
 }
 
 /** The streams of one model, also of one that comes while the node runs. */

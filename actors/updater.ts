@@ -58,6 +58,8 @@ interface Leading {
   readonly restorer: Restorer;
   readonly kl: KlWatch;
   readonly meter: UpdateMeter;
+  /** Updates that come before this moment wait for it. */
+  readonly company: { fromMs: number };
   /** Up to here the newest mark asks the fold to go. */
   markedSeq: number;
 }
@@ -70,6 +72,13 @@ interface State {
   standing: Promise<void>;
 }
 
+/** Updates of one turn, at most. */
+const batchMax = 32;
+/**
+ * After a commit the next waits so long for company, unless a whole batch waits already: a commit costs its writer, the broker and every
+ * serving node more than a step does, and learning may be late, where answers may not (law 7). What is folded is the same (M3).
+ */
+const companyMs = 100;
 const lookEveryMs = 5_000;
 /** Who has no lease by now stands by, and uses the time. */
 const rehearseAfterMs = 1_000;
@@ -78,7 +87,7 @@ const markAfterRecords = 2_000;
 
 export function updater(deps: UpdaterDeps): BatchBehaviour<UpdaterMessage, State> {
   return {
-    batchMax: 32,
+    batchMax,
     init: (life) => init(deps, life),
     receiveBatch: (state, messages, turn) => receive(deps, state, messages, turn),
     stop: (state, reason) => stop(state, reason),
@@ -128,7 +137,8 @@ async function receive(
   const { writing } = state;
   if (writing.role === "standby") return;
   if (mine.some((message) => message.kind === "look")) await mark(deps, writing, turn);
-  let queue: readonly LoggedUpdate[] = mine.flatMap((each) => (each.kind === "update" ? [each.update] : []));
+  const due: readonly LoggedUpdate[] = mine.flatMap((each) => (each.kind === "update" ? [each.update] : []));
+  let queue = due;
   writing.meter.work(queue);
   try {
     while (queue.length > 0 && !turn.signal.aborted) {
@@ -146,6 +156,7 @@ async function receive(
   } finally {
     writing.meter.rest();
   }
+  if (due.length > 0 && due.length < batchMax) writing.company.fromMs = turn.clock.monotonicMs() + companyMs;
 }
 
 /** What an advance came to before it threw: nothing of it is committed, and all of it is tried again. */
@@ -163,20 +174,29 @@ async function lead(deps: UpdaterDeps, learner: Learner, turn: Turn<UpdaterMessa
   const writer = await ModelWriter.recover({ model, node, nodeIncarnation, store, learner, ...times, signal });
   const restorer = new Restorer(deps, turn);
   turn.onCommit(() => meter.lead());
-  turn.onCommit(() => follow(writer.updates, meter, turn));
+  const company = { fromMs: 0 };
+  turn.onCommit(() => follow(writer.updates, company, meter, turn));
   turn.onCommit(() => restorer.listen());
   armLook(turn);
   const { version, updateSeq } = writer.policy;
   turn.onCommit(() =>
     deps.telemetry.event("recovered", originOf(turn), () => [{ model: model.manifest.name, version, updateSeq }]),
   );
-  return { role: "leading", writer, restorer, kl: new KlWatch(model.manifest.learning.klAlert), meter, markedSeq: 0 };
+  const kl = new KlWatch(model.manifest.learning.klAlert);
+  return { role: "leading", writer, restorer, kl, meter, company, markedSeq: 0 };
 }
 
-function follow(updates: AsyncIterator<LoggedUpdate>, meter: UpdateMeter, life: Life<UpdaterMessage>): void {
+function follow(
+  updates: AsyncIterator<LoggedUpdate>,
+  company: Leading["company"],
+  meter: UpdateMeter,
+  life: Life<UpdaterMessage>,
+): void {
   const pump = async (): Promise<void> => {
     for (let next = await updates.next(); !next.done; next = await updates.next()) {
       meter.heard(next.value);
+      const waitMs = company.fromMs - life.clock.monotonicMs();
+      if (waitMs > 0) await life.clock.delay(waitMs, life.signal);
       await tellSelf(life, { kind: "update", incarnation: life.incarnation, update: next.value });
     }
     if (!life.signal.aborted) throw new Error("the update stream ended while it was followed");

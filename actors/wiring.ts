@@ -7,25 +7,19 @@ import type { Model } from "../models/manifest.js";
 import { OtlpSink, postJson } from "../operations/traces/otlp.js";
 import { spansEvent } from "../operations/traces/span-items.js";
 import type { CleanupHook } from "../supervision/cleanup.js";
-import type { Ref } from "../supervision/ref.js";
 import type { Bus } from "../transport/bus.js";
 import { encodeMetrics, parseEvent, type TelemetryEvent } from "../transport/events.js";
 import type { Timeouts } from "../transport/timeouts.js";
-import type { AlerterDeps } from "./alerter-messages.js";
-import { wireAlerter } from "./alerter-wiring.js";
 import type { BeaconDeps } from "./beacon.js";
 import type { ExporterDeps } from "./exporter.js";
 import { Holdings } from "./holdings.js";
 import type { IntakeDeps, Served } from "./intake.js";
 import { ModelRoll } from "./model-roll.js";
 import { type ModelWiring, wireModel } from "./model-wiring.js";
-import type { ObserverDeps, ReportMessage } from "./observer.js";
-import { wireObserver } from "./observer-wiring.js";
+import type { OperationsWiring, wireOperations } from "./operations-wiring.js";
 import type { Surroundings } from "./surroundings.js";
 import type { WatchdogDeps } from "./watchdog.js";
 import { wireWatchdog } from "./watchdog-wiring.js";
-import type { WebDeps } from "./web.js";
-import { wireNodeWeb } from "./web-deps.js";
 
 export interface NodeWiring {
   /** Those that the node has now. */
@@ -37,11 +31,8 @@ export interface NodeWiring {
   intake(servedOf: (model: ModelWiring) => Served): IntakeDeps;
   readonly beacon: BeaconDeps;
   readonly watchdog: WatchdogDeps;
-  /** `listeners` are told of every report. */
-  observer(listeners: readonly Ref<ReportMessage>[]): ObserverDeps;
-  readonly alerter: AlerterDeps;
-  /** Undefined where no HTTP is served. */
-  readonly web: WebDeps | undefined;
+  /** Undefined where nobody observes. */
+  readonly operations: OperationsWiring | undefined;
   /** Undefined where spans are sent nowhere. */
   readonly exporter: ExporterDeps | undefined;
   /** Between two incarnations of an actor: what the ended one held is let go. */
@@ -54,7 +45,8 @@ const timing = {
   exportMs: 1_000,
 } as const;
 
-export function wire(around: Surroundings, models: readonly Model[]): NodeWiring {
+/** `operationsOf`: of an operations node, which alone loads it. */
+export function wire(around: Surroundings, models: readonly Model[], operationsOf?: typeof wireOperations): NodeWiring {
   const holdings = new Holdings();
   const roll = new ModelRoll<ModelWiring>();
   let comings = 0;
@@ -85,9 +77,7 @@ export function wire(around: Surroundings, models: readonly Model[]): NodeWiring
     }),
     beacon: { everyMs: timing.beatMs, beat: () => beat({ ...around, vitals }) },
     watchdog: wireWatchdog(around),
-    observer: (listeners) => wireObserver(around, roll, listeners),
-    alerter: wireAlerter(around),
-    web: wireNodeWeb(around, roll),
+    operations: operationsOf?.(around, roll),
     exporter: wireExporter(around),
     confirmCleanup: async ({ path }) => ({ leasesCleaned: await holdings.release(path) }),
   };

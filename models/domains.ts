@@ -188,15 +188,34 @@ export function foldMoments(
   const cell = domain * classes + slot;
   const classRate = 1 / counted(domains.classRows, cell, classWindow);
   const pooledRate = 1 / counted(domains.pooledRows, domain, pooledWindow);
-  const clean = slot * channels;
-  const [ofClass, ofAll] = [cell * 2 * channels, domain * 2 * channels];
+  const clean = { start: slot * channels, channels };
+  const shifts = {
+    ofClass: { values: domains.classShifts, start: cell * 2 * channels, rate: classRate },
+    ofAll: { values: domains.pooledShifts, start: domain * 2 * channels, rate: pooledRate },
+  };
+  foldHalf(row, 0, classMean, clean, shifts);
+  foldHalf(row, channels, classSquare, clean, shifts);
+}
+
+interface Shifts {
+  readonly values: Float32Array;
+  readonly start: number;
+  readonly rate: number;
+}
+
+/** First or second moments. Its arrays are of one type: read through `at`, which sees all types, they cost four times as much. */
+function foldHalf(
+  row: Float32Array,
+  from: number,
+  known: Float32Array,
+  { start, channels }: { readonly start: number; readonly channels: number },
+  { ofClass, ofAll }: { readonly ofClass: Shifts; readonly ofAll: Shifts },
+): void {
+  const [classAt, allAt] = [ofClass.start + from, ofAll.start + from];
   for (let c = 0; c < channels; c++) {
-    const first = at(row, c) - at(classMean, clean + c);
-    toward(domains.classShifts, ofClass + c, first, classRate);
-    toward(domains.pooledShifts, ofAll + c, first, pooledRate);
-    const second = at(row, channels + c) - at(classSquare, clean + c);
-    toward(domains.classShifts, ofClass + channels + c, second, classRate);
-    toward(domains.pooledShifts, ofAll + channels + c, second, pooledRate);
+    const shift = (row[from + c] ?? Number.NaN) - (known[start + c] ?? Number.NaN);
+    toward(ofClass.values, classAt + c, shift, ofClass.rate);
+    toward(ofAll.values, allAt + c, shift, ofAll.rate);
   }
 }
 

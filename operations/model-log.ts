@@ -16,7 +16,7 @@ import { misfit, type Policy } from "../models/policy.js";
 import type { Bus } from "../transport/bus.js";
 import { type Chain, type CommitOutcome, isLink, openChain } from "../transport/chain.js";
 import type { Parsed } from "../transport/fields.js";
-import type { Followed } from "../transport/follow.js";
+import type { Followed, FollowOptions } from "../transport/follow.js";
 import type { StreamState, Unavailable } from "../transport/jetstream.js";
 import { type AppendOutcome, type Log, openLog, type Patience } from "../transport/log.js";
 import {
@@ -56,6 +56,9 @@ export class LogUnavailableError extends Error {
     super(`${what}: the log is unavailable (${why})`);
   }
 }
+
+/** What need not be sent, and when the rest is. */
+type Way = Pick<FollowOptions, "echo" | "fetching">;
 
 /** From this share of the experience stream's bound on, it is truncated. */
 const truncateFrom = 0.5;
@@ -120,8 +123,8 @@ export class ModelLog {
   }
 
   /** Experience records from `fromSeq` on, then each new one. Each is decoded when its `record` is first looked at. */
-  async *experiences(fromSeq: number, signal: AbortSignal): AsyncGenerator<LoggedExperience> {
-    for await (const { seq, bytes } of this.#follow("experience", fromSeq, signal))
+  async *experiences(fromSeq: number, signal: AbortSignal, way: Way = {}): AsyncGenerator<LoggedExperience> {
+    for await (const { seq, bytes } of this.#follow("experience", fromSeq, signal, way))
       yield undecoded(seq, () => this.#decode("experience", seq, this.#fitting(decodeExperience(bytes))));
   }
 
@@ -242,8 +245,8 @@ export class ModelLog {
     return why === null ? decoded : { kind: "refused", code: "bad_request", message: why };
   }
 
-  #follow(kind: StreamKind, fromSeq: number, signal: AbortSignal): AsyncIterable<Followed> {
-    return this.#log.follow(this.#at(kind).stream, { fromSeq, signal });
+  #follow(kind: StreamKind, fromSeq: number, signal: AbortSignal, way: Way = {}): AsyncIterable<Followed> {
+    return this.#log.follow(this.#at(kind).stream, { fromSeq, signal, ...way });
   }
 
   #decode<T>(stream: StreamKind, seq: number, decoded: Parsed<T>): T | undefined {

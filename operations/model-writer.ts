@@ -106,7 +106,9 @@ export class ModelWriter {
     this.#skipped = last?.commit.skipped;
     this.#skips = new Set(this.#skipped?.seqs);
     // Both are asked for at once, before anything waits for them: recovery is a matter of round trips.
-    const experiences: AsyncIterable<LoggedExperience> = primed(store.experiences(policy.experienceSeq + 1, signal));
+    // Experience is needed when an update names it, and most is not named: it comes when it is asked for.
+    const recent = store.experiences(policy.experienceSeq + 1, signal, { fetching: "asked" });
+    const experiences: AsyncIterable<LoggedExperience> = primed(recent);
     this.updates = primed(store.updates(policy.updateSeq + 1, signal))[Symbol.asyncIterator]();
     this.#fold = new LogFold(policy, experiences, learner, model, this.#skips);
   }

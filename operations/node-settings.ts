@@ -15,7 +15,7 @@ import type { HttpSettings } from "./http/http-settings.js";
 import { clientIn, HttpAccessError, needsTokens, tokensIn } from "./http/http-tokens.js";
 import { AccessError } from "./listening.js";
 import { Instruments } from "./metrics/instruments.js";
-import { type OperationsSettings, openOperationsSettings } from "./operations-settings.js";
+import type { OperationsSettings } from "./operations-settings.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { type TracePolicy, traceAll, tracePolicyOf } from "./traces/trace-context.js";
 import type { NodeOptions } from "./verbs/run-options.js";
@@ -83,6 +83,8 @@ export async function operationsOf(
     if (lines.length === 0) log.info("the operations file was read again", { path });
     else log.warn("the operations file was changed and is not taken", { path, lines });
   };
+  // With it comes yaml, which no other node needs.
+  const { openOperationsSettings } = await import("./operations-settings.js");
   return openOperationsSettings({ path, clock, secrets, onChange });
 }
 

@@ -15,11 +15,7 @@ import {
 } from "./alerts/notify/notify-settings.js";
 import type { RuleSet } from "./health/health.js";
 import { type Operations, openOperationsFile, problemLine } from "./health/operations-file.js";
-
-/** The file is bad, so nothing was started: whoever wrote it must mend it. One line for each problem. */
-export class OperationsFileError extends Error {
-  override readonly name = "OperationsFileError";
-}
+import { OperationsFileError } from "./operations-file-error.js";
 
 export interface OperationsSettings {
   rules(): RuleSet;

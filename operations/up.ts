@@ -18,7 +18,6 @@ import { clientIn, makeTokens } from "./http/http-tokens.js";
 import { AccessError } from "./listening.js";
 import { digitsFolder, type LocalCluster, startLocalCluster } from "./local-cluster.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
-import { openOperationsSettings } from "./operations-settings.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Outcome } from "./verbs/outcome.js";
 import type { UpOptions } from "./verbs/run-options.js";
@@ -204,6 +203,7 @@ async function checkModels(folders: readonly string[], options: UpOptions): Prom
 /** Before anything runs: a file that is bad from the beginning would end the node that reads it again and again. */
 async function checkOperations(path: string, env: NonNullable<UpOptions["environment"]>, { clock }: Terminal) {
   const secrets = { env, readFile: (file: string) => readFileSync(file, "utf8") };
+  const { openOperationsSettings } = await import("./operations-settings.js");
   (await openOperationsSettings({ path, clock, secrets, onChange: () => undefined })).close();
 }
 

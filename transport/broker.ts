@@ -22,6 +22,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock } from "../models/clock.js";
+import { guarded } from "./broker-guardian.js";
 import { ConnectError, connectBus } from "./bus.js";
 import { type Credentials, identityOf, type User, usersOf } from "./credentials.js";
 import { ask } from "./jetstream.js";
@@ -101,24 +102,6 @@ const storeMaxBytesDefault = 2 ** 40;
 const roomBytes = 1024 * 1024;
 const roomPollMs = 250;
 const healthWithinMs = 2_000;
-
-/**
- * Runs the server ($1) with its arguments, and kills it when standard input, held open by the owner alone, ends.
- * The reading loop is shell-builtin, so nothing but this shell, one copy of it and the server exist.
- */
-const guardianScript = `
-exec 3<&0
-server="$1"; shift
-"$server" "$@" 3<&- </dev/null &
-pid=$!
-( while read -r line <&3; do :; done; kill -9 $pid 2>/dev/null ) &
-watcher=$!
-exec 3<&-
-wait $pid
-code=$?
-kill -9 $watcher 2>/dev/null
-exit $code
-`;
 
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const directory = resolve(options.store, "nats");
@@ -252,14 +235,8 @@ class EmbeddedBroker implements Broker {
   }
 
   #spawn(config: string, portsDir: string) {
-    const guardian = spawn(
-      "sh",
-      ["-c", guardianScript, "driftmend-broker", this.#options.binary, "-c", config, "--ports_file_dir", portsDir],
-      {
-        stdio: ["pipe", "ignore", "ignore"],
-        detached: true,
-      },
-    );
+    const [shell, ...args] = guarded(this.#options.binary, ["-c", config, "--ports_file_dir", portsDir]);
+    const guardian = spawn(shell, args, { stdio: ["pipe", "ignore", "ignore"], detached: true });
     const exited = new Promise<BrokerExit>((resolveExit) => {
       const settle = (code: number | null, by: string | null): void => {
         void this.#lastWords().then((lastWords) => resolveExit({ code, signal: by, lastWords }));

@@ -9,11 +9,16 @@
 // F4. Ends only by the signal or with the connection, or because the stream is not the one it was: made anew, gone for good, or shorter than
 //     what was read from it. That is a LogWipedError, never silence. Gone and shorter are believed after a while only: of several servers
 //     a new leader may not show yet what the one before it delivered.
+// F5. Where the reader says what it knows by other ways (echo.ts), a new consumer starts behind that, and there is none while it writes
+//     everything itself: a message that comes back costs the server, this process and the socket between them more than to write it.
 
 import type { Clock } from "../models/clock.js";
 import type { Bus, Incoming } from "./bus.js";
+import { type Place, placeOf } from "./delivery-place.js";
+import { type Echo, EchoWatch } from "./echo.js";
 import { ask, isMissingStream } from "./jetstream.js";
-import { jetStreamApi } from "./subjects.js";
+import { SilenceWatch } from "./silence-watch.js";
+import { header, jetStreamApi } from "./subjects.js";
 
 /** The stream lost what was read from it. Whoever folded it must begin again. */
 export class LogWipedError extends Error {
@@ -33,6 +38,13 @@ export interface FollowOptions {
   readonly batch?: number;
   /** Only messages on this subject, which may have wildcards; all when left out. */
   readonly subject?: string;
+  /** For a reader that writes to the stream itself; everything is read when left out. */
+  readonly echo?: Echo;
+  /**
+   * `ahead`, the default: what comes is sent at once, whether the reader waits or not. `asked`: only while it waits, then what is there; for
+   * who needs what is behind it now and then, many messages cost one wakening and not one each.
+   */
+  readonly fetching?: "ahead" | "asked";
 }
 
 export interface Followed {
@@ -53,6 +65,10 @@ const consumerIdleMs = 10_000;
 const retryMs = 50;
 /** Shorter than the server keeps a consumer that nobody fetches from. */
 const checkForMs = 5_000;
+/** A consumer that was left alone so long is made anew rather than asked: whether it is still there would be found out by silence. */
+const forgottenMs = consumerIdleMs - 2_000;
+/** Between two looks of a follower that rests: two of them are the longest that another's message waits. */
+const lookEveryMs = 100;
 const nanosPerMs = 1_000_000;
 const batchDefault = 128;
 /** A stream that was there is missed for so long, or shorter than it was, before it counts as gone. */
@@ -93,19 +109,29 @@ class Follower {
   readonly #signal: AbortSignal;
   readonly #batch: number;
   readonly #subject: string | undefined;
+  readonly #echo: Echo | undefined;
+  readonly #echoes = new EchoWatch();
+  readonly #isLazy: boolean;
   readonly #queue: Followed[] = [];
   readonly #stopListening: () => void;
   #nextSeq: number;
   #attachment: Attachment | undefined;
   #attaching = false;
+  #resting = false;
   #ended = false;
+  /** The reader waits. */
+  #isAwaited = false;
+  /** More messages stood behind the newest one that came. */
+  #hasMore = false;
+  #fetchedAtMs = 0;
+  /** As the last look at the stream showed it. */
+  #endSeq = 0;
   #wake: (() => void) | undefined;
   #failure: LogWipedError | undefined;
   /** When the stream was made, as it was at the first consumer. */
   #created: string | undefined;
   #missedSinceMs: number | undefined;
-  #cancelSilence: (() => void) | undefined;
-  #heardAtMs = 0;
+  readonly #silence: SilenceWatch;
 
   constructor(bus: Bus, clock: Clock, stream: string, options: FollowOptions) {
     this.#bus = bus;
@@ -114,6 +140,9 @@ class Follower {
     this.#signal = options.signal;
     this.#batch = options.batch ?? batchDefault;
     this.#subject = options.subject;
+    this.#echo = options.echo;
+    this.#silence = new SilenceWatch(clock, silenceMs, () => this.#replace());
+    this.#isLazy = options.fetching === "asked";
     this.#nextSeq = Math.max(1, options.fromSeq);
     this.#stopListening = bus.onEvent((event) => {
       if (event.kind === "disconnected") this.#detach();
@@ -133,9 +162,12 @@ class Follower {
         this.#fetch();
         return message;
       }
+      this.#isAwaited = true;
+      this.#fetch();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      this.#isAwaited = false;
     }
     if (this.#failure !== undefined) throw this.#failure;
     return undefined;
@@ -154,11 +186,13 @@ class Follower {
 
   #replace(): void {
     this.#detach();
+    this.#resting = false;
+    if (this.#echo !== undefined) this.#nextSeq = Math.max(this.#nextSeq, this.#echo.known() + 1);
     if (!this.#attaching) void this.#attach();
   }
 
   #detach(): void {
-    this.#stopWatching();
+    this.#silence.stop();
     this.#attachment?.detach();
     this.#attachment = undefined;
   }
@@ -207,6 +241,7 @@ class Follower {
       readonly state: { readonly last_seq: number };
     };
     this.#created ??= created;
+    this.#endSeq = state.last_seq;
     const isShorter = state.last_seq < this.#nextSeq - 1;
     if (created !== this.#created) this.#fail(`it was made anew at ${created}`);
     else if (isShorter && this.#isMissed())
@@ -255,29 +290,55 @@ class Follower {
       outstanding: 0,
     };
     this.#attachment = attachment;
+    this.#fetchedAtMs = this.#clock.monotonicMs();
     this.#fetch();
   }
 
-  /** Asks for the next batch when none is on its way and there is room for it (F3). */
+  /** Without a consumer, while everything that is written comes from the reader itself (F5). */
+  async #rest(echo: Echo): Promise<void> {
+    this.#detach();
+    this.#resting = true;
+    this.#echoes.rest(this.#nextSeq - 1, echo.known());
+    for (;;) {
+      await this.#clock.delay(lookEveryMs, this.#signal);
+      if (!this.#resting || this.#ended) return;
+      const isSame = await this.#isSameStream();
+      if (!this.#resting || this.#ended) return;
+      if (!isSame || this.#echoes.isOver(this.#endSeq, echo.known())) break;
+    }
+    this.#replace();
+  }
+
+  /** Asks for the next batch when none is on its way, there is room for it (F3), and it is wished for. */
   #fetch(): void {
     const attachment = this.#attachment;
     if (attachment === undefined || attachment.outstanding > 0 || this.#queue.length >= this.#batch) return;
+    const isWished = (this.#isAwaited && this.#queue.length === 0) || this.#hasMore;
+    if (this.#isLazy && !isWished) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#fetchedAtMs > forgottenMs) {
+      this.#replace();
+      return;
+    }
+    this.#fetchedAtMs = nowMs;
     const sent = this.#bus.publish(jetStreamApi.consumerNext(this.#stream, attachment.name), this.#fetchBody(), {
       replyTo: attachment.inbox,
     });
     if (!sent) return;
     attachment.outstanding = this.#batch;
-    this.#watchSilence();
+    this.#silence.heard();
   }
 
   #fetchBody(): Uint8Array {
     const expires = fetchExpiresMs * nanosPerMs;
-    return Buffer.from(JSON.stringify({ batch: this.#batch, expires, idle_heartbeat: heartbeatMs * nanosPerMs }));
+    const wanted = { batch: this.#batch, expires, idle_heartbeat: heartbeatMs * nanosPerMs };
+    // With both, the server waits for the first message, sends what is there then, and ends the fetch.
+    return Buffer.from(JSON.stringify(this.#isLazy ? { ...wanted, no_wait: true } : wanted));
   }
 
   #receive(attachment: Attachment, message: Incoming): void {
     if (attachment !== this.#attachment) return;
-    this.#watchSilence();
+    this.#silence.heard();
     if (message.subject === attachment.inbox) this.#status(attachment, message);
     else this.#message(attachment, message);
   }
@@ -291,7 +352,7 @@ class Follower {
       return;
     }
     attachment.outstanding = 0;
-    this.#stopWatching();
+    this.#silence.stop();
     this.#fetch();
   }
 
@@ -306,54 +367,19 @@ class Follower {
     // A consumer on a replica that lags begins at the end of what it has, which may lie before the place that was asked for.
     if (place.seq >= this.#nextSeq) this.#take(place, message);
     if (attachment.outstanding === 0) {
-      this.#stopWatching();
+      this.#silence.stop();
       this.#fetch();
     }
     this.#wake?.();
+    if (this.#echo === undefined) return;
+    const isDue = this.#echoes.heard(this.#echo.isOwn(message.headers.get(header.messageId) ?? ""));
+    // Who catches up meets its own of long ago.
+    if (isDue && place.pending === 0) void this.#rest(this.#echo);
   }
 
   #take({ seq, atMs, pending }: Place, { subject, data: bytes, headers }: Incoming): void {
     this.#nextSeq = seq + 1;
+    this.#hasMore = pending > 0;
     this.#queue.push({ seq, subject, bytes, headers, atMs, pending });
   }
-
-  /** One timer however many messages come: it finds out itself how long ago the last one was. */
-  #watchSilence(): void {
-    this.#heardAtMs = this.#clock.monotonicMs();
-    if (this.#cancelSilence === undefined) this.#wakeForSilence(silenceMs);
-  }
-
-  #wakeForSilence(inMs: number): void {
-    this.#cancelSilence = this.#clock.after(inMs, () => {
-      const leftMs = this.#heardAtMs + silenceMs - this.#clock.monotonicMs();
-      if (leftMs > 0) this.#wakeForSilence(leftMs);
-      else this.#replace();
-    });
-  }
-
-  #stopWatching(): void {
-    this.#cancelSilence?.();
-    this.#cancelSilence = undefined;
-  }
-}
-
-interface Place {
-  readonly seq: number;
-  readonly delivered: number;
-  readonly atMs: number;
-  readonly pending: number;
-}
-
-/**
- * Where a delivery stands, from its acknowledgement subject:
- * `$JS.ACK.<stream>.<consumer>.<tries>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>`, newer servers with `<domain>.<account>`
- * behind ACK and a random token at the end.
- */
-function placeOf(ack: string | undefined): Place | undefined {
-  const parts = ack?.split(".") ?? [];
-  const at = parts.length === 9 ? 5 : 7;
-  const [seq, delivered, nanos, pending] = parts.slice(at, at + 4).map(Number);
-  if (seq === undefined || delivered === undefined || nanos === undefined || pending === undefined) return undefined;
-  if (!Number.isSafeInteger(seq) || !Number.isSafeInteger(delivered)) return undefined;
-  return { seq, delivered, atMs: nanos / nanosPerMs, pending };
 }

@@ -87,11 +87,10 @@ export async function ensureStreams(
   limits: Partial<StreamLimits> = {},
 ): Promise<{ readonly kind: "ready" } | Unavailable> {
   const settled = { ...streamLimits, ...limits };
-  for (const kind of streamKinds) {
-    const outcome = await ensureStream(bus, configOf(kind, subjects, model, settled));
-    if (outcome.kind === "unavailable") return outcome;
-  }
-  return { kind: "ready" };
+  const outcomes = await Promise.all(
+    streamKinds.map((kind) => ensureStream(bus, configOf(kind, subjects, model, settled))),
+  );
+  return outcomes.find(({ kind }) => kind === "unavailable") ?? { kind: "ready" };
 }
 
 /** The bucket of the leader leases: one value per key, in the layout of the NATS key-value convention. */

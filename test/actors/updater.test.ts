@@ -190,6 +190,27 @@ test("a snapshot is stored every so many tasks, and recovery from it gives the s
   await second.tree.stop();
 });
 
+test("after a commit the next waits a tenth of a second for company, and what came meanwhile is one commit (law 7)", async (t) => {
+  const store = new MemoryStore(model);
+  const clock = new VirtualClock();
+  const { tree, around } = await writingNode(model, store, {}, { clock });
+  await around.bus.until(subjects.event("recovered"));
+  learn(model, store, 1);
+  await committedAll(store);
+  await settle();
+  learn(model, store, 3, 22);
+  await clock.advance(99);
+  const told = (): readonly number[] => around.bus.events("commit").map(({ items }) => items.length);
+  t.deepEqual(told(), [1], "the first was committed at once, the others wait");
+  const all = committedAll(store);
+  await clock.advance(1);
+  await all;
+  await settle();
+  t.deepEqual(told(), [1, 3]);
+  t.is(store.chain.entries.at(-1)?.checksum, (await foldedStraight(model, store)).checksum);
+  await tree.stop();
+});
+
 test("without tasks a mark moves the fold on, and clean traffic asks for no step", async (t) => {
   const store = new MemoryStore(model);
   const clock = new VirtualClock();

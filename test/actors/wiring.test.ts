@@ -67,7 +67,7 @@ test("a log whose end nobody can read does not keep a buffer from catching up, a
   t.is(endSeq, 2);
   const reading = new AbortController();
   const read: (string | undefined)[] = [];
-  for await (const { seq, record } of source.follow(1, reading.signal)) {
+  for await (const { seq, record } of source.follow(1, reading.signal, () => 0)) {
     read.push(record?.kind);
     if (seq >= endSeq) break;
   }

@@ -4,7 +4,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { OperationsFileError, openOperationsSettings } from "../../operations/operations-settings.js";
+import { OperationsFileError } from "../../operations/operations-file-error.js";
+import { openOperationsSettings } from "../../operations/operations-settings.js";
 import { systemClock as clock } from "../../supervision/clock.js";
 
 const told = "notify:\n  slack: { webhook: 'env:HOOK' }\n";

@@ -12,7 +12,7 @@ export function wrapped(store: UpdaterStore, changes: Partial<UpdaterStore>): Up
     lastCommit: () => store.lastCommit(),
     commit: (commit, expectedSeq) => store.commit(commit, expectedSeq),
     updates: (fromSeq, signal) => store.updates(fromSeq, signal),
-    experiences: (fromSeq, signal) => store.experiences(fromSeq, signal),
+    experiences: (fromSeq, signal, way) => store.experiences(fromSeq, signal, way),
     state: (kind) => store.state(kind),
     enqueue: (entry, id) => store.enqueue(entry, id),
     ...changes,
