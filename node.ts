@@ -71,6 +71,7 @@ import type { SpentBudgets } from "./supervision/restart-intensity.js";
 import { connectBus } from "./transport/bus.js";
 import { connectPatiently } from "./transport/patient-connection.js";
 import { subjectsOf } from "./transport/subjects.js";
+import { openChunkLine } from "./transport/tensors/chunk-line.js";
 import { withTimeouts } from "./transport/timeouts.js";
 
 export const roles = ["serving", "learning", "operations"] as const;
@@ -259,15 +260,14 @@ async function startNode(
 ): Promise<HostedNode> {
   const { overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
   const access = await accessOf(options, process.env);
-  const connectAs = (name: string) =>
-    (hasRoot ? connectPatiently : connectBus)({
-      url: options.nats,
-      name,
-      clock: terminal.clock,
-      timeouts: withTimeouts(options.timeout ?? {}),
-      ...access,
-    });
+  const timeouts = withTimeouts(options.timeout ?? {});
+  const as = (name: string) => ({ url: options.nats, name, clock: terminal.clock, timeouts, ...access });
+  const connectAs = (name: string) => (hasRoot ? connectPatiently : connectBus)(as(name));
   const [bus, logBus] = await Promise.all([connectAs(node), connectAs(`${node}-log`)]);
+  const onRefused = (message: string): void => log.warn("the server refuses the line of chunks", { message });
+  const chunkLine = options.role.includes("serving")
+    ? openChunkLine({ ...as(`${node}-chunks`), onRefused })
+    : undefined;
   const origin = randomBytes(6).toString("hex");
   const segments = await segmentsOf(options, node, terminal, log);
   const operations = await operationsOf(options, terminal, log, process.env);
@@ -305,6 +305,7 @@ async function startNode(
       ...(http === undefined ? {} : { http }),
       ...(operations === undefined ? {} : { operations }),
       ...(segments === undefined ? {} : { segments }),
+      ...(chunkLine === undefined ? {} : { chunkLine }),
       ...(options.flightDir === undefined ? {} : { flightDir: join(options.flightDir, node) }),
     },
     (wiring, registrarDeps) => nodeTree(node, options.role, wiring, registrarDeps),

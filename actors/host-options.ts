@@ -11,6 +11,7 @@ import type { Logger } from "../supervision/logger.js";
 import type { SpentBudgets } from "../supervision/restart-intensity.js";
 import type { Bus } from "../transport/bus.js";
 import type { Subjects } from "../transport/subjects.js";
+import type { ChunkLine } from "../transport/tensors/chunk-line.js";
 import type { Segments } from "../transport/tensors/segments.js";
 import type { DeskSettings } from "./desk.js";
 
@@ -62,6 +63,8 @@ export interface HostOptions {
   };
   /** Where it is noted which requests are in a model, for the next incarnation of the process; nowhere when left out. */
   readonly flightDir?: string;
+  /** A connection of its own for the bytes of large tensors; they come over `bus` when left out. Closed with the node. */
+  readonly chunkLine?: ChunkLine;
   /** Shared memory of this host, from which large tensors are read; they come in chunks when left out. Closed with the node. */
   readonly segments?: Segments;
   /** What the operations file says; the built-in rules, and nobody is told, when left out. */

@@ -5,7 +5,6 @@
 import type { Telemetry } from "../operations/telemetry.js";
 import { TensorBuffers } from "../transport/tensors/buffers.js";
 import { TensorReceiver } from "../transport/tensors/receiver.js";
-import type { Segments } from "../transport/tensors/segments.js";
 import { Arrivals } from "./arrivals.js";
 import type { HostOptions } from "./host-options.js";
 
@@ -22,9 +21,8 @@ export function wireTensors(
     node,
     clock,
     segments,
-  }: Pick<HostOptions, "bus" | "subjects" | "node" | "clock"> & {
-    readonly segments?: Segments;
-  },
+    chunkLine,
+  }: Pick<HostOptions, "bus" | "subjects" | "node" | "clock" | "segments" | "chunkLine">,
   { counters, instruments }: Telemetry,
 ): TensorWiring {
   const receiver = new TensorReceiver({
@@ -32,6 +30,7 @@ export function wireTensors(
     buffers: new TensorBuffers(clock),
     count: (what, by) => counters.add(what, by),
     ...(segments === undefined ? {} : { segments }),
+    ...(chunkLine === undefined ? {} : { chunks: chunkLine }),
   });
   const unmeter = [
     instruments.observe("tensor_held_bytes", () => receiver.figures.heldBytes),
@@ -44,6 +43,7 @@ export function wireTensors(
     close: () => {
       for (const end of unmeter) end();
       receiver.close();
+      chunkLine?.close();
     },
   };
 }

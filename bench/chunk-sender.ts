@@ -5,7 +5,7 @@ import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { systemClock } from "../supervision/clock.js";
 import { connectBus } from "../transport/bus.js";
 import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
-import { chunkBytesMax } from "../transport/tensors/bounds.js";
+import { openChunkLine } from "../transport/tensors/chunk-line.js";
 import { type Offer, TensorSender } from "../transport/tensors/sender.js";
 import type { TensorRef } from "../transport/tensors/tensor-ref.js";
 
@@ -23,9 +23,12 @@ const clock = systemClock;
 const subjects = subjectsOf("driftmend");
 const credential = JSON.parse(process.env.BENCH_CREDENTIAL ?? "{}");
 const inboxPrefix = inboxPrefixOf(credential.user);
-const bus = await connectBus({ url: process.argv[2] ?? "", ...credential, inboxPrefix, name: "bench-sender", clock });
-const sender = new TensorSender({ bus, subjects, clock, newId: () => randomBytes(16).toString("hex") });
-const whole = new Uint8Array(randomBytes(chunkBytesMax));
+const to = { url: process.argv[2] ?? "", ...credential, clock };
+const bus = await connectBus({ ...to, inboxPrefix, name: "bench-sender" });
+const line = () => openChunkLine({ ...to, name: "bench-sender-chunks" });
+const sender = new TensorSender({ bus, line, subjects, clock, newId: () => randomBytes(16).toString("hex") });
+/** What the bare wire carries best (bench/NOTES.md); chunks have a size of their own. */
+const whole = new Uint8Array(randomBytes(1024 * 1024));
 let offers: readonly Offer[] = [];
 
 function filled(bytes: number): Uint8Array {

@@ -16,6 +16,7 @@ import type { RemoteTensor, Tensor } from "./codec.js";
 import type { Parsed } from "./fields.js";
 import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
 import { inlineBytesMax, tensorBytesMax } from "./tensors/bounds.js";
+import { openChunkLine } from "./tensors/chunk-line.js";
 import { sharedMemoryDir, sharedMemoryOff } from "./tensors/segment-place.js";
 import { openSegments, type Segments } from "./tensors/segments.js";
 import { type Offer, TensorSender } from "./tensors/sender.js";
@@ -80,14 +81,13 @@ export class DriftmendClient {
   readonly #clock: Clock;
   readonly #shm: string;
   readonly #name: string;
+  readonly #options: ClientOptions;
   /** Opened with the first large tensor. */
   #sending: Promise<Sending> | undefined;
 
-  private constructor(
-    bus: Bus,
-    subjects: Subjects,
-    { clock, shm = sharedMemoryDir, name = "driftmend-client" }: ClientOptions,
-  ) {
+  private constructor(bus: Bus, subjects: Subjects, options: ClientOptions) {
+    const { clock, shm = sharedMemoryDir, name = "driftmend-client" } = options;
+    this.#options = options;
     this.bus = bus;
     this.subjects = subjects;
     this.#clock = clock;
@@ -197,8 +197,9 @@ export class DriftmendClient {
     const opened = this.#shm === sharedMemoryOff ? undefined : await openSegments(of);
     const segments = opened?.kind === "open" ? opened : undefined;
     const newId = (): string => randomBytes(16).toString("hex");
+    const line = () => openChunkLine({ ...this.#options, name: `${this.#name}-chunks` });
     const sender = new TensorSender({
-      ...{ bus, subjects, clock, newId },
+      ...{ bus, line, subjects, clock, newId },
       ...(segments === undefined ? {} : { segments }),
     });
     return { sender, segments };

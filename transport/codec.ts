@@ -222,12 +222,12 @@ function readRef(
 ): Malformed | { readonly kind: "remote"; readonly remote: RemoteTensor } {
   const bad = (part: string, message: string): Malformed =>
     badTensor(field, part === "" ? "ref" : `ref.${part}`, message);
-  if (!isMapOfFields(value)) return bad("", "must be a map {id, n, crc, host?, file?, ask}");
+  if (!isMapOfFields(value)) return bad("", "must be a map {id, n, crc?, host?, file?, ask}");
   if (!isAlone) return bad("", "stands in the place of d: send one of the two");
   const { id, n, crc, host, file, ask } = value;
   if (typeof id !== "string" || !idPattern.test(id)) return bad("id", "must be 32 hexadecimal characters");
   if (n !== wanted) return bad("n", `must be ${wanted} bytes for ${of.dt} [${of.sh.join(", ")}]`);
-  if (typeof crc !== "number" || !Number.isInteger(crc) || crc < 0 || crc >= 2 ** 32)
+  if (crc !== undefined && (typeof crc !== "number" || !Number.isInteger(crc) || crc < 0 || crc >= 2 ** 32))
     return bad("crc", "must be the CRC-32 of all bytes, a whole number of 32 bits");
   if (typeof ask !== "string" || !askPattern.test(ask) || !isInbox(ask))
     return bad("ask", "must be a subject under the sender's inbox");
@@ -235,8 +235,9 @@ function readRef(
     return bad("host", "must be text of 1 to 128 characters");
   if (file !== undefined && (typeof file !== "string" || !filePattern.test(file)))
     return bad("file", "must be <pid>-<start time>/<name>");
+  const sum = crc === undefined ? {} : { crc };
   const place = { ...(host === undefined ? {} : { host }), ...(file === undefined ? {} : { file }) };
-  return { kind: "remote", remote: { ...of, ref: { id, bytes: wanted, crc, ...place, ask } } };
+  return { kind: "remote", remote: { ...of, ref: { id, bytes: wanted, ...sum, ...place, ask } } };
 }
 
 /** A tensor by reference as a plain field of a message. */

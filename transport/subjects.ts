@@ -23,6 +23,8 @@ export const header = {
   position: "Driftmend-Position",
   /** Where the bytes of a chunk lie in its tensor. */
   offset: "Driftmend-Offset",
+  /** Of the tensor's last chunk, where its reference does not name it: the CRC-32 of all bytes. */
+  checksum32: "Driftmend-Crc32",
   sequence: "Nats-Sequence",
   subject: "Nats-Subject",
   time: "Nats-Time-Stamp",

@@ -8,6 +8,7 @@ import { systemClock as clock } from "../../supervision/clock.js";
 import { contextFile } from "../../transport/context.js";
 import { clusterDirectory, sharedMemoryDir } from "../../transport/tensors/segment-place.js";
 import { openSegments, type SegmentRef } from "../../transport/tensors/segments.js";
+import { withTimeouts } from "../../transport/timeouts.js";
 import { child } from "../transport/tensors/child.js";
 import { bytesOf } from "../transport/tensors/shared-memory.js";
 import { until } from "../until.js";
@@ -59,7 +60,8 @@ test.serial(
       const items = cleaned(heard, "tensor_owner_died")();
       return items.length > 0 && items;
     });
-    t.like(item, { about: "child-own", pid: owner.pid, leases: 2, files: 2, bytes: 2 * mib, by: "watchdog" });
+    // Behind the bytes of each stands its state.
+    t.like(item, { about: "child-own", pid: owner.pid, leases: 2, files: 2, bytes: 2 * (mib + 64), by: "watchdog" });
     const after = await until("the figures", withinMs, async () => {
       const list = await leases();
       return list.totals?.swept === 2 && list.nodes[0]?.live === 0 && list;
@@ -78,7 +80,13 @@ test.serial(
     const heard = await Heard.on(running.operator, running.subjects.all.telemetry);
     const cleanups = async () => Number((await statusOf(running, "operations-1")).watchdog_cleanups ?? 0);
     const before = await cleanups();
-    const options = { cluster, dir: sharedMemoryDir, clock, timeouts: { tensorLease: 1_500 }, owner: "sender" };
+    const options = {
+      cluster,
+      dir: sharedMemoryDir,
+      clock,
+      timeouts: withTimeouts({ tensorLease: 1_500 }),
+      owner: "sender",
+    };
     const sender = await openSegments(options);
     if (sender.kind !== "open") return t.fail(sender.why);
     t.teardown(() => sender.close());

@@ -86,7 +86,11 @@ export class TensorBuffers {
       if (this.#waiting.size >= this.#bounds.waitingMax) return { kind: "full" };
       if (!(await this.#turnOf(bytes, signal))) return { kind: "given_up" };
     } else this.#heldBytes += bytes;
-    return { kind: "room", held: this.#hold(bytes) };
+    const buffer = this.#bufferFor(bytes);
+    if (buffer !== undefined) return { kind: "room", held: this.#hold(buffer, bytes) };
+    this.#heldBytes -= bytes;
+    this.#letIn();
+    return { kind: "full" };
   }
 
   /** Drops what nobody holds, now and later. */
@@ -127,8 +131,7 @@ export class TensorBuffers {
     }
   }
 
-  #hold(bytes: number): Held {
-    const buffer = this.#bufferFor(bytes);
+  #hold(buffer: SharedArrayBuffer, bytes: number): Held {
     const told: (() => void)[] = [];
     let holders = 1;
     return {
@@ -148,13 +151,20 @@ export class TensorBuffers {
     };
   }
 
-  #bufferFor(bytes: number): SharedArrayBuffer {
+  /** Undefined when the system has no memory for it. */
+  #bufferFor(bytes: number): SharedArrayBuffer | undefined {
     const index = this.#spare.findIndex(({ byteLength }) => byteLength >= bytes && byteLength <= slack * bytes);
     const [found] = index < 0 ? [] : this.#spare.splice(index, 1);
     if (found !== undefined) return found;
     this.#dropUntil(this.#bounds.heldMax - this.#heldBytes);
-    this.#made += 1;
-    return new SharedArrayBuffer(bytes);
+    try {
+      const made = new SharedArrayBuffer(bytes);
+      this.#made += 1;
+      return made;
+    } catch (error) {
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    }
   }
 
   #putBack(buffer: SharedArrayBuffer, bytes: number): void {

@@ -47,12 +47,24 @@ export function parseSenderOrder(bytes: Uint8Array): Parsed<SenderOrder> {
   });
 }
 
-export function chunkHeaders(offset: number): Readonly<Record<string, string>> {
-  return { [header.offset]: `${offset}` };
+/** What is said of a chunk beside its bytes. */
+export interface ChunkHead {
+  /** Of its first byte in the tensor; NaN where it is not said. */
+  readonly offset: number;
+  /** CRC-32 of all bytes of the tensor, with the last chunk at the latest, where the reference does not have it. */
+  readonly crc: number | undefined;
 }
 
-/** NaN where there is none. */
-export function offsetIn(headers: { get(name: string): string | undefined }): number {
-  const given = headers.get(header.offset);
-  return given !== undefined && /^\d{1,15}$/.test(given) ? Number(given) : Number.NaN;
+export function chunkHeaders({ offset, crc }: ChunkHead): Readonly<Record<string, string>> {
+  return { [header.offset]: `${offset}`, ...(crc === undefined ? {} : { [header.checksum32]: `${crc}` }) };
+}
+
+export function headIn(headers: { get(name: string): string | undefined }): ChunkHead {
+  const crc = wholeIn(headers.get(header.checksum32));
+  return { offset: wholeIn(headers.get(header.offset)), crc: crc < 2 ** 32 ? crc : undefined };
+}
+
+/** NaN for anything else. */
+function wholeIn(text: string | undefined): number {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
 }

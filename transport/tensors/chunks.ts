@@ -21,14 +21,14 @@ export interface Pull {
 }
 
 export type BrokenBy =
-  /** A chunk larger than chunks are. */
-  | "oversized"
   /** Bytes behind the end of the tensor, or not whole offsets. */
   | "beyond"
   /** Bytes that were not asked for. */
   | "uncredited"
   /** All bytes came, and are others than were announced. */
-  | "checksum";
+  | "checksum"
+  /** All bytes came, and nobody said what their checksum is. */
+  | "unnamed";
 
 export type Taken =
   | { readonly kind: "taken"; readonly pull: Pull | undefined }
@@ -40,19 +40,19 @@ export type Taken =
   | { readonly kind: "broken"; readonly by: BrokenBy };
 
 /** Asking for less than this is not worth a message. */
-const topUpBytes = 2 * chunkBytesMax;
+const topUpBytes = chunkBytesMax;
 
 export class Assembly {
   readonly #into: Uint8Array;
-  readonly #crc: number;
+  #crc: number | undefined;
   #next = 0;
   #asked = 0;
   #sum = 0;
   /** The place of the gap that was asked for again last. */
   #gapAt = -1;
 
-  /** `into` is as long as the tensor. */
-  constructor(into: Uint8Array, crc: number) {
+  /** `into` is as long as the tensor. `crc` where its reference names it: then that one counts. */
+  constructor(into: Uint8Array, crc: number | undefined) {
     this.#into = into;
     this.#crc = crc;
   }
@@ -69,10 +69,10 @@ export class Assembly {
     return { from: this.#next, credit: until - this.#next };
   }
 
+  /** A chunk, or the next piece of one. */
   take(offset: number, chunk: Uint8Array): Taken {
     const end = offset + chunk.byteLength;
     if (!Number.isSafeInteger(offset) || offset < 0 || end > this.#into.byteLength) return broken("beyond");
-    if (chunk.byteLength > chunkBytesMax) return broken("oversized");
     if (end > this.#asked) return broken("uncredited");
     if (offset > this.#next) return this.#ahead();
     if (end <= this.#next && chunk.byteLength > 0) return { kind: "duplicate" };
@@ -82,7 +82,13 @@ export class Assembly {
     this.#sum = crc32(fresh, this.#sum);
     this.#next = end;
     if (this.#next < this.#into.byteLength) return { kind: "taken", pull: this.#topUp() };
+    if (this.#crc === undefined) return broken("unnamed");
     return this.#sum === this.#crc ? { kind: "complete" } : broken("checksum");
+  }
+
+  /** The checksum came with a chunk. The first word counts, and that of the reference before any other. */
+  name(crc: number | undefined): void {
+    this.#crc ??= crc;
   }
 
   #ahead(): Taken {

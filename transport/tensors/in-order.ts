@@ -10,6 +10,10 @@ export class InOrder {
     this.#free = atOnce;
   }
 
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** Resolves with what ends the turn, once each; undefined when the signal aborted before it began. */
   take(signal: AbortSignal): Promise<(() => void) | undefined> {
     if (signal.aborted) return Promise.resolve(undefined);

@@ -5,9 +5,12 @@
 //
 // P1. It ends once: complete, or refused by name. What comes afterwards is nobody's.
 // P2. While nothing comes it asks again, each time after twice as long, and gives up after the timeout `chunks`.
+// P3. While others wait for its place, less than `paceBytes` in that time is as good as nothing.
 
 import type { Clock } from "../../models/clock.js";
 import type { Timeouts } from "../timeouts.js";
+import { chunkBytesMax, paceBytes } from "./bounds.js";
+import type { ChunkHead } from "./chunk-messages.js";
 import { Assembly, type BrokenBy, type Pull } from "./chunks.js";
 import type { TensorRef } from "./tensor-ref.js";
 
@@ -25,6 +28,8 @@ export interface PullingDeps {
   readonly timeouts: Pick<Timeouts, "chunkTry" | "chunks">;
   readonly ask: (pull: Pull) => void;
   readonly count: (what: "tensor_chunks_duplicate" | "tensor_chunks_ahead" | "tensor_pulls_repeated") => void;
+  /** Others wait for the turn or the memory that this one has. */
+  readonly isWaitedFor?: () => boolean;
   /** Called once; undefined when all bytes are there and are the announced ones. */
   readonly onEnd: (refused: RefusedFetch | undefined) => void;
 }
@@ -34,8 +39,14 @@ export class Pulling {
   readonly #deps: PullingDeps;
   readonly #assembly: Assembly;
   #heardAtMs: number;
-  #waitMs: number;
   #cancelTry: () => void = () => undefined;
+  #waitMs = 0;
+  /** From when, and from how many bytes on, its pace is looked at. */
+  #mark = { atMs: 0, bytes: 0 };
+  /** Where the next piece of the chunk lies that began last; NaN where it named no place. */
+  #at = Number.NaN;
+  /** Of one chunk that comes in vain, one is counted, not each of its pieces. */
+  #isCounted = false;
   #isOver = false;
 
   constructor(ref: TensorRef, into: Uint8Array, deps: PullingDeps) {
@@ -43,25 +54,31 @@ export class Pulling {
     this.#deps = deps;
     this.#assembly = new Assembly(into, ref.crc);
     this.#heardAtMs = deps.clock.monotonicMs();
-    this.#waitMs = deps.timeouts.chunkTry;
+    this.#mark = { atMs: this.#heardAtMs, bytes: 0 };
   }
 
   begin(): void {
-    if (this.#ref.bytes === 0) this.#end(this.#ref.crc === 0 ? undefined : brokenBy("checksum"));
+    if (this.#ref.bytes === 0) this.#end((this.#ref.crc ?? 0) === 0 ? undefined : brokenBy("checksum"));
     else {
       this.#deps.ask(this.#assembly.again());
-      this.#rest();
+      this.#patience(this.#deps.timeouts.chunkTry);
     }
   }
 
-  /** `offset` is NaN for a message that names none. */
-  take(offset: number, chunk: Uint8Array): void {
+  /** A chunk of so many bytes. */
+  begins({ offset, crc }: ChunkHead, bytes: number): void {
+    this.#at = offset;
+    this.#assembly.name(crc);
+    this.#isCounted = false;
+    if (bytes === 0) this.#end(gone);
+    else if (bytes > chunkBytesMax) this.#end(brokenBy("oversized"));
+  }
+
+  /** The next bytes of it. */
+  piece(bytes: Uint8Array): void {
     if (this.#isOver) return;
-    if (chunk.byteLength === 0) {
-      this.#end(gone);
-      return;
-    }
-    const taken = this.#assembly.take(offset, chunk);
+    const taken = this.#assembly.take(this.#at, bytes);
+    this.#at += bytes.byteLength;
     switch (taken.kind) {
       case "complete":
         this.#end(undefined);
@@ -70,14 +87,14 @@ export class Pulling {
         this.#end(brokenBy(taken.by));
         break;
       case "duplicate":
-        this.#deps.count("tensor_chunks_duplicate");
+        this.#inVain("tensor_chunks_duplicate");
         break;
       case "ahead":
-        this.#deps.count("tensor_chunks_ahead");
+        this.#inVain("tensor_chunks_ahead");
         this.#ask(taken.pull);
         break;
       case "taken":
-        this.#rest();
+        this.#heard();
         this.#ask(taken.pull);
         break;
       default:
@@ -94,26 +111,46 @@ export class Pulling {
     if (pull !== undefined) this.#deps.ask(pull);
   }
 
-  /** Something came: patience begins anew. */
-  #rest(): void {
-    const { clock, timeouts } = this.#deps;
-    this.#heardAtMs = clock.monotonicMs();
-    this.#waitMs = timeouts.chunkTry;
-    this.#cancelTry();
-    this.#cancelTry = clock.after(this.#waitMs, () => this.#tryAgain());
+  #inVain(what: "tensor_chunks_duplicate" | "tensor_chunks_ahead"): void {
+    if (!this.#isCounted) this.#deps.count(what);
+    this.#isCounted = true;
   }
 
-  #tryAgain(): void {
+  #heard(): void {
+    this.#heardAtMs = this.#deps.clock.monotonicMs();
+    if (this.#waitMs <= this.#deps.timeouts.chunkTry) return;
+    this.#cancelTry();
+    this.#patience(this.#deps.timeouts.chunkTry);
+  }
+
+  /** Asks again after `waitMs` of silence. A timer for each piece would cost more than the piece: this one looks when it is over. */
+  #patience(waitMs: number): void {
+    this.#waitMs = waitMs;
     const { clock, timeouts, count } = this.#deps;
-    const giveUpInMs = this.#heardAtMs + timeouts.chunks - clock.monotonicMs();
-    if (giveUpInMs <= 0) {
-      this.#end(this.#stalled());
-      return;
-    }
-    count("tensor_pulls_repeated");
-    this.#ask(this.#assembly.again());
-    this.#waitMs *= 2;
-    this.#cancelTry = clock.after(Math.min(this.#waitMs, giveUpInMs), () => this.#tryAgain());
+    const { chunkTry, chunks } = timeouts;
+    const beganAtMs = clock.monotonicMs();
+    this.#cancelTry = clock.after(waitMs, () => {
+      const silentMs = clock.monotonicMs() - this.#heardAtMs;
+      if (this.#isTooSlow()) this.#end(this.#stalled());
+      // Something came since: patience begins anew, from then on.
+      else if (this.#heardAtMs > beganAtMs && silentMs < chunkTry) this.#patience(chunkTry - silentMs);
+      else if (silentMs >= chunks) this.#end(this.#stalled());
+      else {
+        count("tensor_pulls_repeated");
+        this.#ask(this.#assembly.again());
+        this.#patience(Math.min(2 * Math.max(waitMs, chunkTry), chunks - silentMs));
+      }
+    });
+  }
+
+  #isTooSlow(): boolean {
+    const { clock, timeouts, isWaitedFor } = this.#deps;
+    const { received } = this.#assembly;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#mark.atMs < timeouts.chunks) return false;
+    const grown = received - this.#mark.bytes;
+    this.#mark = { atMs: nowMs, bytes: received };
+    return grown < Math.min(paceBytes, this.#ref.bytes - received) && isWaitedFor?.() === true;
   }
 
   #end(refused: RefusedFetch | undefined): void {
@@ -125,12 +162,14 @@ export class Pulling {
 
   #stalled(): RefusedFetch {
     const { received } = this.#assembly;
-    const message = `its sender sent nothing for ${this.#deps.timeouts.chunks} ms, with ${received} of ${this.#ref.bytes} bytes here`;
+    const next =
+      this.#deps.clock.monotonicMs() - this.#heardAtMs < this.#deps.timeouts.chunks ? "next to nothing" : "nothing";
+    const message = `its sender sent ${next} for ${this.#deps.timeouts.chunks} ms, with ${received} of ${this.#ref.bytes} bytes here`;
     return { kind: "refused", code: "bad_tensor", field: "ref.ask", message };
   }
 }
 
-function brokenBy(by: BrokenBy): RefusedFetch {
+function brokenBy(by: BrokenBy | "oversized"): RefusedFetch {
   return { kind: "refused", code: "bad_tensor", ...broken[by] };
 }
 
@@ -146,9 +185,15 @@ const gone: RefusedFetch = {
   message: "its sender has let go of this tensor",
 };
 
-const broken: Readonly<Record<BrokenBy, { readonly field: "ref" | "ref.n" | "ref.crc"; readonly message: string }>> = {
-  oversized: { field: "ref", message: "a chunk has 1 MiB at most" },
+const broken: Readonly<
+  Record<BrokenBy | "oversized", { readonly field: "ref" | "ref.n" | "ref.crc"; readonly message: string }>
+> = {
+  oversized: { field: "ref", message: `a chunk has ${chunkBytesMax} bytes at most` },
   beyond: { field: "ref.n", message: "a chunk lies behind the end of the tensor, or names no offset" },
   uncredited: { field: "ref", message: "its sender sent more than was asked for" },
+  unnamed: {
+    field: "ref.crc",
+    message: "all bytes came, and neither the reference nor the last chunk names their CRC-32",
+  },
   checksum: { field: "ref.crc", message: "all bytes came, and their CRC-32 is another one" },
 };

@@ -6,15 +6,17 @@
 // R1. Bytes are handed on only when their number and their checksum are the announced ones (T2).
 // R2. Nothing is asked for before there is room for it. From the beginning of a fetch until its bytes are let go of the sender hears, every
 //     now and then, that they are wanted: silence means that this node is gone.
-// R3. A fetch ends when its signal aborts; earlier when its sender says that the tensor is gone, or sends nothing for too long.
+// R3. A fetch ends when its signal aborts; earlier when its sender says that the tensor is gone, sends nothing for too long, or next to nothing
+//     while others wait for its place.
 // R4. What does not belong to a fetch is dropped and counted; a sender that breaks the rules ends its own fetch only.
 
 import type { Clock } from "../../models/clock.js";
-import type { Bus, Subscribed } from "../bus.js";
+import type { Bus } from "../bus.js";
 import { chunkIdOf, type Subjects } from "../subjects.js";
 import { pullsMax, tensorBytesMax } from "./bounds.js";
 import type { BufferFigures, Held, TensorBuffers } from "./buffers.js";
-import { encodeSenderOrder, offsetIn, type SenderOrder } from "./chunk-messages.js";
+import { encodeSenderOrder, type SenderOrder } from "./chunk-messages.js";
+import { type ChunkSource, chunksOver } from "./chunk-source.js";
 import { InOrder } from "./in-order.js";
 import { late, Pulling, type RefusedFetch } from "./pulling.js";
 import type { Segments } from "./segments.js";
@@ -26,6 +28,8 @@ export interface ReceiverDeps {
   readonly node: string;
   readonly clock: Clock;
   readonly buffers: TensorBuffers;
+  /** Where chunks come from; `bus` when left out. */
+  readonly chunks?: ChunkSource;
   /** Chunks only when left out. */
   readonly segments?: Segments;
   /** What became of tensors and chunks. */
@@ -61,7 +65,7 @@ export class TensorReceiver {
   readonly #turns = new InOrder(pullsMax);
   /** What ends each row of signs of life. */
   readonly #telling = new Set<() => void>();
-  #subscription: Subscribed | undefined;
+  #stopListening: (() => void) | undefined;
 
   constructor(deps: ReceiverDeps) {
     this.#deps = deps;
@@ -69,18 +73,23 @@ export class TensorReceiver {
 
   /** Before the first tensor is asked for, so that a cluster of servers knows where chunks go. */
   listen(): void {
-    const { bus, subjects, node } = this.#deps;
-    this.#subscription ??= bus.subscribe(subjects.all.chunksOf(node), {}, ({ subject, headers, data }) => {
-      const pulling = this.#pulls.get(chunkIdOf(subject));
-      pulling?.take(offsetIn(headers), data);
-      // A sender's word that it let go may come when nobody needs it.
-      if (pulling === undefined && data.byteLength > 0) this.#count("tensor_chunks_foreign");
+    const { bus, chunks = chunksOver(bus), subjects, node } = this.#deps;
+    let pulling: Pulling | undefined;
+    this.#stopListening ??= chunks.listen(subjects.all.chunksOf(node), {
+      begins: (subject, head, bytes) => {
+        pulling = this.#pulls.get(chunkIdOf(subject));
+        pulling?.begins(head, bytes);
+        // A sender's word that it let go may come when nobody needs it.
+        if (pulling === undefined && bytes > 0) this.#count("tensor_chunks_foreign");
+      },
+      piece: (bytes) => pulling?.piece(bytes),
     });
   }
 
   close(): void {
-    this.#subscription?.unsubscribe();
-    this.#subscription = undefined;
+    this.#stopListening?.();
+    this.#stopListening = undefined;
+    for (const pulling of [...this.#pulls.values()]) pulling.late();
     for (const stop of this.#telling) stop();
     this.#deps.buffers.close();
   }
@@ -147,7 +156,7 @@ export class TensorReceiver {
       if (read.bytes.buffer !== into.buffer) into.set(read.bytes);
       return true;
     }
-    this.#count("tensor_segments_refused");
+    if (read.why !== "given_up") this.#count("tensor_segments_refused");
     return false;
   }
 
@@ -161,6 +170,7 @@ export class TensorReceiver {
         timeouts: bus.timeouts,
         ask: (pull) => this.#tell(ref, { kind: "pull", id: ref.id, to, ...pull }),
         count: (what) => this.#count(what),
+        isWaitedFor: () => this.#turns.waiting > 0 || this.#deps.buffers.figures.waiting > 0,
         onEnd,
       });
       isLate = () => pulling.late();

@@ -23,30 +23,50 @@ export type Copied =
   /** The file ended first. */
   | { readonly kind: "short" };
 
+/** Bytes from one place to another within the tensor; `crc` is of those before. */
+export interface Stretch {
+  readonly from: number;
+  readonly until: number;
+  readonly crc: number;
+}
+
 type Move = (fd: number, bytes: Uint8Array, offset: number, length: number, position: number) => number;
 
-/** Writes all bytes to the beginning of the file. Throws what the system says: ENOSPC where memory is full. */
-export function copyInto(fd: number, bytes: Uint8Array, isGivenUp: () => boolean): Promise<Copied> {
-  return inSlices(writeSync, fd, bytes, isGivenUp);
+/** Writes all bytes to the beginning of the file; says after each turn how many stand there. Throws what the system says: ENOSPC where memory is full. */
+export function copyInto(
+  fd: number,
+  bytes: Uint8Array,
+  isGivenUp: () => boolean,
+  onWritten: (written: number) => void,
+): Promise<Copied> {
+  return inSlices(writeSync, fd, bytes, { from: 0, until: bytes.byteLength, crc: 0 }, isGivenUp, onWritten);
 }
 
-/** Fills `bytes` from the beginning of the file. */
-export function copyFrom(fd: number, bytes: Uint8Array, isGivenUp: () => boolean): Promise<Copied> {
-  return inSlices(readSync, fd, bytes, isGivenUp);
+/** Fills a stretch of `bytes` from the same place of the file. */
+export function copyFrom(fd: number, bytes: Uint8Array, stretch: Stretch, isGivenUp: () => boolean): Promise<Copied> {
+  return inSlices(readSync, fd, bytes, stretch, isGivenUp, () => undefined);
 }
 
-async function inSlices(move: Move, fd: number, bytes: Uint8Array, isGivenUp: () => boolean): Promise<Copied> {
-  let crc = 0;
-  let done = 0;
-  for (let until = turnBytes; done < bytes.byteLength; until += turnBytes) {
-    if (done > 0) await eventLoopTurn();
+async function inSlices(
+  move: Move,
+  fd: number,
+  bytes: Uint8Array,
+  { from, until, crc: before }: Stretch,
+  isGivenUp: () => boolean,
+  onTurn: (done: number) => void,
+): Promise<Copied> {
+  let [done, crc] = [from, before];
+  while (done < until) {
+    if (done > from) await eventLoopTurn();
     if (isGivenUp()) return { kind: "given_up" };
-    while (done < Math.min(until, bytes.byteLength)) {
-      const moved = move(fd, bytes, done, Math.min(sliceBytes, bytes.byteLength - done), done);
+    const turnEnd = Math.min(until, done + turnBytes);
+    while (done < turnEnd) {
+      const moved = move(fd, bytes, done, Math.min(sliceBytes, until - done), done);
       if (moved === 0) return { kind: "short" };
       crc = crc32(bytes.subarray(done, done + moved), crc);
       done += moved;
     }
+    onTurn(done);
   }
   return { kind: "copied", crc };
 }

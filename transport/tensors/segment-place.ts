@@ -214,11 +214,15 @@ export type OpenedSegment =
 export async function openSegment(path: string, bytes: number): Promise<OpenedSegment> {
   const opened = await openForReading(path);
   if (opened.kind === "refused") return opened;
-  const found = await opened.file.stat();
-  const isOurs = found.isFile() && found.uid === process.geteuid?.() && found.nlink <= 1;
-  if (isOurs && found.size >= bytes) return opened;
-  await opened.file.close();
-  return { kind: "refused", why: isOurs ? "size" : "denied" };
+  let why: "size" | "denied" | undefined = "denied";
+  try {
+    const found = await opened.file.stat();
+    const isOurs = found.isFile() && found.uid === process.geteuid?.() && found.nlink <= 1;
+    if (isOurs) why = found.size >= bytes ? undefined : "size";
+  } finally {
+    if (why !== undefined) await opened.file.close();
+  }
+  return why === undefined ? opened : { kind: "refused", why };
 }
 
 async function openForReading(path: string): Promise<OpenedSegment> {

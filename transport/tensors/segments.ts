@@ -1,38 +1,40 @@
 // Large tensors between processes of one host: files in shared memory, leased to one receiver at a time and recycled.
 //
-//     sender   lease(bytes) -> ref {file, bytes, crc} in the message      receiver   read(ref, into)
+//     sender   lease(bytes) -> ref {file, bytes} in the message           receiver   read(ref, into): follows the writing
 //              handOver()      the message is on its way                             answers: confirmed
 //              confirm()       the receiver has them, or
 //              release()       nobody needs them any more -> the file goes back into the pool
 //
-// Owns: one process's leases, and the reading of other processes' segments. Does not own: how bytes are moved (segment-copy.ts), the files
-// (segment-pool.ts), a lease's states (segment-leases.ts), where all this stands (segment-place.ts), what is told of it (segment-owner.ts),
-// what the dead leave (segment-sweep.ts), messages, and the choice between segments and chunks (carrier.ts).
+// Owns: one process's leases, and the reading of other processes' segments. Does not own: how bytes are moved (segment-writing.ts,
+// segment-reading.ts), the files (segment-pool.ts), a lease's states (segment-leases.ts), where all this stands (segment-place.ts), what is
+// told of it (segment-owner.ts), what the dead leave (segment-sweep.ts), messages, and the choice between segments and chunks (receiver.ts).
 //
 // S1. Every lease ends: released by whoever made it, or expired at its moment; then its file is renamed before it is used again.
-// S2. What is read is what was leased, or it is refused: number and checksum are compared after the copy.
+// S2. What is read is what was leased, or it is refused: after the copy the segment still is this tensor's, and the checksum is compared (G5).
 // S3. Nothing is followed out of the cluster's directory: names are checked, links are not followed, size and owner are.
-// S4. At a bound, or where shared memory is full, a lease is refused by name and nothing is left behind.
-// S5. One tensor is copied at a time, in the order of coming: all of them use one thread, and whoever is first can be read while the next
-//     is written. Taken in turns, slice by slice, all would be ready when the last one is.
+// S4. At a bound, or where shared memory is full, a lease is refused by name, or ends while it is written, and nothing is left behind.
+// S5. One tensor is copied at a time, in the order of coming: all of them use one thread. Taken in turns, slice by slice, all would be ready
+//     when the last one is. A lease is there when its turn has come: its reader follows it and need not wait for others.
+// S6. A segment goes back to the pool when its lease has ended and nothing is written into it any more, whichever is later.
 //
 // Copies of one transfer: two, one into the file and one out of it. The checksum is made of each slice while it is in the processor's cache.
 
 import { randomBytes } from "node:crypto";
+import { basename } from "node:path";
 import type { Clock } from "../../models/clock.js";
 import type { Timeouts } from "../timeouts.js";
-import { type Copied, copyFrom, copyInto } from "./segment-copy.js";
+import type { Copied } from "./segment-copy.js";
 import { type LeaseChange, type LeaseEnd, type LeaseTotals, type LeaseView, SegmentLeases } from "./segment-leases.js";
 import { OwnerLedger, recordText } from "./segment-owner.js";
-import { hasCode, openPlace, openSegment, type Place, type PlaceUnavailable, segmentPath } from "./segment-place.js";
+import { openPlace, openSegment, type Place, type PlaceUnavailable, segmentPath } from "./segment-place.js";
 import { type PoolFull, type Segment, SegmentPool, type SegmentPoolFigures } from "./segment-pool.js";
+import { readSegment, type Unreadable } from "./segment-reading.js";
+import { spoil, type Written, writeSegment } from "./segment-writing.js";
 
 export interface SegmentRef {
   /** `<pid>-<start time>/<id>`, under the cluster's directory. */
   readonly file: string;
   readonly bytes: number;
-  /** CRC-32 of all bytes. */
-  readonly crc: number;
 }
 
 export interface SegmentOptions {
@@ -40,7 +42,7 @@ export interface SegmentOptions {
   /** Where shared memory is mounted: "/dev/shm". */
   readonly dir: string;
   readonly clock: Clock;
-  readonly timeouts: Pick<Timeouts, "tensorLease">;
+  readonly timeouts: Pick<Timeouts, "tensorLease" | "chunkTry">;
   /** Who owns the leases, for people: a node's name, or what a client calls itself. */
   readonly owner: string;
   /** Bytes of all segments of this process together, leased and spare. */
@@ -71,12 +73,14 @@ export type ReadOutcome =
   | { readonly kind: "refused"; readonly why: ReadRefusal };
 
 /** `denied`: not to be opened: no segment's name, a link, somebody else's, too many open files. `given_up`: the reader's signal aborted. */
-export type ReadRefusal = "other_host" | "missing" | "size" | "checksum" | "denied" | "given_up";
+export type ReadRefusal = "other_host" | "denied" | Unreadable;
 
 export interface SegmentLease {
   readonly ref: SegmentRef;
   /** Aborted when the lease has ended, however. */
   readonly ended: AbortSignal;
+  /** All bytes stand there, or will not: then the lease has ended too. They must not change until then. */
+  readonly written: Promise<Written>;
   /** The message that names it is on its way. */
   handOver(): void;
   /** The receiver has the bytes. */
@@ -85,14 +89,20 @@ export interface SegmentLease {
   release(): void;
 }
 
+export interface ReadRef extends SegmentRef {
+  readonly host?: string;
+  /** CRC-32 of all bytes, where the message names it. The segment has it in any case. */
+  readonly crc?: number | undefined;
+}
+
 export interface Segments {
   readonly kind: "open";
   /** Identity of this host's shared memory: equal exactly where files of the one can be opened by the other. */
   readonly host: string;
-  /** Resolves when all bytes are written. They must not change until then. */
+  /** Resolves when its turn to be written has come; of a small one, when it is written. */
   lease(bytes: Uint8Array, options?: LeaseOptions): Promise<LeaseOutcome>;
   /** Copies another process's bytes into `into`, which is as long as they are; into a new buffer when left out. */
-  read(ref: SegmentRef & { readonly host?: string }, into?: Uint8Array, signal?: AbortSignal): Promise<ReadOutcome>;
+  read(ref: ReadRef, into?: Uint8Array, signal?: AbortSignal): Promise<ReadOutcome>;
   leases(): readonly LeaseView[];
   totals(): LeaseTotals;
   figures(): SegmentPoolFigures;
@@ -102,6 +112,11 @@ export interface Segments {
 
 /** At once, spare segments included: as much as a node holds of large tensors. */
 const segmentBytesMaxDefault = 512 * 1024 * 1024;
+
+/** A smaller one is written before its message leaves: following it would cost a pause, and save less. */
+const followedBytesMin = 4 * 1024 * 1024;
+/** Three weeks: what a timer takes. It would ring at once for anything longer. */
+const leaseMsMax = 2 ** 31 - 1;
 
 export async function openSegments(options: SegmentOptions): Promise<Segments | PlaceUnavailable> {
   const { dir, cluster, clock, owner, pid = process.pid } = options;
@@ -116,6 +131,7 @@ class OwnSegments implements Segments {
   readonly #place: Place;
   readonly #clock: Clock;
   readonly #expiryMs: number;
+  readonly #stallMs: number;
   readonly #leases: SegmentLeases;
   readonly #pool: SegmentPool;
   readonly #ledger: OwnerLedger;
@@ -130,6 +146,7 @@ class OwnSegments implements Segments {
     this.#place = place;
     this.#clock = clock;
     this.#expiryMs = timeouts.tensorLease;
+    this.#stallMs = timeouts.chunkTry;
     this.#ledger = new OwnerLedger(place, owner, clock, () => ({
       leases: this.leases(),
       totals: this.totals(),
@@ -144,70 +161,64 @@ class OwnSegments implements Segments {
   }
 
   async lease(bytes: Uint8Array, options: LeaseOptions = {}): Promise<LeaseOutcome> {
-    const isGivenUp = (): boolean => this.#isClosed || options.signal?.aborted === true;
-    if (isGivenUp()) return { kind: "given_up" };
+    const { signal, about = null, expiresAtMs = this.#clock.monotonicMs() + this.#expiryMs } = options;
+    if (this.#isClosed || signal?.aborted === true) return { kind: "given_up" };
     const id = randomBytes(16).toString("hex");
     const taken = this.#pool.take(id, bytes.byteLength);
     if (taken.kind === "full") return taken;
-    const file = `${this.#place.owner}/${id}`;
-    const expiresAtMs = options.expiresAtMs ?? this.#clock.monotonicMs() + this.#expiryMs;
-    this.#leases.create({ file, bytes: bytes.byteLength, about: options.about ?? null }, expiresAtMs);
-    const filling = this.#fill(taken.segment, file, bytes, isGivenUp);
-    this.#filling.add(filling);
-    const filled = await filling.finally(() => this.#filling.delete(filling));
-    if (filled.kind !== "copied") return filled.kind === "full" ? filled : { kind: "given_up" };
-    return {
-      kind: "leased",
-      lease: this.#hold(taken.segment, { file, bytes: bytes.byteLength, crc: filled.crc }, expiresAtMs),
-    };
+    const ref: SegmentRef = { file: `${this.#place.owner}/${id}`, bytes: bytes.byteLength };
+    this.#leases.create({ ...ref, about }, expiresAtMs);
+    const { lease, begun } = this.#hold(taken.segment, ref, bytes, expiresAtMs);
+    const giveUp = (): void => lease.release();
+    signal?.addEventListener("abort", giveUp, { once: true });
+    void lease.written.finally(() => signal?.removeEventListener("abort", giveUp));
+    const outcome = await (bytes.byteLength > followedBytesMin ? begun : lease.written);
+    if (outcome?.kind === "full") return outcome;
+    return lease.ended.aborted ? { kind: "given_up" } : { kind: "leased", lease };
   }
 
-  /** Whatever comes of it but `copied`, the lease has ended and its segment is back. */
-  async #fill(segment: Segment, file: string, bytes: Uint8Array, isGivenUp: () => boolean): Promise<Copied | PoolFull> {
-    try {
-      const copied = await this.#inTurn(() => copyInto(segment.fd, bytes, isGivenUp));
-      if (copied.kind === "copied" && !isGivenUp()) return copied;
-      this.#leases.end(file, "released");
-      this.#pool.putBack(segment);
-      return { kind: "given_up" };
-    } catch (error) {
-      this.#leases.end(file, "released");
-      this.#pool.drop(segment);
-      // What was free when it was taken has gone to somebody else meanwhile.
-      if (hasCode(error, "ENOSPC", "ENOMEM", "EDQUOT")) return { kind: "full", why: "space" };
-      throw error;
-    }
-  }
-
-  #hold(segment: Segment, ref: SegmentRef, expiresAtMs: number): SegmentLease {
+  /** `begun` resolves when it can be read; with an outcome when it was over before. */
+  #hold(segment: Segment, ref: SegmentRef, bytes: Uint8Array, expiresAtMs: number) {
     const ended = new AbortController();
+    let written: Written | undefined;
+    const giveBack = (): void => {
+      if (written?.kind === "written") spoil(segment, bytes.byteLength);
+      if (written?.kind === "full") this.#pool.drop(segment);
+      else this.#pool.putBack(segment);
+    };
     const end = (how: LeaseEnd): void => {
       if (!this.#ends.delete(end)) return;
       cancel();
       this.#leases.end(ref.file, how);
-      this.#pool.putBack(segment);
+      if (written !== undefined) giveBack();
       ended.abort();
     };
-    const cancel = this.#clock.after(Math.max(0, expiresAtMs - this.#clock.monotonicMs()), () => end("expired"));
+    const forMs = Math.max(0, Math.min(leaseMsMax, expiresAtMs - this.#clock.monotonicMs()));
+    const cancel = this.#clock.after(forMs, () => end("expired"));
     this.#ends.add(end);
-    return {
-      ref,
-      ended: ended.signal,
-      handOver: () => {
-        this.#leases.advance(ref.file, "handed_over");
-      },
-      confirm: () => {
-        this.#leases.advance(ref.file, "confirmed");
-      },
-      release: () => end("released"),
+    let onBegun: (outcome?: Written) => void = () => undefined;
+    const begun = new Promise<Written | undefined>((resolve) => {
+      onBegun = resolve;
+    });
+    const writing = this.#inTurn(() => writeSegment(segment, bytes, () => ended.signal.aborted, onBegun));
+    const settled = writing.then((outcome) => {
+      written = outcome;
+      if (ended.signal.aborted) giveBack();
+      else if (outcome.kind !== "written") end("released");
+      onBegun(outcome);
+      return outcome;
+    });
+    this.#filling.add(settled);
+    void settled.finally(() => this.#filling.delete(settled));
+    const advance = (state: "handed_over" | "confirmed") => (): void => void this.#leases.advance(ref.file, state);
+    const lease: SegmentLease = {
+      ...{ ref, ended: ended.signal, written: settled },
+      ...{ handOver: advance("handed_over"), confirm: advance("confirmed"), release: () => end("released") },
     };
+    return { lease, begun };
   }
 
-  async read(
-    ref: SegmentRef & { readonly host?: string },
-    into?: Uint8Array,
-    signal?: AbortSignal,
-  ): Promise<ReadOutcome> {
+  async read(ref: ReadRef, into?: Uint8Array, signal?: AbortSignal): Promise<ReadOutcome> {
     if (ref.host !== undefined && ref.host !== this.host) return refused("other_host");
     if (into !== undefined && into.byteLength !== ref.bytes) return refused("size");
     const path = segmentPath(this.#place, ref.file);
@@ -216,16 +227,19 @@ class OwnSegments implements Segments {
     if (opened.kind === "refused") return opened;
     try {
       const bytes = into ?? new Uint8Array(ref.bytes);
-      const { fd } = opened.file;
-      const copied = await this.#inTurn(() => copyFrom(fd, bytes, () => signal?.aborted === true));
-      if (copied.kind !== "copied") return refused(copied.kind === "short" ? "size" : "given_up");
-      return copied.crc === ref.crc ? { kind: "read", bytes } : refused("checksum");
+      const why = await readSegment(opened.file.fd, basename(path), bytes, ref.crc, {
+        clock: this.#clock,
+        stallMs: this.#stallMs,
+        isGivenUp: () => signal?.aborted === true,
+        inTurn: (copy) => this.#inTurn(copy),
+      });
+      return why === undefined ? { kind: "read", bytes } : refused(why);
     } finally {
       await opened.file.close();
     }
   }
 
-  async #inTurn(copy: () => Promise<Copied>): Promise<Copied> {
+  async #inTurn<T extends Copied | Written>(copy: () => Promise<T>): Promise<T> {
     const turn = this.#copying.then(copy);
     this.#copying = turn.then(
       () => undefined,

@@ -6,6 +6,7 @@
 // N1. The bytes are kept until the offer is released, confirmed or not: a receiver that dies after it confirmed is followed by another.
 // N2. Nothing is remembered of what was sent: a range that is asked for is sent. Whoever asks for a tensor that is gone is told so.
 // N3. Chunks go to a chunk subject of this cluster for this tensor, and nowhere else, whoever asks.
+// N5. The checksum of all bytes is made once, when they are offered; where the reference left without it, it goes with the last chunk.
 // N4. At most a window of one tensor is sent for one asking, and a few askings wait.
 
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
@@ -14,7 +15,8 @@ import type { Bus, Subscribed } from "../bus.js";
 import type { RequestOutcome } from "../bus-outcome.js";
 import { isChunkSubject, type Subjects } from "../subjects.js";
 import { chunkBytesMax, chunkRoomBytes, rangesMax, windowBytes } from "./bounds.js";
-import { chunkHeaders, parseSenderOrder, type SenderOrder } from "./chunk-messages.js";
+import type { ChunkLine } from "./chunk-line.js";
+import { type ChunkHead, chunkHeaders, parseSenderOrder, type SenderOrder } from "./chunk-messages.js";
 import type { SegmentLease, Segments } from "./segments.js";
 import { checksumOf } from "./slices.js";
 import type { TensorRef } from "./tensor-ref.js";
@@ -25,6 +27,8 @@ export interface SenderDeps {
   readonly clock: Clock;
   /** 32 hexadecimal characters that nobody can guess. */
   readonly newId: () => string;
+  /** Opened with the first chunk that somebody asks for; chunks leave on `bus` while it has no connection, and when left out. */
+  readonly line?: () => ChunkLine;
   /** Chunks only when left out. */
   readonly segments?: Segments;
 }
@@ -46,6 +50,11 @@ export interface Offer {
   release(): void;
 }
 
+/** For the connection of its own that the first chunk opens; without it chunks leave on the one that is there. */
+const lineWithinMs = 250;
+
+type Way = (to: string, chunk: Uint8Array, head: ChunkHead) => boolean;
+
 interface Range {
   readonly to: string;
   readonly from: number;
@@ -54,6 +63,8 @@ interface Range {
 
 interface Kept {
   readonly bytes: Uint8Array;
+  /** CRC-32 of all of them, once it is known. */
+  crc: number | undefined;
   readonly lease: SegmentLease | undefined;
   readonly ranges: Range[];
   heardAtMs: number;
@@ -67,6 +78,7 @@ export class TensorSender {
   readonly #ask: string;
   readonly #offers = new Map<string, Kept>();
   readonly #subscription: Subscribed;
+  #line: ChunkLine | undefined;
 
   constructor(deps: SenderDeps) {
     this.#deps = deps;
@@ -88,11 +100,13 @@ export class TensorSender {
     const leased = await segments?.lease(bytes, options);
     const lease = leased?.kind === "leased" ? leased.lease : undefined;
     const id = newId();
-    const crc = lease?.ref.crc ?? (await checksumOf(bytes));
+    // Whoever reads the segment begins while it is written; the checksum is there when the last byte is (N5).
+    const sum = lease === undefined ? { crc: await checksumOf(bytes) } : {};
     const place = lease === undefined || segments === undefined ? {} : { host: segments.host, file: lease.ref.file };
-    const ref: TensorRef = { id, bytes: bytes.byteLength, crc, ...place, ask: this.#ask };
+    const ref: TensorRef = { id, bytes: bytes.byteLength, ...sum, ...place, ask: this.#ask };
     const kept: Kept = {
       bytes,
+      crc: sum.crc,
       lease,
       ranges: [],
       heardAtMs: clock.monotonicMs(),
@@ -114,6 +128,7 @@ export class TensorSender {
   close(): void {
     for (const [id, kept] of this.#offers) this.#release(id, kept);
     this.#subscription.unsubscribe();
+    this.#line?.close();
   }
 
   #obey(order: SenderOrder): void {
@@ -152,23 +167,35 @@ export class TensorSender {
   /** Range after range; a chunk at a time, so that other tensors and everything else get their turn. */
   async #send(id: string, kept: Kept): Promise<void> {
     kept.isSending = true;
+    this.#line ??= this.#deps.line?.();
+    if (this.#line !== undefined) await Promise.race([this.#line.tried, this.#deps.clock.delay(lineWithinMs)]);
     for (let range = kept.ranges.shift(); range !== undefined; range = kept.ranges.shift()) {
       const { to, from, until } = range;
+      // One way for all of a range: on two, what leaves first may come last.
+      const way = this.#line?.payloadMaxBytes === undefined ? this.#byBus : this.#byLine(this.#line);
       for (let at = from; at < until; ) {
         if (this.#offers.get(id) !== kept) return;
         const end = Math.min(until, at + this.#chunkBytes());
-        const chunk = kept.bytes.subarray(at, end);
+        const crc = end < kept.bytes.byteLength ? undefined : await checksumNow(kept);
         // While the connection is down nothing is sent: the receiver asks again.
-        if (!this.#deps.bus.publish(to, chunk, { headers: chunkHeaders(at) })) break;
+        if (!way(to, kept.bytes.subarray(at, end), { offset: at, crc })) break;
         at = end;
+        await this.#line?.room();
         await eventLoopTurn();
       }
     }
     kept.isSending = false;
   }
 
+  readonly #byBus: Way = (to, chunk, head) => this.#deps.bus.publish(to, chunk, { headers: chunkHeaders(head) });
+
+  readonly #byLine =
+    (line: ChunkLine): Way =>
+    (to, chunk, head) =>
+      line.send(to, chunk, head);
+
   #chunkBytes(): number {
-    const { payloadMaxBytes } = this.#deps.bus;
+    const payloadMaxBytes = Math.min(this.#deps.bus.payloadMaxBytes, this.#line?.payloadMaxBytes ?? Infinity);
     return Math.max(1, Math.min(chunkBytesMax, payloadMaxBytes - chunkRoomBytes));
   }
 
@@ -200,4 +227,11 @@ export class TensorSender {
       over.abort();
     }
   }
+}
+
+/** Made on the way into the segment, where all of them went there. */
+async function checksumNow(kept: Kept): Promise<number> {
+  const written = await kept.lease?.written;
+  kept.crc ??= written?.kind === "written" ? written.crc : await checksumOf(kept.bytes);
+  return kept.crc;
 }

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { systemClock } from "../../../supervision/clock.js";
 import type { Bus } from "../../../transport/bus.js";
 import { type BufferBounds, TensorBuffers } from "../../../transport/tensors/buffers.js";
+import { openChunkLine } from "../../../transport/tensors/chunk-line.js";
 import { type TensorCount, TensorReceiver } from "../../../transport/tensors/receiver.js";
 import type { Segments } from "../../../transport/tensors/segments.js";
 import { TensorSender } from "../../../transport/tensors/sender.js";
@@ -30,9 +31,15 @@ export async function openExchange(
   const { subjects } = cluster;
   const clock = systemClock;
   const buses = { client: await cluster.bus("client"), node: await cluster.bus("node") };
+  const { url } = cluster.broker;
+  const lineOf = (role: "client" | "node") => {
+    return openChunkLine({ url, ...cluster.credentials[role], name: `test-${role}-chunks`, clock });
+  };
+  const nodeLine = lineOf("node");
+  await nodeLine.tried;
   const counted = new Map<TensorCount, number>();
   const receiver = new TensorReceiver({
-    ...{ bus: buses.node, subjects, node, clock },
+    ...{ bus: buses.node, chunks: nodeLine, subjects, node, clock },
     buffers: new TensorBuffers(clock, given.bounds),
     count: (what, by = 1) => void counted.set(what, (counted.get(what) ?? 0) + by),
     ...(given.ownSegments === undefined ? {} : { segments: given.ownSegments }),
@@ -40,13 +47,14 @@ export async function openExchange(
   receiver.listen();
   await buses.node.flush();
   const sender = new TensorSender({
-    ...{ bus: buses.client, subjects, clock },
+    ...{ bus: buses.client, line: () => lineOf("client"), subjects, clock },
     newId: () => randomBytes(16).toString("hex"),
     ...(given.segments === undefined ? {} : { segments: given.segments }),
   });
   t.teardown(() => {
     sender.close();
     receiver.close();
+    nodeLine.close();
   });
   return { sender, receiver, counted, buses };
 }

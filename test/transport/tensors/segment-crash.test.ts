@@ -6,6 +6,7 @@ import { TensorLeaseWatch } from "../../../operations/tensor-lease-watch.js";
 import { systemClock as clock } from "../../../supervision/clock.js";
 import { type SeenOwner, seeOwners, sweepSegments } from "../../../transport/tensors/segment-sweep.js";
 import type { SegmentRef } from "../../../transport/tensors/segments.js";
+import { withTimeouts } from "../../../transport/timeouts.js";
 import { until } from "../../until.js";
 import { child } from "./child.js";
 import { bytesOf, type SharedMemory, sharedMemory, shm } from "./shared-memory.js";
@@ -27,8 +28,8 @@ test("a receiver killed in the middle: the lease is taken back within its time, 
   const watch = watchOf(memory);
   await watch.look();
   const expiryMs = 800;
-  const segments = await memory.open({ timeouts: { tensorLease: expiryMs } });
-  const control = await memory.open({ timeouts: { tensorLease: 3_600_000 } });
+  const segments = await memory.open({ timeouts: withTimeouts({ tensorLease: expiryMs }) });
+  const control = await memory.open({ timeouts: withTimeouts({ tensorLease: 3_600_000 }) });
   const bytes = bytesOf(8 * mib);
   const leasedAtMs = clock.monotonicMs();
   const [outcome, kept] = [await segments.lease(bytes), await control.lease(bytes)];

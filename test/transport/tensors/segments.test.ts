@@ -15,6 +15,7 @@ const mib = 1024 * 1024;
 async function leased(segments: Segments, bytes: Uint8Array): Promise<SegmentLease> {
   const outcome = await segments.lease(bytes);
   if (outcome.kind !== "leased") throw new Error(outcome.kind);
+  await outcome.lease.written;
   return outcome.lease;
 }
 
@@ -25,7 +26,7 @@ test("what is leased is read by another owner, byte for byte, whatever its lengt
   for (const length of [0, 1, 131_071, 131_072, 131_073, 524_288, 524_289, 3 * mib + 5]) {
     const bytes = bytesOf(length, length);
     const lease = await leased(sender, bytes);
-    t.is(lease.ref.crc, crc32(bytes));
+    t.deepEqual(await lease.written, { kind: "written", crc: crc32(bytes) });
     const read = await receiver.read({ ...lease.ref, host: sender.host });
     t.deepEqual(read.kind === "read" ? Buffer.compare(read.bytes, bytes) : read, 0, `${length} bytes`);
     lease.release();
@@ -183,7 +184,7 @@ test("bytes that changed, a file that is short, gone, a link, or not a segment's
   const segments = await memory.open();
   const { ref } = await leased(segments, bytesOf(1_000));
   const path = join(memory.root, ref.file);
-  t.deepEqual(await segments.read({ ...ref, crc: ref.crc ^ 1 }), { kind: "refused", why: "checksum" });
+  t.deepEqual(await segments.read({ ...ref, crc: crc32(bytesOf(1_000)) ^ 1 }), { kind: "refused", why: "checksum" });
   t.deepEqual(await segments.read({ ...ref, bytes: 1_001 }), { kind: "refused", why: "size" });
   t.deepEqual(await segments.read({ ...ref, host: "another" }), { kind: "refused", why: "other_host" });
   for (const file of [
