@@ -6,7 +6,8 @@
 //
 // V1. Nothing is fetched for a request that would be refused anyway: type, shape and size are the model's, and the desk has room.
 // V2. An arrival ends within its request's deadline, and what the fetch took of it is missing at the desk.
-// V3. A second delivery of a request that is arriving joins the first: one fetch, each delivery answered.
+// V3. A second delivery of a request that is arriving joins the first: one fetch, each delivery answered. Ids are their model's: the same one
+//     at another model is another request.
 
 import type { Clock } from "../models/clock.js";
 import { convertPortion, type InPlace, placeFor, portion } from "../models/large-input.js";
@@ -57,6 +58,7 @@ const retryAfterMs = 50;
 export class Arrivals {
   readonly #receiver: TensorReceiver;
   readonly #clock: Clock;
+  /** By model and id. */
   readonly #entries = new Map<string, Entry>();
   readonly #waiters: (() => void)[] = [];
 
@@ -74,12 +76,13 @@ export class Arrivals {
     this.#receiver.listen();
   }
 
-  /** Undefined when nothing of this id is on its way. */
+  /** Undefined when nothing of this id is on its way to the model. */
   join(
+    model: string,
     id: string,
     answerer: Answerer,
   ): { readonly kind: "joined" } | ({ readonly kind: "refused" } & NotFetched) | undefined {
-    const entry = this.#entries.get(id);
+    const entry = this.#entries.get(keyOf(model, id));
     if (entry === undefined) return undefined;
     if (entry.answerers.length >= deliveriesMax) {
       const message = `request ${id} is arriving ${entry.answerers.length} times already`;
@@ -96,25 +99,30 @@ export class Arrivals {
   }
 
   /**
-   * `onEnd` is called once: when the input is there, at the model's scale, or will not come. No request of this id is arriving. Rejects for
-   * bugs only, and then it has been refused.
+   * `onEnd` is called once: when the input is there, at the model's scale, or will not come. No request of this id is arriving at the model.
+   * Rejects for bugs only, and then it has been refused.
    */
   async fetch(arriving: Arriving, answerer: Answerer, onEnd: (arrival: Arrival) => void): Promise<void> {
-    const { id, deadlineAtMs } = arriving;
+    const { id, manifest, deadlineAtMs } = arriving;
+    const key = keyOf(manifest.name, id);
     const entry: Entry = { answerers: [answerer], over: new AbortController() };
-    this.#entries.set(id, entry);
+    this.#entries.set(key, entry);
     const late = this.#clock.after(Math.max(0, deadlineAtMs - this.#clock.monotonicMs()), () => entry.over.abort());
     let prepared: Prepared | ({ readonly kind: "refused" } & Refused) = bug;
     try {
       prepared = await this.#bring(arriving, entry.over.signal);
     } finally {
       late();
-      if (this.#entries.get(id) === entry) {
-        this.#entries.delete(id);
+      if (this.#entries.get(key) === entry) {
+        this.#entries.delete(key);
         const { answerers } = entry;
-        if (prepared.kind === "prepared") onEnd({ kind: "arrived", input: prepared.input, answerers });
-        else onEnd({ kind: "refused", refusal: named(prepared), answerers });
-        this.#tellDrained();
+        try {
+          if (prepared.kind === "prepared") onEnd({ kind: "arrived", input: prepared.input, answerers });
+          else onEnd({ kind: "refused", refusal: named(prepared), answerers });
+        } finally {
+          // Whoever waits for the end of all waits without a bound of his own.
+          this.#tellDrained();
+        }
       } else if (prepared.kind === "prepared") prepared.input.held?.release();
     }
   }
@@ -128,8 +136,8 @@ export class Arrivals {
 
   /** Everything that is still on its way, by name: whoever waited for it is about to end. */
   refuseAll(code: RefusalCode, message: string): void {
-    for (const [id, { answerers, over }] of [...this.#entries]) {
-      this.#entries.delete(id);
+    for (const [key, { answerers, over }] of [...this.#entries]) {
+      this.#entries.delete(key);
       for (const answerer of answerers) answerer.refuse(code, message, retryAfterMs);
       over.abort();
     }
@@ -145,6 +153,11 @@ export class Arrivals {
   #tellDrained(): void {
     if (this.#entries.size === 0) for (const resolve of this.#waiters.splice(0)) resolve();
   }
+}
+
+/** A model's name has no slash. */
+function keyOf(model: string, id: string): string {
+  return `${model}/${id}`;
 }
 
 type Prepared = { readonly kind: "prepared"; readonly input: Pick<NewRequest, "input" | "held"> };
@@ -172,14 +185,19 @@ async function prepare(
   const raw = tensorOver(dt, sh, held.bytes.subarray(offset, offset + elements * itemBytes(dt))).data;
   const values = new Float32Array(held.bytes.buffer, 0, elements);
   let wrong: InputRefused | undefined;
-  await inSlices(
-    elements,
-    portion,
-    (from, to) => {
-      wrong ??= convertPortion(manifest, scale, raw, values, from, to);
-    },
-    signal,
-  );
+  try {
+    await inSlices(
+      elements,
+      portion,
+      (from, to) => {
+        wrong ??= convertPortion(manifest, scale, raw, values, from, to);
+      },
+      signal,
+    );
+  } catch (error) {
+    held.release();
+    throw error;
+  }
   if (wrong === undefined && !signal.aborted) return ready(values, held);
   held.release();
   if (wrong !== undefined) return { kind: "refused", code: "bad_tensor", field: wrong.field, message: wrong.message };

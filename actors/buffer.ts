@@ -13,7 +13,7 @@
 
 import { type Adaptation, AdaptedView, emptyAdaptation, type Folded, foldRow, tallyOf } from "../models/adaptation.js";
 import { type ExperienceBatch, rowsOf } from "../models/experience.js";
-import { allFinite } from "../models/guardrails.js";
+import { allFiniteAt } from "../models/guardrails.js";
 import { adaptationRow } from "../models/logged-rows.js";
 import type { Model } from "../models/manifest.js";
 import { type Memory, type Neighbours, startMemory } from "../models/memory.js";
@@ -322,8 +322,8 @@ const noRepeats: ReadonlySet<number> = new Set();
 /** Rows whose request an earlier record answered (B4). */
 function repeatsIn(recent: RecentIds, record: ExperienceBatch): ReadonlySet<number> {
   let repeats: Set<number> | undefined;
-  for (const [index, id] of record.ids.entries()) {
-    if (recent.take(id)) continue;
+  for (let index = 0; index < record.ids.length; index++) {
+    if (recent.take(record.ids[index] ?? "")) continue;
     repeats ??= new Set();
     repeats.add(index);
   }
@@ -342,7 +342,7 @@ function foldRows(
   const width = record.embeddings.length / rows;
   for (let index = 0; index < rows; index++) {
     if (isRepeat(index)) continue;
-    if (!allFinite(record.embeddings.subarray(index * width, (index + 1) * width))) continue;
+    if (!allFiniteAt(record.embeddings, index * width, width)) continue;
     const row = adaptationRow(record, index);
     const folded = foldRow(adaptation, model, row);
     if (folded === undefined) continue;
@@ -352,9 +352,9 @@ function foldRows(
 }
 
 function remember(past: PastAnswers, seq: number, record: ExperienceBatch, isRepeat: (index: number) => boolean): void {
-  for (const [index, id] of record.ids.entries()) {
+  for (let index = 0; index < record.ids.length; index++) {
     if (isRepeat(index)) continue;
-    past.set(id, seq, index, {
+    past.set(record.ids[index] ?? "", seq, index, {
       answer: record.answers[index] ?? 0,
       confidence: record.confidences[index] ?? 0,
       cold: record.cold[index] === 1,

@@ -12,6 +12,7 @@
 // D4. Memory that is held for a request's input is let go when the request is closed, and not before.
 
 import type { Clock } from "../models/clock.js";
+import type { InputValues } from "../models/sent-input.js";
 import { decideOverflow, type OverflowSettings, overflowDefaults } from "../operations/overflow.js";
 import type { BatchTimings } from "../operations/timings/batch-timings.js";
 import type { TraceContext } from "../operations/traces/trace-context.js";
@@ -28,8 +29,8 @@ export interface OpenRequest {
   readonly key: number;
   readonly id: string;
   readonly traceId: string;
-  /** float32, the manifest's input shape, already scaled and checked. */
-  readonly input: Float32Array;
+  /** float32, the manifest's input shape, already scaled and checked. May be a part of the message that brought it. */
+  readonly input: InputValues;
   /** The memory of a large input, which others use when the request is closed: whoever reads it for longer holds it too. */
   readonly held?: Held | undefined;
   readonly explain: boolean;
@@ -48,7 +49,7 @@ export interface OpenRequest {
 export interface NewRequest {
   readonly id: string;
   readonly traceId: string;
-  readonly input: Float32Array;
+  readonly input: InputValues;
   /** Belongs to the request once it is opened. */
   readonly held?: Held | undefined;
   readonly explain: boolean;
@@ -69,6 +70,13 @@ export interface Closed {
   readonly request: OpenRequest;
   readonly code: RefusalCode | undefined;
   readonly tookMs: number;
+}
+
+/** Hears how requests ended. */
+export interface DeskEars {
+  closed(closed: Closed): void;
+  /** Those of one batch that were answered at one moment; each of them by `closed` when left out. */
+  answered?(requests: readonly OpenRequest[], nowMs: number): void;
 }
 
 export interface DeskSettings extends OverflowSettings {
@@ -92,15 +100,15 @@ export class Desk {
   readonly #byId = new Map<string, number>();
   readonly #clock: Clock;
   readonly #settings: DeskSettings;
-  readonly #onClosed: (closed: Closed) => void;
+  readonly #ears: DeskEars;
   readonly #waiters: (() => void)[] = [];
   #nextKey = 1;
   #lastRefusal = "";
   #cancelSweep: (() => void) | undefined;
 
-  constructor(clock: Clock, onClosed: (closed: Closed) => void, settings: DeskSettings = deskDefaults) {
+  constructor(clock: Clock, ears: DeskEars | DeskEars["closed"], settings: DeskSettings = deskDefaults) {
     this.#clock = clock;
-    this.#onClosed = onClosed;
+    this.#ears = typeof ears === "function" ? { closed: ears } : ears;
     this.#settings = settings;
   }
 
@@ -178,6 +186,32 @@ export class Desk {
     this.#closed(entry, undefined, "");
   }
 
+  /** The requests of one batch, at one moment; `payloadOf` the place of each that is still open. */
+  settleAll(requests: readonly OpenRequest[], payloadOf: (place: number) => Uint8Array): void {
+    const answered: OpenRequest[] = [];
+    try {
+      for (let place = 0; place < requests.length; place++) {
+        const request = requests[place];
+        if (request === undefined || !this.isOpen(request)) continue;
+        const payload = payloadOf(place);
+        for (const answerer of this.#take(request)?.answerers ?? []) answerer.answer(payload);
+        answered.push(request);
+      }
+    } finally {
+      this.#answered(answered);
+    }
+  }
+
+  #answered(answered: readonly OpenRequest[]): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#ears.answered !== undefined) this.#ears.answered(answered, nowMs);
+    else
+      for (const request of answered)
+        this.#ears.closed({ request, code: undefined, tookMs: nowMs - request.acceptedAtMs });
+    for (const { held } of answered) held?.release();
+    this.#tellDrained();
+  }
+
   refuse(request: OpenRequest, code: RefusalCode, message: string, retryAfterMs?: number): void {
     const entry = this.#take(request);
     if (entry === undefined) return;
@@ -220,8 +254,12 @@ export class Desk {
 
   #closed({ request }: Entry, code: RefusalCode | undefined, message: string): void {
     if (code !== undefined) this.#lastRefusal = `${code}: ${message}`;
-    this.#onClosed({ request, code, tookMs: this.#clock.monotonicMs() - request.acceptedAtMs });
+    this.#ears.closed({ request, code, tookMs: this.#clock.monotonicMs() - request.acceptedAtMs });
     request.held?.release();
+    this.#tellDrained();
+  }
+
+  #tellDrained(): void {
     if (this.#open.size === 0) for (const resolve of this.#waiters.splice(0)) resolve();
   }
 

@@ -3,6 +3,7 @@
 // Owns: which messages are jobs, and what their letters say. Does not own: where letters go (operations/dead-letter-office.ts).
 
 import { type Model, sizeOf } from "../models/manifest.js";
+import { lengthOf, numbersIn } from "../models/sent-input.js";
 import type { DeadLetter } from "../supervision/dead-letters.js";
 import type { DeadLetterRecord, DeadPayload, DeadState } from "../transport/dead-letter-records.js";
 import { payloadBytesMax } from "../transport/dead-letters.js";
@@ -33,8 +34,9 @@ function payloadOf({ manifest }: Model, { id, explain, input, held }: OpenReques
   const omitted = { kind: "omitted", byteLength: input.byteLength } as const;
   // A large input is not even looked at: its memory may hold another one by now.
   if (held !== undefined || input.byteLength > payloadBytesMax) return omitted;
-  if (scale === undefined || input.length !== sizeOf(shape)) return omitted;
-  const data = scale === 1 ? input : input.map((value) => value / scale);
+  if (scale === undefined || lengthOf(input) !== sizeOf(shape)) return omitted;
+  const values = numbersIn(input);
+  const data = scale === 1 ? values : values.map((value) => value / scale);
   const bytes = encodeInferenceRequest({ input: { dt: "<f4", sh: shape, data }, id, explain });
   return bytes.byteLength <= payloadBytesMax ? { kind: "request", bytes } : omitted;
 }

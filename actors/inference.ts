@@ -18,7 +18,8 @@ import { startEngine } from "../models/engine.js";
 import { type Model, sizeOf } from "../models/manifest.js";
 import type { Parameters } from "../models/pass.js";
 import { requestSeed } from "../models/request-chance.js";
-import { argmax } from "../models/softmax.js";
+import { numbersIn, stacked } from "../models/sent-input.js";
+import { argmaxAt } from "../models/softmax.js";
 import type { ThreadBounds } from "../models/thread-silence.js";
 import type { InferMeter } from "../operations/metrics/infer-meter.js";
 import { begin, end, newTimings } from "../operations/timings/batch-timings.js";
@@ -64,7 +65,7 @@ export interface HeadSource {
 interface State {
   readonly engine: Engine;
   readonly source: Parameters;
-  /** Replaced, never changed: the engine sends an object to its thread once. */
+  /** Replaced where it differs, never changed: the engine sends an object to its thread once. */
   adapted: Parameters;
   version: number;
   /** Experiences in the log, as far as this node has folded it. */
@@ -194,10 +195,12 @@ async function runAll(
 function noteShadows({ shadows, model }: InferenceDeps, state: State, { requests, embedded }: EmbeddedBatch): void {
   if (shadows === undefined) return;
   // A large input is not kept for one.
-  for (const [row, request] of requests.entries())
-    if (request.held === undefined && shadows.wants(request.id))
-      state.shadows.push({ request, adapted: answerIn(embedded.logits, row, model) });
-  state.shadows.splice(0, Math.max(0, state.shadows.length - shadowMax));
+  for (let row = 0; row < requests.length; row++) {
+    const request = requests[row];
+    if (request === undefined || request.held !== undefined || !shadows.wants(request.id)) continue;
+    state.shadows.push({ request, adapted: answerIn(embedded.logits, row, model) });
+  }
+  if (state.shadows.length > shadowMax) state.shadows.splice(0, state.shadows.length - shadowMax);
 }
 
 /** What the source says of those that need no run. */
@@ -226,7 +229,7 @@ async function runShadows(
   const ids = requests.map(({ id }) => id);
   flight.takeOff(ids);
   const { logits } = await engine
-    .run(stack(requests), requests.length, source, Uint32Array.from(ids, requestSeed))
+    .run(stack(requests), requests.length, source, seedsOf(ids))
     .finally(() => flight.land(ids));
   const answers = requests.map((_, row) => answerIn(logits, row, model));
   turn.onCommit(() => shadows.take(chosen, answers, origin));
@@ -234,7 +237,7 @@ async function runShadows(
 
 /** The likeliest label of a row of logits. */
 function answerIn(logits: Float32Array, row: number, { calibration: { classes } }: Model): number {
-  return argmax(logits.subarray(row * classes, (row + 1) * classes));
+  return argmaxAt(logits, row * classes, classes);
 }
 
 interface Taken {
@@ -320,7 +323,7 @@ async function embed(
   const ids = requests.map(({ id }) => id);
   flight.takeOff(ids);
   const embedded = await state.engine
-    .run(stack(requests), requests.length, cold ? state.source : state.adapted, Uint32Array.from(ids, requestSeed))
+    .run(stack(requests), requests.length, cold ? state.source : state.adapted, seedsOf(ids))
     .finally(() => {
       ran?.();
       flight.land(ids);
@@ -331,11 +334,15 @@ async function embed(
   return { batchId: `${deps.origin}-${requests[0]?.key}`, requests, cold, version, atMs, embedded, timings };
 }
 
+/** Filled one by one: a typed array made from a list by a function asks an iterator for every number. */
+function seedsOf(ids: readonly string[]): Uint32Array {
+  const seeds = new Uint32Array(ids.length);
+  for (let row = 0; row < ids.length; row++) seeds[row] = requestSeed(ids[row] ?? "");
+  return seeds;
+}
+
 function stack(requests: readonly OpenRequest[]): Float32Array {
-  const [first, ...others] = requests;
-  if (first?.held !== undefined && others.length === 0) return first.input;
-  const width = first?.input.length ?? 0;
-  const input = new Float32Array(width * requests.length);
-  for (const [row, request] of requests.entries()) input.set(request.input, row * width);
-  return input;
+  const [first] = requests;
+  if (first?.held !== undefined && requests.length === 1) return numbersIn(first.input);
+  return stacked(requests.map(({ input }) => input));
 }

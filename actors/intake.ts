@@ -10,7 +10,6 @@
 // I2. Stopping closes the door first; what is open or on its way goes on until it is settled or its deadline passes.
 // I3. Of an input by reference not a byte is fetched before all that can be known of it without is found right (arrivals.ts).
 
-import { acceptInput, type InputRefused, type Model, prepareInput } from "../models/manifest.js";
 import type { InferMeter } from "../operations/metrics/infer-meter.js";
 import type { Telemetry } from "../operations/telemetry.js";
 import type { SpanRecorder } from "../operations/traces/recorder.js";
@@ -20,15 +19,12 @@ import type { Behaviour, Life } from "../supervision/behaviour.js";
 import { asError, type ExitReason } from "../supervision/exit-reason.js";
 import type { Ref } from "../supervision/ref.js";
 import type { Bus, Incoming, Subscribed } from "../transport/bus.js";
-import type { RemoteTensor } from "../transport/codec.js";
 import { areOneUsers, header, modelOf, type Subjects } from "../transport/subjects.js";
 import {
   encodeFeedbackReply,
   encodeRefusal,
   type FeedbackRequest,
-  isRequestId,
   parseFeedbackRequest,
-  parseInferenceRequest,
   type Refusal,
 } from "../transport/wire.js";
 import type { Arrival, Arrivals } from "./arrivals.js";
@@ -37,6 +33,7 @@ import { type FeedbackDeps, hear } from "./feedback.js";
 import { randomHex } from "./identifiers.js";
 import type { InferenceMessage } from "./messages.js";
 import type { Doors } from "./model-roll.js";
+import { type ReadRequest, readRequest, type Wanted } from "./request-reading.js";
 
 /** One model behind the door. */
 export interface Served extends Omit<FeedbackDeps, "locateMs"> {
@@ -72,9 +69,6 @@ export interface IntakeMessage {
 interface State {
   readonly subscriptions: readonly Subscribed[];
 }
-
-/** Tensors up to 512 KiB travel inside the message; the rest is for everything else in it. */
-const requestMaxBytes = 528 * 1024;
 
 export function intake(deps: IntakeDeps): Behaviour<IntakeMessage, State> {
   return {
@@ -144,40 +138,52 @@ function admit(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming): 
     turnAway(deps, life, message, { ...absent(deps, name), traceId });
     return;
   }
-  const read = readRequest(deps, served.model, message, traceId);
   const at = { model: name, traceId, caller, receivedAtMs };
+  const read = readRequest(deps, served.model.manifest, message, at);
   if (read.kind === "refused") {
     turnAway(deps, life, message, read.refusal);
     recordRefusal(deps, life, at, read.refusal);
     return;
   }
-  const wanted = { ...read.wanted, caller, receivedAtMs };
-  const answerer = answererOf(deps, life, message, wanted);
+  const { wanted } = read;
+  const answerer = new Asker(deps, life, message, wanted);
   const turnedAway = (refusal: Refusal): void => {
     deps.telemetry.counters.add("phase_infer_receive_failed");
     recordRefusal(deps, life, at, { ...refusal, id: wanted.id });
   };
-  if (read.kind === "ok") openAtDesk(served, { ...wanted, input: read.input }, [answerer], turnedAway);
+  if (read.kind === "ok") openAtDesk(served, read.wanted, [answerer], turnedAway);
   else arrive(deps, life, { served, read, wanted, answerer, message, turnedAway });
 }
 
 /** A way back to whoever sent this message. */
-function answererOf(
-  deps: IntakeDeps,
-  life: Life<IntakeMessage>,
-  message: Incoming,
-  { id, traceId, isRetry }: Pick<NewRequest, "id" | "traceId" | "isRetry">,
-): Answerer {
-  return {
-    answer: (payload) => {
-      if (isRetry) countRetry(deps, true);
-      message.respond(payload);
-    },
-    refuse: (code, why, retryAfterMs) => {
-      if (isRetry) countRetry(deps, false);
-      refuse(deps, life, message, { id, traceId, code, message: why, retryAfterMs });
-    },
-  };
+class Asker implements Answerer {
+  readonly #deps: IntakeDeps;
+  readonly #life: Life<IntakeMessage>;
+  readonly #message: Incoming;
+  readonly #of: Pick<NewRequest, "id" | "traceId" | "isRetry">;
+
+  constructor(
+    deps: IntakeDeps,
+    life: Life<IntakeMessage>,
+    message: Incoming,
+    of: Pick<NewRequest, "id" | "traceId" | "isRetry">,
+  ) {
+    this.#deps = deps;
+    this.#life = life;
+    this.#message = message;
+    this.#of = of;
+  }
+
+  answer(payload: Uint8Array): void {
+    if (this.#of.isRetry) countRetry(this.#deps, true);
+    this.#message.respond(payload);
+  }
+
+  refuse(code: Refusal["code"], why: string, retryAfterMs?: number): void {
+    const { id, traceId, isRetry } = this.#of;
+    if (isRetry) countRetry(this.#deps, false);
+    refuse(this.#deps, this.#life, this.#message, { id, traceId, code, message: why, retryAfterMs });
+  }
 }
 
 /** The first of them opens the request, the others join it. */
@@ -211,7 +217,7 @@ function goingDown({ model }: Served): string {
 interface ByReference {
   readonly served: Served;
   readonly read: Extract<ReadRequest, { readonly kind: "remote" }>;
-  readonly wanted: Omit<NewRequest, "input"> & { readonly receivedAtMs: number };
+  readonly wanted: Wanted;
   readonly answerer: Answerer;
   readonly message: Incoming;
   readonly turnedAway: (refusal: Refusal) => void;
@@ -225,7 +231,7 @@ function arrive(deps: IntakeDeps, life: Life<IntakeMessage>, arriving: ByReferen
     turnedAway(refusal);
     refuse(deps, life, message, { ...refusal, id, traceId });
   };
-  const joined = served.desk.join(id, answerer) ?? deps.arrivals?.join(id, answerer);
+  const joined = served.desk.join(id, answerer) ?? deps.arrivals?.join(served.model.manifest.name, id, answerer);
   if (joined?.kind === "joined") return;
   const objection = joined?.kind === "refused" ? joined : objectionTo(deps, arriving);
   if (objection !== undefined || deps.arrivals === undefined) {
@@ -275,51 +281,6 @@ function turnAway(deps: IntakeDeps, life: Life<IntakeMessage>, message: Incoming
 function countRetry({ telemetry: { counters } }: IntakeDeps, isAnswered: boolean): void {
   counters.add("retried_infer");
   if (isAnswered) counters.add("retried_infer_ok");
-}
-
-type ReadRequest =
-  | { readonly kind: "ok"; readonly wanted: Omit<NewRequest, "input">; readonly input: NewRequest["input"] }
-  /** The bytes are elsewhere; type, shape and their number are right. */
-  | {
-      readonly kind: "remote";
-      readonly wanted: Omit<NewRequest, "input">;
-      readonly remote: RemoteTensor;
-      readonly scale: number;
-    }
-  | { readonly kind: "refused"; readonly refusal: Refusal };
-
-/** The one decode of a request: the envelope by wire.ts, the tensor by the manifest. */
-function readRequest(
-  { node, deadlineMs }: IntakeDeps,
-  { manifest }: Model,
-  { data, headers }: Incoming,
-  traceId: string,
-): ReadRequest {
-  const refused = (refusal: Refusal): ReadRequest => ({ kind: "refused", refusal: { ...refusal, traceId } });
-  if (data.byteLength > requestMaxBytes) {
-    const next = "send the tensor by reference (docs/contract.md, Tensor), as driftmend's own client does";
-    const message = `${data.byteLength} bytes; a message takes ${requestMaxBytes} at most: ${next}`;
-    return refused({ code: "too_large", message });
-  }
-  const parsed = parseInferenceRequest(data);
-  if (parsed.kind === "refused") return refused(parsed);
-  const request = parsed.value;
-  const named = headers.get(header.messageId);
-  if (named !== undefined && !isRequestId(named)) {
-    const message = "an id has 1 to 128 characters";
-    return refused({ code: "bad_request", field: header.messageId, message });
-  }
-  const id = request.id ?? named ?? `${node}.${randomHex(10)}`;
-  const { input, priority, explain } = request;
-  const isRetry = headers.get(header.attempt) !== undefined;
-  const wanted = { id, traceId, explain, isRetry, priority, deadlineMs: request.deadlineMs ?? deadlineMs };
-  const wrong = ({ field, message }: InputRefused) => refused({ id, code: "bad_tensor", field, message });
-  if ("ref" in input) {
-    const accepted = acceptInput(manifest, input);
-    return accepted.kind === "ok" ? { kind: "remote", wanted, remote: input, scale: accepted.scale } : wrong(accepted);
-  }
-  const checked = prepareInput(manifest, input);
-  return checked.kind === "ok" ? { kind: "ok", wanted, input: checked.values } : wrong(checked);
 }
 
 async function takeWord(

@@ -6,23 +6,24 @@
 // J1. Pure: a function of the batch and the time. Chance, for the moment slot alone, follows from the request's id.
 // J2. Rows that the log already answered are left out: they leave no second experience.
 
-import { nearestAnchors } from "../models/density.js";
+import { type Anchor, nearestAnchors } from "../models/density.js";
 import { chooseSlot, momentDistance } from "../models/domains.js";
 import { type ExperienceBatch, type LooksSeen, noLooks, rowsOf, type UpdateTask } from "../models/experience.js";
 import { gate } from "../models/gate.js";
 import { roundedToHalves } from "../models/half.js";
 import type { Model } from "../models/manifest.js";
+import type { Embedded } from "../models/pass.js";
 import { priority } from "../models/priority.js";
 import { requestChance, requestSeed } from "../models/request-chance.js";
-import { type Reward, reward } from "../models/reward.js";
+import { coherenceAt, type Reward, reward } from "../models/reward.js";
 import type { LearningSettings } from "../models/settings.js";
 import { softmax } from "../models/softmax.js";
-import { castVotes, neighboursOf, ownVerdict, type Verdict } from "../models/vote.js";
+import { areSilent, castVotes, loneAnswer, loneVerdict, neighboursOf, type Verdict } from "../models/vote.js";
 import { formatTraceparent, requestSpanId } from "../operations/traces/trace-context.js";
 import { type Explanation, encodeInferenceReply } from "../transport/wire.js";
 import type { OpenRequest } from "./desk.js";
-import type { EmbeddedBatch, PastAnswer, VoterMessage } from "./messages.js";
-import { type Sight, sightOf } from "./sight.js";
+import type { PastAnswer, VoterMessage } from "./messages.js";
+import { looksAt, type Sight, sightOf } from "./sight.js";
 
 export interface Author {
   readonly node: string;
@@ -32,6 +33,9 @@ export interface Author {
 
 export interface Judgement {
   readonly requests: readonly OpenRequest[];
+  /** Their rows in what the model gave. */
+  readonly rows: readonly number[];
+  readonly embedded: Embedded;
   readonly verdicts: readonly Verdict[];
   readonly rewards: readonly Reward[];
   readonly sights: readonly Sight[];
@@ -40,16 +44,9 @@ export interface Judgement {
 
 /** Undefined when no row of the batch is new. */
 export function judge(model: Model, message: VoterMessage, author: Author): Judgement | undefined {
-  const { batch, past } = message;
-  const rows: number[] = [];
-  const requests: OpenRequest[] = [];
-  for (const [row, request] of batch.requests.entries()) {
-    if (past[row] !== undefined) continue;
-    rows.push(row);
-    requests.push(request);
-  }
+  const { rows, requests, judged, ids, traceIds } = judgedRows(model, message, author.nowMs);
   if (rows.length === 0) return undefined;
-  const judged = rows.map((row) => judgeRow(model, message, row, author.nowMs));
+  const { batch } = message;
   const { name } = model.manifest;
   const { embedded, cold } = batch;
   const record: ExperienceBatch = {
@@ -59,8 +56,8 @@ export function judge(model: Model, message: VoterMessage, author: Author): Judg
     incarnation: author.nodeIncarnation,
     atMs: author.nowMs,
     version: batch.version,
-    ids: requests.map((request) => request.id),
-    traceIds: requests.map((request) => request.traceId),
+    ids,
+    traceIds,
     ...judgedColumns(judged, cold, model.manifest.learning),
     // As the log will hold them: this node folds the record as it is, the others fold what they read.
     densities: roundedToHalves(pick(embedded.density, embedded.rows, rows)),
@@ -70,12 +67,31 @@ export function judge(model: Model, message: VoterMessage, author: Author): Judg
     moments: roundedToHalves(pick(embedded.moments, embedded.rows, rows)),
   };
   return {
-    requests,
-    record,
+    ...{ requests, rows, embedded, record },
     verdicts: judged.map(({ verdict }) => verdict),
     rewards: judged.map((row) => row.reward),
     sights: judged.map(({ sight }) => sight),
   };
+}
+
+/** Those that the log has not answered. */
+function judgedRows(model: Model, message: VoterMessage, nowMs: number) {
+  const { batch, past } = message;
+  const rows: number[] = [];
+  const requests: OpenRequest[] = [];
+  const judged: JudgedRow[] = [];
+  const ids: string[] = [];
+  const traceIds: string[] = [];
+  for (let row = 0; row < batch.requests.length; row++) {
+    const request = batch.requests[row];
+    if (request === undefined || past[row] !== undefined) continue;
+    rows.push(row);
+    requests.push(request);
+    ids.push(request.id);
+    traceIds.push(request.traceId);
+    judged.push(judgeRow(model, message, row, nowMs));
+  }
+  return { rows, requests, judged, ids, traceIds };
 }
 
 /** Filled one by one: a typed array made from a list by a function asks an iterator for every number. */
@@ -89,7 +105,10 @@ function judgedColumns(judged: readonly JudgedRow[], isCold: boolean, learning: 
     priorities: new Float32Array(rows),
     slots: new Uint8Array(rows),
   };
-  for (const [row, { verdict, reward: rewarded, slot }] of judged.entries()) {
+  for (let row = 0; row < rows; row++) {
+    const one = judged[row];
+    if (one === undefined) continue;
+    const { verdict, reward: rewarded, slot } = one;
     columns.learn[row] = gate(verdict.confidence, isCold, learning) === "learn" ? 1 : 0;
     columns.answers[row] = verdict.answer;
     columns.confidences[row] = verdict.confidence;
@@ -119,49 +138,64 @@ interface JudgedRow {
   readonly sight: Sight;
 }
 
-function judgeRow(model: Model, { batch, neighbours }: VoterMessage, row: number, nowMs: number): JudgedRow {
+/** Reads the columns where they lie: cutting them into rows costs as much as judging them. */
+function judgeRow(model: Model, message: VoterMessage, row: number, nowMs: number): JudgedRow {
   const { calibration } = model;
-  const logits = rowOf(batch.embedded.logits, batch, row);
-  const moments = rowOf(batch.embedded.moments, batch, row);
-  const density = batch.embedded.density[row] ?? 0;
+  const { batch } = message;
+  const { plain, moments, rows, density: densities } = batch.embedded;
+  const start = row * calibration.classes;
+  const density = densities[row] ?? 0;
   const chance = requestChance(requestSeed(batch.requests[row]?.id ?? ""), "slot");
-  // The look as the request came is the judge of what the others add: never the vote that it takes part in.
-  const plain = rowOf(batch.embedded.plain, batch, row);
-  const own = ownVerdict(plain);
-  const anchors = () => nearestAnchors(rowOf(batch.embedded.embeddings, batch, row), calibration);
-  const verdict =
-    batch.cold || neighbours === undefined
-      ? ownVerdict(logits)
-      : castVotes({ logits, neighbours: neighboursOf(neighbours, row), anchors, nowMs }, model.manifest.learning);
+  const { slot, trusted } = chooseSlot(calibration, { logits: plain, start, density }, chance);
+  const verdict = verdictOf(model, message, row, nowMs);
   const evidence = {
-    own: own.answer,
-    verdict,
+    // The look as the request came is the judge of what the others add: never the vote that it takes part in.
+    own: loneAnswer(plain, start, calibration.classes),
+    answer: verdict.answer,
+    coherence: coherenceOf(message, row, verdict),
     density,
-    momentDistance: momentDistance(calibration, moments),
+    momentDistance: momentDistance(calibration, moments, (row * moments.length) / rows),
     momentDistance99: calibration.momentDistance99,
   };
-  const { slot, trusted } = chooseSlot(calibration, { logits: plain, density }, chance);
-  const sight = sightOf(model, batch.embedded, row, { plain, logits, trusted });
-  return { verdict, reward: reward(evidence), slot, sight };
+  return { verdict, reward: reward(evidence), slot, sight: sightOf(model, batch.embedded, row, trusted) };
+}
+
+/** Anchors have no part in it, and where the model is asked alone, nobody has. */
+function coherenceOf({ batch, neighbours }: VoterMessage, row: number, { answer }: Verdict): number {
+  return batch.cold || neighbours === undefined ? 0 : coherenceAt(neighbours, row, answer);
+}
+
+function verdictOf(model: Model, { batch, neighbours: found }: VoterMessage, row: number, nowMs: number): Verdict {
+  const { calibration, manifest } = model;
+  const { logits, embeddings } = batch.embedded;
+  const { classes } = calibration;
+  if (batch.cold || found === undefined) return loneVerdict(logits, row * classes, classes);
+  if (areSilent(found, row, manifest.learning)) return loneVerdict(logits, row * classes, classes, { found, row });
+  const anchors = (): readonly Anchor[] => nearestAnchors(rowOf(embeddings, batch.embedded, row), calibration);
+  const ballot = { logits: rowOf(logits, batch.embedded, row), neighbours: neighboursOf(found, row), anchors, nowMs };
+  return castVotes(ballot, manifest.learning);
 }
 
 /** One task per row that the gate let pass, in row order. */
 export function tasksOf(record: ExperienceBatch, seq: number): UpdateTask[] {
   const { model, node, atMs } = record;
-  return record.traceIds.flatMap((traceId, index) => {
-    if (record.learn[index] !== 1) return [];
+  const tasks: UpdateTask[] = [];
+  for (let index = record.learn.indexOf(1); index >= 0; index = record.learn.indexOf(1, index + 1)) {
+    const traceId = record.traceIds[index] ?? "";
     const parentSpanId = requestSpanId(traceId, record.ids[index] ?? "");
     const traceparent = formatTraceparent({ traceId, parentSpanId, sampled: true });
     const confidence = record.confidences[index] ?? 0;
-    return [{ model, node, atMs, traceId, experience: { seq, index }, confidence, traceparent }];
-  });
+    tasks.push({ model, node, atMs, traceId, experience: { seq, index }, confidence, traceparent });
+  }
+  return tasks;
 }
 
 /** The reply to one row of a judgement that was appended at `seq`. */
 export function answerOf(model: Model, node: string, judgement: Judgement, index: number, seq: number): Uint8Array {
-  const { record, requests, verdicts, sights } = judgement;
-  const [request, verdict, sight] = [requests[index], verdicts[index], sights[index]];
-  if (request === undefined || verdict === undefined || sight === undefined)
+  const { record, requests, verdicts } = judgement;
+  const request = requests[index];
+  const verdict = verdicts[index];
+  if (request === undefined || verdict === undefined)
     throw new Error(`row ${index} of ${rowsOf(record)} has no request`);
   return encodeInferenceReply({
     id: request.id,
@@ -173,7 +207,7 @@ export function answerOf(model: Model, node: string, judgement: Judgement, index
     experience: { seq, index },
     traceId: request.traceId,
     node,
-    explain: request.explain ? explanationOf(model, sight, verdict) : undefined,
+    explain: request.explain ? explanationOf(model, judgement, index, verdict) : undefined,
   });
 }
 
@@ -191,12 +225,18 @@ export function pastAnswerOf(model: Model, node: string, request: OpenRequest, p
   });
 }
 
-function explanationOf(model: Model, { plain, logits, domain, looks }: Sight, verdict: Verdict): Explanation {
+function explanationOf(
+  model: Model,
+  { embedded, rows, sights }: Judgement,
+  index: number,
+  verdict: Verdict,
+): Explanation {
+  const row = rows[index] ?? 0;
   return {
-    own: [...softmax(plain)],
-    model: [...softmax(logits)],
-    domain,
-    looks,
+    own: [...softmax(rowOf(embedded.plain, embedded, row))],
+    model: [...softmax(rowOf(embedded.logits, embedded, row))],
+    domain: sights[index]?.domain ?? null,
+    looks: looksAt(model, embedded, row),
     neighbours: verdict.votes.flatMap((vote) =>
       vote.from === "model"
         ? []
@@ -217,8 +257,8 @@ function labelOf(model: Model, answer: number): string {
   return model.manifest.labels[answer] ?? `${answer}`;
 }
 
-function rowOf(column: Float32Array, batch: EmbeddedBatch, row: number): Float32Array {
-  const width = column.length / batch.embedded.rows;
+function rowOf(column: Float32Array, { rows }: Embedded, row: number): Float32Array {
+  const width = column.length / rows;
   return column.subarray(row * width, (row + 1) * width);
 }
 

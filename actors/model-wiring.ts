@@ -18,7 +18,7 @@ import { type Lease, type LeaseOwner, openLease } from "../transport/lease.js";
 import { encodeRestored, parseRestoreOrder } from "../transport/operator-orders.js";
 import { refuse } from "../transport/refusing.js";
 import type { BufferDeps } from "./buffer.js";
-import { Desk, deskDefaults, type OpenRequest } from "./desk.js";
+import { Desk, type DeskEars, deskDefaults, type OpenRequest } from "./desk.js";
 import type { Written } from "./feedback.js";
 import { deadLetterOfRequest, deadLetterOfUpdate } from "./giving-up.js";
 import type { Holdings } from "./holdings.js";
@@ -199,18 +199,29 @@ function openDesk(
 ): Desk {
   // Made once: a name that is put together for every request is hashed for every request.
   const [answered, refused, spentMs] = [`answered_${model}`, `closed_refused_${model}`, `processing_ms_${model}`];
-  const desk = new Desk(
-    clock,
-    ({ request, code, tookMs }) => {
+  const ears: DeskEars = {
+    closed: ({ request, code, tookMs }) => {
       meter.closed(request, code === undefined, tookMs);
-      if (spans?.isOn === true) spans.closed(jobOf(model, request, code, tookMs));
+      if (spans?.isOn === true) spans.closed(jobOf(model, request, code, request.acceptedAtMs + tookMs));
       if (code !== undefined) log?.info("request refused", refusalLine(model, request, code, tookMs, desk));
       counters.add(code === undefined ? "answered" : "closed_refused");
       counters.add(code === undefined ? answered : refused);
       counters.add(spentMs, tookMs);
     },
-    settings,
-  );
+    answered: (requests, nowMs) => {
+      if (requests.length === 0) return;
+      meter.answeredTogether(requests, nowMs);
+      let tookMs = 0;
+      for (const request of requests) {
+        if (spans?.isOn === true) spans.closed(jobOf(model, request, undefined, nowMs));
+        tookMs += nowMs - request.acceptedAtMs;
+      }
+      counters.add("answered", requests.length);
+      counters.add(answered, requests.length);
+      counters.add(spentMs, tookMs);
+    },
+  };
+  const desk = new Desk(clock, ears, settings);
   return desk;
 }
 
@@ -237,11 +248,12 @@ function refusalLine(
   };
 }
 
-function jobOf(model: string, request: OpenRequest, code: string | undefined, tookMs: number): JobToRecord {
+/** Spelled out: one for every request. */
+function jobOf(model: string, request: OpenRequest, code: string | undefined, closedAtMs: number): JobToRecord {
   const { id, traceId, caller, receivedAtMs, acceptedAtMs, timings } = request;
-  const of = { parentSpanId: caller?.parentSpanId, sampled: caller?.sampled };
-  const closedAtMs = acceptedAtMs + tookMs;
-  return { model, id, traceId, ...of, receivedAtMs, acceptedAtMs, closedAtMs, code, timings };
+  const parentSpanId = caller?.parentSpanId;
+  const sampled = caller?.sampled;
+  return { model, id, traceId, parentSpanId, sampled, receivedAtMs, acceptedAtMs, closedAtMs, code, timings };
 }
 
 /** Orders to the leading updater of a model; whoever does not lead is not subscribed. */

@@ -4,7 +4,7 @@
 
 import type { Model } from "../models/manifest.js";
 import type { Embedded } from "../models/pass.js";
-import { argmax, at } from "../models/softmax.js";
+import { argmaxAt, at } from "../models/softmax.js";
 import { kindsOf, plain } from "../models/standing.js";
 import type { Counters } from "../operations/telemetry.js";
 import type { Explanation } from "../transport/wire.js";
@@ -12,34 +12,39 @@ import type { Explanation } from "../transport/wire.js";
 export type Look = Explanation["looks"][number];
 
 export interface Sight {
-  /** [classes] logits of the look at the request as it came. */
-  readonly plain: Float32Array;
-  /** [classes] the same of all looks together. */
-  readonly logits: Float32Array;
   /** The domain whose normalisation answered; null: none that is known. */
   readonly domain: number | null;
-  /** Empty where one look was enough. */
-  readonly looks: readonly Look[];
   /** The class whose moments the row moves is the predicted one, and not one by chance. */
   readonly trusted: boolean;
+  /** How many looks are told of it: 0 where one was enough. */
+  readonly looks: number;
+  /** One of them was not the source's. */
+  readonly rolledOut: boolean;
+  /** The source's look has a voice in the answer. */
+  readonly bySource: boolean;
 }
 
-/** `row` of the batch, whose own logits are known already. */
-export function sightOf(
-  model: Model,
-  embedded: Embedded,
-  row: number,
-  seen: Pick<Sight, "plain" | "logits" | "trusted">,
-): Sight {
+/** `row` of the batch. */
+export function sightOf({ manifest }: Model, embedded: Embedded, row: number, trusted: boolean): Sight {
   const table = at(embedded.domains, row);
-  return { ...seen, domain: table === 0 ? null : table - 1, looks: looksAt(model, embedded, row) };
+  const domain = table === 0 ? null : table - 1;
+  const { rows, kinds, weights } = embedded.looks;
+  const first = rows.length === 0 ? -1 : rows.indexOf(row);
+  if (first < 0) return { domain, trusted, looks: 0, rolledOut: false, bySource: false };
+  const { source, beside } = kindsOf(manifest.views.length);
+  const seen = { domain, trusted, looks: 0, rolledOut: false, bySource: false };
+  for (let i = first; rows[i] === row; i++) {
+    const kind = at(kinds, i);
+    if (kind === beside) continue;
+    seen.looks += 1;
+    if (kind !== source) seen.rolledOut = true;
+    else if (at(weights, i) > 0) seen.bySource = true;
+  }
+  return seen;
 }
 
-const oneLook: readonly Look[] = [];
-
-/** Of the source's look and the one beside it only the first is told: the other is the plain one again. */
-function looksAt({ manifest, calibration }: Model, { looks }: Embedded, row: number): readonly Look[] {
-  if (looks.rows.length === 0) return oneLook;
+/** Every look at a row, by name, none where one was enough. Of the source's and the one beside it only the first is told: the other is the plain one again. */
+export function looksAt({ manifest, calibration }: Model, { looks }: Embedded, row: number): readonly Look[] {
   const { classes } = calibration;
   const { source, beside } = kindsOf(manifest.views.length);
   const nameOf = (kind: number): string =>
@@ -48,7 +53,7 @@ function looksAt({ manifest, calibration }: Model, { looks }: Embedded, row: num
   for (let i = looks.rows.indexOf(row); i >= 0 && looks.rows[i] === row; i++) {
     const kind = at(looks.kinds, i);
     if (kind === beside) continue;
-    const answer = argmax(looks.answers.subarray(i * classes, (i + 1) * classes));
+    const answer = argmaxAt(looks.answers, i * classes, classes);
     own.push({
       view: nameOf(kind),
       density: at(looks.densities, i),
@@ -62,12 +67,11 @@ function looksAt({ manifest, calibration }: Model, { looks }: Embedded, row: num
 /** What adaptation did to the rows of one micro-batch. */
 export function countSights(counters: Counters, model: string, sights: readonly Sight[]): void {
   const seen = { trusted: 0, rolledOut: 0, looks: 0, bySource: 0 };
-  for (const { looks, trusted } of sights) {
+  for (const { looks, trusted, rolledOut, bySource } of sights) {
     if (trusted) seen.trusted += 1;
-    if (looks.length === 0) continue;
-    if (looks.some(({ view }) => view !== "source")) seen.rolledOut += 1;
-    seen.looks += looks.length;
-    if (looks.some(({ view, weight }) => view === "source" && weight > 0)) seen.bySource += 1;
+    if (rolledOut) seen.rolledOut += 1;
+    seen.looks += looks;
+    if (bySource) seen.bySource += 1;
   }
   const count = (name: string, by: number): void => {
     if (by > 0) counters.add(name, by);

@@ -97,7 +97,8 @@ async function receive(deps: VoterDeps, state: State, message: VoterMessage, tur
 
 /** Requests that the log already answered get that answer again; they leave no second experience. */
 function answerFromTheLog(deps: VoterDeps, message: VoterMessage, turn: Turn<VoterMessage>): void {
-  for (const [row, past] of message.past.entries()) {
+  for (let row = 0; row < message.past.length; row++) {
+    const past = message.past[row];
     const request = message.batch.requests[row];
     if (past === undefined || request === undefined) continue;
     turn.onCommit(() => deps.desk.settle(request, pastAnswerOf(deps.model, deps.node, request, past)));
@@ -112,8 +113,7 @@ function commit(deps: VoterDeps, state: State, judgement: Judgement, seq: number
   state.answers += requests.length;
   state.tasks += tasks.length;
   turn.onCommit(() => {
-    for (const [index, request] of requests.entries())
-      deps.desk.settle(request, answerOf(deps.model, deps.node, judgement, index, seq));
+    deps.desk.settleAll(requests, (index) => answerOf(deps.model, deps.node, judgement, index, seq));
     deps.meter?.answered(record.confidences, tasks.length);
     report(deps, turn, judgement, seq);
   });
@@ -159,7 +159,7 @@ function report(deps: VoterDeps, turn: Turn<VoterMessage>, judgement: Judgement,
       voters: verdicts[index]?.voters ?? 1,
       reward: rewards[index]?.total ?? 0,
       domain: sights[index]?.domain ?? -1,
-      looks: sights[index]?.looks.length ?? 0,
+      looks: sights[index]?.looks ?? 0,
       learn: record.learn[index] === 1,
     })),
   );

@@ -20,8 +20,8 @@
 
 import type { Calibration } from "./calibration.js";
 import type { Random } from "./clock.js";
-import { signatureOf, squaredDistance } from "./signature.js";
-import { argmax, at } from "./softmax.js";
+import { signatureInto, squaredDistance } from "./signature.js";
+import { argmaxAt, at } from "./softmax.js";
 
 /** Plain state, to be snapshotted as it is. */
 export interface Domains {
@@ -88,7 +88,7 @@ export function emptyDomains({ classes, channels, signature }: Calibration): Dom
 
 /** Finds or begins the domain of a row of moments [2C], and moves its signature toward the row. In place. */
 export function place(domains: Domains, calibration: Calibration, moments: Float32Array): Placement {
-  const signature = signatureOf(calibration, moments);
+  const signature = signatureInto(calibration, moments, roomFor(calibration));
   const nearest = nearestDomain(domains, calibration, signature);
   const domain = nearest ?? freeDomain(domains, calibration);
   const begun = nearest === null;
@@ -102,6 +102,17 @@ export function place(domains: Domains, calibration: Calibration, moments: Float
   const rate = Math.max(1 / at(domains.rows, domain), signatureRate);
   approach(domains.signatures, domain * signature.length, signature, rate);
   return { domain, begun };
+}
+
+/** [S] of each calibration: written and read within one call. */
+const rooms = new WeakMap<Calibration, Float64Array>();
+
+function roomFor(calibration: Calibration): Float64Array {
+  const known = rooms.get(calibration);
+  if (known !== undefined) return known;
+  const room = new Float64Array(calibration.signature.size);
+  rooms.set(calibration, room);
+  return room;
 }
 
 /** Null where every domain is further than the limit, or the nearest is a home out of reach. */
@@ -143,8 +154,9 @@ function freeDomain(domains: Domains, calibration: Calibration): number {
 
 /** What one answered request says about its class. */
 export interface SlotEvidence {
-  /** [classes] of the model alone. */
+  /** [classes] of the model alone, from `start` on; from the first when left out. */
   readonly logits: Float32Array;
+  readonly start?: number;
   /** k: mean cosine of the embedding to its 5 nearest anchors. */
   readonly density: number;
 }
@@ -159,16 +171,16 @@ export function chooseSlot(
   random: Random,
 ): { readonly slot: number; readonly trusted: boolean } {
   const trust = 1 / (1 + Math.exp((density.low - row.density) / gateWidth));
-  if (random() < trust) return { slot: argmax(row.logits), trusted: true };
+  if (random() < trust) return { slot: argmaxAt(row.logits, row.start ?? 0, classes), trusted: true };
   return { slot: Math.min(classes - 1, Math.floor(random() * classes)), trusted: false };
 }
 
-/** How far one input's first-layer means are from the source's: mean over its channels of (m1 - mean)^2 / variance. */
-export function momentDistance(calibration: Calibration, moments: Float32Array): number {
+/** How far one input's first-layer means are from the source's: mean over its channels of (m1 - mean)^2 / variance. Its row begins at `start`. */
+export function momentDistance(calibration: Calibration, moments: Float32Array, start = 0): number {
   const { firstLayerChannels, mean, variance, eps } = calibration;
   let sum = 0;
   for (let c = 0; c < firstLayerChannels; c++) {
-    const shift = at(moments, c) - at(mean, c);
+    const shift = at(moments, start + c) - at(mean, c);
     sum += (shift * shift) / (at(variance, c) + eps);
   }
   return sum / firstLayerChannels;
@@ -249,7 +261,8 @@ export function normalisation(domains: Domains, calibration: Calibration, domain
 function balancedShifts(domains: Domains, { classes, channels }: Calibration, domain: number): Float64Array {
   const length = 2 * channels;
   const shifts = new Float64Array(length);
-  const pooled = domains.pooledShifts.subarray(domain * length, (domain + 1) * length);
+  const { pooledShifts, classShifts } = domains;
+  const ofAll = domain * length;
   for (let slot = 0; slot < classes; slot++) {
     const cell = domain * classes + slot;
     const rows = at(domains.classRows, cell);
@@ -259,8 +272,8 @@ function balancedShifts(domains: Domains, { classes, channels }: Calibration, do
     for (let i = 0; i < length; i++)
       shifts[i] =
         (shifts[i] ?? Number.NaN) +
-        own * (domains.classShifts[start + i] ?? Number.NaN) +
-        shared * (pooled[i] ?? Number.NaN);
+        own * (classShifts[start + i] ?? Number.NaN) +
+        shared * (pooledShifts[ofAll + i] ?? Number.NaN);
   }
   return shifts;
 }

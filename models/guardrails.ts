@@ -100,7 +100,12 @@ export function shareRight(logits: Float64Array, labels: Uint8Array): number {
 
 export function allFinite(values: Float32Array): boolean {
   // Nought times anything finite is nought, and NaN otherwise: one sum instead of a branch per value.
+  return allFiniteAt(values, 0, values.length);
+}
+
+/** The same of `length` values from `start` on. */
+export function allFiniteAt(values: Float32Array, start: number, length: number): boolean {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += 0 * (values[i] ?? Number.NaN);
+  for (let i = start; i < start + length; i++) sum += 0 * (values[i] ?? Number.NaN);
   return sum === 0;
 }

@@ -304,9 +304,11 @@ function acceptedShapes(shape: readonly number[]): readonly (readonly number[])[
 
 /** Leading ones of the shape may be missing in what is given. */
 export function shapeFits(shape: readonly number[], given: readonly number[]): boolean {
-  return acceptedShapes(shape).some(
-    (accepted) => accepted.length === given.length && accepted.every((dimension, i) => dimension === given[i]),
-  );
+  const missing = shape.length - given.length;
+  if (missing < 0 || (missing > 0 && given.length === 0)) return false;
+  for (let axis = 0; axis < shape.length; axis++)
+    if (shape[axis] !== (axis < missing ? 1 : given[axis - missing])) return false;
+  return true;
 }
 
 function shapeList(shape: readonly number[]): string {

@@ -4,7 +4,8 @@
 //
 // The parts follow test-time reinforcement learning (TTRL, Zuo et al. 2025): the reference is a vote. The task part
 // compares the model alone with the vote; compared with itself a vote would always be right.
-import type { Verdict } from "./vote.js";
+import type { Neighbours } from "./memory.js";
+import { at } from "./softmax.js";
 
 export interface Reward {
   /** 1 = the model alone answers as the vote does. */
@@ -20,8 +21,11 @@ export interface Reward {
 export interface Evidence {
   /** Answer of the model alone. */
   readonly own: number;
-  readonly verdict: Pick<Verdict, "answer" | "votes">;
-  /** k: mean cosine to the 5 nearest anchors. */
+  /** Answer of the vote. */
+  readonly answer: number;
+  /** How far the neighbours agree with it. */
+  readonly coherence: number;
+  /** k: mean cosine of the embedding to the 5 nearest anchors. */
   readonly density: number;
   /** First-layer moment distance and its 99th percentile on clean data (models/domains.ts). */
   readonly momentDistance: number;
@@ -32,24 +36,23 @@ const curiosityWeight = 0.3;
 const coherenceWeight = 0.2;
 const rewardMax = 10;
 
-export function reward(evidence: Evidence): Reward {
-  const task = evidence.own === evidence.verdict.answer ? 1 : 0;
-  const sparse = Math.min(1, Math.max(0, 1 - evidence.density));
-  const shifted = evidence.momentDistance / (evidence.momentDistance + evidence.momentDistance99);
+export function reward({ own, answer, coherence, density, momentDistance, momentDistance99 }: Evidence): Reward {
+  const task = own === answer ? 1 : 0;
+  const sparse = Math.min(1, Math.max(0, 1 - density));
+  const shifted = momentDistance / (momentDistance + momentDistance99);
   const novelty = (sparse + shifted) / 2;
-  const coherence = agreement(evidence.verdict);
   const sum = task + curiosityWeight * novelty + coherenceWeight * coherence;
   return { task, novelty, coherence, total: Math.min(rewardMax, Math.max(-rewardMax, sum)) };
 }
 
-function agreement({ answer, votes }: Evidence["verdict"]): number {
+/** How far the neighbours found for `row` agree with an answer: their similarity that does, as a share of all; 0 without any. */
+export function coherenceAt({ k, found, similarities, answers }: Neighbours, row: number, answer: number): number {
   let same = 0;
   let all = 0;
-  for (const vote of votes) {
-    if (vote.from !== "memory") continue;
-    const similarity = Math.max(0, vote.similarity);
+  for (let cell = row * k; cell < row * k + at(found, row); cell++) {
+    const similarity = Math.max(0, at(similarities, cell));
     all += similarity;
-    if (vote.answer === answer) same += similarity;
+    if (at(answers, cell) === answer) same += similarity;
   }
   return all === 0 ? 0 : same / all;
 }

@@ -24,24 +24,61 @@ const limitMin = 1e-6;
 /** [2 * firstLayerChannels] means and root mean squares of the first layer, of one row of moments [2C]. */
 export function firstLayerOf({ channels, firstLayerChannels }: Sizes, moments: Float32Array): Float64Array {
   const first = new Float64Array(2 * firstLayerChannels);
-  for (let c = 0; c < firstLayerChannels; c++) {
-    first[c] = at(moments, c);
-    first[firstLayerChannels + c] = Math.sqrt(Math.max(0, at(moments, channels + c)));
-  }
+  for (let i = 0; i < first.length; i++) first[i] = firstLayerAt(channels, firstLayerChannels, moments, i);
   return first;
+}
+
+function firstLayerAt(channels: number, firstLayerChannels: number, moments: Float32Array, i: number): number {
+  if (i < firstLayerChannels) return at(moments, i);
+  return Math.sqrt(Math.max(0, at(moments, channels + i - firstLayerChannels)));
 }
 
 /** [S] */
 export function signatureOf(calibration: Calibration, moments: Float32Array): Float64Array {
-  const { size, mean, whitener } = calibration.signature;
-  const first = firstLayerOf(calibration, moments);
-  const signature = new Float64Array(size);
-  for (let i = 0; i < first.length; i++) {
-    const away = at(first, i) - at(mean, i);
-    for (let s = 0; s < size; s++)
-      signature[s] = (signature[s] ?? Number.NaN) + away * (whitener[i * size + s] ?? Number.NaN);
+  return signatureInto(calibration, moments, new Float64Array(calibration.signature.size));
+}
+
+/** The same, written over `signature` [S], which is returned: memory of its own for every row costs more than its signature. */
+export function signatureInto(
+  { channels, firstLayerChannels, signature: { size, mean, whitener } }: Calibration,
+  moments: Float32Array,
+  signature: Float64Array,
+): Float64Array {
+  const length = 2 * firstLayerChannels;
+  if (aways.length !== length) aways = new Float64Array(length);
+  for (let i = 0; i < length; i++) aways[i] = firstLayerAt(channels, firstLayerChannels, moments, i) - at(mean, i);
+  let s = 0;
+  for (; s + together <= size; s += together) fourOf(aways, whitener, size, s, signature);
+  for (; s < size; s++) {
+    let sum = 0;
+    for (let i = 0; i < length; i++) sum += at(aways, i) * at(whitener, i * size + s);
+    signature[s] = sum;
   }
   return signature;
+}
+
+/** Written and read within one call. */
+let aways = new Float64Array(0);
+/** Values that are summed side by side: a sum has to wait for the one before it, four need not wait for one another. */
+const together = 4;
+
+/** Each is the sum of its products in index order, whatever its neighbours are. Accesses are inline: every request pays for this loop. */
+function fourOf(from: Float64Array, whitener: Float32Array, size: number, s: number, signature: Float64Array): void {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  for (let i = 0, w = s; i < from.length; i++, w += size) {
+    const away = from[i] ?? Number.NaN;
+    s0 += away * (whitener[w] ?? Number.NaN);
+    s1 += away * (whitener[w + 1] ?? Number.NaN);
+    s2 += away * (whitener[w + 2] ?? Number.NaN);
+    s3 += away * (whitener[w + 3] ?? Number.NaN);
+  }
+  signature[s] = s0;
+  signature[s + 1] = s1;
+  signature[s + 2] = s2;
+  signature[s + 3] = s3;
 }
 
 /** Left off where it reaches `enough`: then it is some number that is as large. */

@@ -18,17 +18,32 @@ export function argmax(values: Numbers): number {
   return best;
 }
 
+/** The same of the values [start, start + length) of a column, counted from `start`. */
+export function argmaxAt(values: Numbers, start: number, length: number): number {
+  let best = 0;
+  for (let i = 1; i < length; i++) if (at(values, start + i) > at(values, start + best)) best = i;
+  return best;
+}
+
 /** exp(l) / sum exp(l) of one row [classes], computed against its maximum. */
 export function softmax(logits: Float32Array | Float64Array): Float64Array {
-  const top = at(logits, argmax(logits));
-  const shares = new Float64Array(logits.length);
+  return softmaxInto(logits, 0, new Float64Array(logits.length));
+}
+
+/**
+ * The same of the row that begins at `start` of a column, as long as `shares`, which is returned. For whoever looks at one row after the other:
+ * memory for ten numbers costs more than their softmax.
+ */
+export function softmaxInto(logits: Float32Array | Float64Array, start: number, shares: Float64Array): Float64Array {
+  const { length } = shares;
+  const top = at(logits, start + argmaxAt(logits, start, length));
   let sum = 0;
-  for (let i = 0; i < shares.length; i++) {
-    const power = Math.exp(at(logits, i) - top);
+  for (let i = 0; i < length; i++) {
+    const power = Math.exp(at(logits, start + i) - top);
     shares[i] = power;
     sum += power;
   }
-  for (let i = 0; i < shares.length; i++) shares[i] = at(shares, i) / sum;
+  for (let i = 0; i < length; i++) shares[i] = at(shares, i) / sum;
   return shares;
 }
 

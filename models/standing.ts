@@ -205,15 +205,22 @@ export function isOpen(standing: Standing, { density }: Calibration, domain: num
 export function scoreOf(standing: Standing, domain: number, kind: number, classes: number): number {
   const cell = domain * kindsIn(standing) + kind;
   if (at(standing.looks, cell) < looksMin) return Number.NaN;
-  const mean = standing.answers.subarray(cell * classes, (cell + 1) * classes);
-  const information = entropy(mean) - at(standing.entropies, cell);
+  const information = entropyAt(standing.answers, cell * classes, classes) - at(standing.entropies, cell);
   return at(standing.densities, cell) + (informationWeight * information) / Math.log(classes);
 }
 
 /** Nats. */
 export function entropy(answer: Float32Array | Float64Array): number {
+  return entropyAt(answer, 0, answer.length);
+}
+
+/** The same of `length` values from `start` on. */
+function entropyAt(answers: Float32Array | Float64Array, start: number, length: number): number {
   let sum = 0;
-  for (const share of answer) if (share > 0) sum -= share * Math.log(share);
+  for (let i = start; i < start + length; i++) {
+    const share = at(answers, i);
+    if (share > 0) sum -= share * Math.log(share);
+  }
   return sum;
 }
 

@@ -22,7 +22,7 @@ import { type Anchor, densityOf } from "./density.js";
 import type { Position } from "./experience.js";
 import type { Neighbours } from "./memory.js";
 import type { LearningSettings, VoteStrategy } from "./settings.js";
-import { argmax, at, softmax } from "./softmax.js";
+import { argmax, at, softmax, softmaxInto } from "./softmax.js";
 
 export interface Neighbour {
   readonly position: Position;
@@ -107,6 +107,79 @@ export function ownVerdict(logits: Float32Array): Verdict {
   const shares = softmax(logits);
   const answer = argmax(shares);
   return { answer, confidence: at(shares, answer), voters: 1, shares, votes: [{ from: "model", answer, weight: 1 }] };
+}
+
+/**
+ * The verdict of a row [classes] of logits that begins at `start`, where nobody has a voice beside the model: its own softmax. Its shares and
+ * votes are made when they are asked for, which is for an explanation only. `beside`: the neighbours that were found all the same.
+ */
+export function loneVerdict(
+  logits: Float32Array,
+  start: number,
+  classes: number,
+  beside: { readonly found: Neighbours; readonly row: number } | undefined = undefined,
+): Verdict {
+  const answer = loneAnswer(logits, start, classes);
+  return new LoneVerdict(answer, at(scratch, answer), logits, start, classes, beside);
+}
+
+/** Its answer alone. */
+export function loneAnswer(logits: Float32Array, start: number, classes: number): number {
+  if (scratch.length !== classes) scratch = new Float64Array(classes);
+  // Of the shares, not of the logits: two of these may be one share.
+  return argmax(softmaxInto(logits, start, scratch));
+}
+
+/** Shares of the row that was looked at last: written and read within one call. */
+let scratch = new Float64Array(0);
+
+class LoneVerdict implements Verdict {
+  readonly answer: number;
+  readonly confidence: number;
+  readonly voters = 1;
+  readonly #logits: Float32Array;
+  readonly #start: number;
+  readonly #classes: number;
+  readonly #beside: { readonly found: Neighbours; readonly row: number } | undefined;
+
+  constructor(
+    answer: number,
+    confidence: number,
+    logits: Float32Array,
+    start: number,
+    classes: number,
+    beside: { readonly found: Neighbours; readonly row: number } | undefined,
+  ) {
+    this.answer = answer;
+    this.confidence = confidence;
+    this.#logits = logits;
+    this.#start = start;
+    this.#classes = classes;
+    this.#beside = beside;
+  }
+
+  get shares(): Float64Array {
+    return softmaxInto(this.#logits, this.#start, new Float64Array(this.#classes));
+  }
+
+  get votes(): readonly Vote[] {
+    const own: Vote = { from: "model", answer: this.answer, weight: 1 };
+    if (this.#beside === undefined) return [own];
+    const { found, row } = this.#beside;
+    return [own, ...neighboursOf(found, row).map((neighbour) => ofMemory(neighbour, 0))];
+  }
+}
+
+/** Whether the neighbours of a row leave the ensemble's verdict to the model alone (V1): none of them has a verified label that counts. */
+export function areSilent(
+  { k, found, verified }: Neighbours,
+  row: number,
+  { strategy, labelled }: VoteSettings,
+): boolean {
+  if (strategy !== "ensemble") return false;
+  if (labelled.weight === 0) return true;
+  for (let cell = row * k; cell < row * k + at(found, row); cell++) if (verified[cell] === 1) return false;
+  return true;
 }
 
 /** The neighbours of one row, nearest first. */

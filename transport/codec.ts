@@ -9,6 +9,7 @@
 
 import { Packr } from "msgpackr";
 import { scan } from "./msgpack-scan.js";
+import { plainBytes, plainEntries } from "./plain-bytes.js";
 import { isInbox } from "./subjects.js";
 import type { TensorRef } from "./tensors/tensor-ref.js";
 
@@ -88,7 +89,9 @@ export function itemBytes(dt: Dtype): number {
 }
 
 export function elementsOf(sh: readonly number[]): number {
-  return sh.reduce((product, size) => product * size, 1);
+  let elements = 1;
+  for (let axis = 0; axis < sh.length; axis++) elements *= sh[axis] ?? 0;
+  return elements;
 }
 
 /**
@@ -100,12 +103,9 @@ export function encodeMessage(
   tensors: Readonly<Record<string, Tensor>> = {},
   into?: Buffer,
 ): Uint8Array {
-  const plain = plainOf(head, "") as Readonly<Record<string, Plain>>;
-  const packed = packr.pack(plain);
   const named = Object.entries(tensors);
-  if (named.length === 0) return packed;
-  const entries = Object.keys(plain).length;
-  const body = packed.subarray(entries < 16 ? 1 : 3);
+  if (named.length === 0) return plainBytes(head);
+  const { entries, body } = plainEntries(head);
   let room = 3 + body.length;
   for (const [name, tensor] of named) room += roomFor(name, tensor);
   const out = into !== undefined && into.length >= room ? into : Buffer.allocUnsafe(room);
@@ -188,18 +188,38 @@ export function readTensorOrRef(
   value: unknown,
   field: string,
 ): ReadTensor | { readonly kind: "remote"; readonly remote: RemoteTensor } {
-  const bad = (part: string, message: string): Malformed => badTensor(field, part, message);
-  if (!isMapOfFields(value)) return bad("", "must be a tensor map {v: 1, dt, sh, d}");
+  const read = readSentOrRef(value, field);
+  if (read.kind !== "sent") return read;
+  const { dt, sh, bytes } = read.sent;
+  return { kind: "tensor", tensor: tensorOver(dt, sh, bytes) };
+}
+
+/** A tensor whose bytes nobody has laid out as numbers yet: a part of the message. They are as many as type and shape need. */
+export interface SentTensor {
+  readonly dt: Dtype;
+  readonly sh: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** The same, the bytes as they came. */
+export function readSentOrRef(
+  value: unknown,
+  field: string,
+):
+  | { readonly kind: "sent"; readonly sent: SentTensor }
+  | { readonly kind: "remote"; readonly remote: RemoteTensor }
+  | Malformed {
+  if (!isMapOfFields(value)) return badTensor(field, "", "must be a tensor map {v: 1, dt, sh, d}");
   const { v, dt, sh, d, ref } = value;
-  if (v !== 1) return bad("v", "must be 1");
-  if (typeof dt !== "string" || !isDtype(dt)) return bad("dt", `must be one of ${dtypes.join(" ")}`);
-  if (!isShape(sh)) return bad("sh", `must be at most ${rankMax} sizes, whole numbers of 0 and more`);
+  if (v !== 1) return badTensor(field, "v", "must be 1");
+  if (typeof dt !== "string" || !isDtype(dt)) return badTensor(field, "dt", `must be one of ${dtypes.join(" ")}`);
+  if (!isShape(sh)) return badTensor(field, "sh", `must be at most ${rankMax} sizes, whole numbers of 0 and more`);
   const wanted = elementsOf(sh) * itemBytes(dt);
   if (ref !== undefined) return readRef(ref, field, d === undefined, { dt, sh }, wanted);
-  if (!(d instanceof Uint8Array)) return bad("d", "must be raw bytes (msgpack bin)");
+  if (!(d instanceof Uint8Array)) return badTensor(field, "d", "must be raw bytes (msgpack bin)");
   if (d.byteLength !== wanted)
-    return bad("d", `must hold ${wanted} bytes for ${dt} [${sh.join(", ")}], holds ${d.byteLength}`);
-  return { kind: "tensor", tensor: tensorOver(dt, sh, d) };
+    return badTensor(field, "d", `must hold ${wanted} bytes for ${dt} [${sh.join(", ")}], holds ${d.byteLength}`);
+  return { kind: "sent", sent: { dt, sh, bytes: d } };
 }
 
 function badTensor(field: string, part: string, message: string): Malformed {
@@ -269,38 +289,6 @@ function isShape(value: unknown): value is readonly number[] {
     value.every((size) => Number.isInteger(size) && size >= 0 && size < 2 ** 31) &&
     Number.isSafeInteger(elementsOf(value) * 8)
   );
-}
-
-/** The value without undefined fields, itself when it has none; throws on anything msgpack has no plain form for (C1). */
-function plainOf(value: unknown, path: string): Plain {
-  if (isPlain(value)) return value;
-  if (Array.isArray(value))
-    return value.map((item, index) => (isPlain(item) ? item : plainOf(item, `${path}[${index}]`)));
-  if (!isPlainMap(value)) {
-    throw new Error(`${path}: a ${Object.prototype.toString.call(value)} cannot go over the wire as a plain field`);
-  }
-  const plain: Record<string, Plain> = {};
-  for (const key in value) {
-    const item = value[key];
-    if (item !== undefined) plain[key] = isPlain(item) ? item : plainOf(item, `${path}.${key}`);
-  }
-  return plain;
-}
-
-/** Whether it can be packed as it is, which is the common case and copies nothing. */
-function isPlain(value: unknown): value is Plain {
-  if (value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string")
-    return true;
-  if (Array.isArray(value)) return value.every(isPlain);
-  if (!isPlainMap(value)) return false;
-  for (const key in value) if (!isPlain(value[key])) return false;
-  return true;
-}
-
-function isPlainMap(value: unknown): value is Fields {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }
 
 function writeMapHeader(out: Buffer, at: number, entries: number): number {

@@ -9,8 +9,10 @@ import {
   type Fields,
   type Malformed,
   type RemoteTensor,
+  readSentOrRef,
   readTensor,
   readTensorOrRef,
+  type SentTensor,
   type Tensor,
   type TensorOf,
 } from "./codec.js";
@@ -131,6 +133,13 @@ export function tensorOrRef(fields: Fields, field: string): Tensor | RemoteTenso
   return read.kind === "remote" ? read.remote : read.tensor;
 }
 
+/** The same, the bytes as they came. */
+export function sentOrRef(fields: Fields, field: string): SentTensor | RemoteTensor {
+  const read = readSentOrRef(fields[leaf(field)], field);
+  if (read.kind === "refused") throw new Wrong(read);
+  return read.kind === "remote" ? read.remote : read.sent;
+}
+
 /** A tensor of a known type and shape: one column of a record. */
 export function column<D extends Dtype>(
   fields: Fields,
@@ -154,5 +163,6 @@ function isMap(value: unknown): value is Fields {
 }
 
 function leaf(field: string): string {
-  return field.slice(field.lastIndexOf(".") + 1);
+  const dot = field.lastIndexOf(".");
+  return dot < 0 ? field : field.slice(dot + 1);
 }

@@ -27,7 +27,7 @@ class Broken {
 /** What is wrong with the bytes, or undefined when they are exactly one well-formed map. */
 export function scan(bytes: Uint8Array): string | undefined {
   const walk: Walk = {
-    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    bytes: bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     at: 0,
     values: 0,
   };

@@ -245,7 +245,9 @@ function actorTokens(path: string): string {
 
 /** The model's name from the subject of a request: the reverse of `subjects.infer` and `subjects.feedback`. */
 export function modelOf(subject: string): string {
-  return subject.split(".").slice(2).join(".");
+  const cluster = subject.indexOf(".");
+  const verb = cluster < 0 ? -1 : subject.indexOf(".", cluster + 1);
+  return verb < 0 ? "" : subject.slice(verb + 1);
 }
 
 /** The tensor's id from the subject of a chunk: the reverse of `subjects.chunk`. */

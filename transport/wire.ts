@@ -7,7 +7,15 @@
 // W2. A parse never throws on foreign bytes: it returns `refused` with a code, the culprit field and a sentence.
 
 import type { Position } from "../models/experience.js";
-import { encodeMessage, type Fields, type PlainMap, plainRemote, type RemoteTensor, type Tensor } from "./codec.js";
+import {
+  encodeMessage,
+  type Fields,
+  type PlainMap,
+  plainRemote,
+  type RemoteTensor,
+  type SentTensor,
+  type Tensor,
+} from "./codec.js";
 import {
   flag,
   inside,
@@ -18,6 +26,7 @@ import {
   optional,
   type Parsed,
   parse,
+  sentOrRef,
   tensorOrRef,
   text,
   whole,
@@ -161,13 +170,26 @@ const priorityIn = whole(0, 10);
 const deadlineIn = number(1, deadlineMsMax);
 
 export function parseInferenceRequest(bytes: Uint8Array): Parsed<InferenceRequest> {
-  return parse(bytes, (fields) => ({
+  return parse(bytes, (fields) => requestIn(fields, tensorOrRef));
+}
+
+/** The same, its input the bytes that came: a part of the message. */
+export function parseSentRequest(bytes: Uint8Array): Parsed<SentRequest> {
+  return parse(bytes, sentRequestIn);
+}
+
+export type SentRequest = Omit<InferenceRequest, "input"> & { readonly input: SentTensor | RemoteTensor };
+
+const sentRequestIn = (fields: Fields): SentRequest => requestIn(fields, sentOrRef);
+
+function requestIn<I>(fields: Fields, inputIn: (fields: Fields, field: string) => I) {
+  return {
     id: optional(fields, "id", id),
     priority: optional(fields, "priority", priorityIn) ?? defaultPriority,
     deadlineMs: optional(fields, "deadlineMs", deadlineIn),
     explain: optional(fields, "explain", flag) ?? false,
-    input: tensorOrRef(fields, "input"),
-  }));
+    input: inputIn(fields, "input"),
+  };
 }
 
 export function encodeInferenceRequest(

@@ -122,6 +122,34 @@ export class InferMeter {
     else this.#passed(timings, acceptedAtMs + tookMs, stood);
   }
 
+  /**
+   * Jobs that were answered at one moment, `nowMs`: the same as each of them closed. What those of one batch have in common is counted and
+   * recorded once for all of them.
+   */
+  answeredTogether(jobs: readonly Travelling[], nowMs: number): void {
+    if (jobs.length === 0) return;
+    this.#telemetry.counters.add("jobs_infer_finished", jobs.length);
+    if (!this.#isOn) return;
+    let timings: BatchTimings | undefined;
+    let alike = 0;
+    for (const job of jobs) {
+      this.#jobMs.record(nowMs - job.acceptedAtMs);
+      if (job.timings !== timings) {
+        this.#passedBy(alike, timings, nowMs);
+        timings = job.timings;
+        alike = 0;
+      }
+      alike += 1;
+    }
+    this.#passedBy(alike, timings, nowMs);
+  }
+
+  #passedBy(jobs: number, timings: BatchTimings | undefined, nowMs: number): void {
+    if (jobs === 0) return;
+    if (timings === undefined) this.#pool.queue(-jobs);
+    else this.#passed(timings, nowMs, undefined, jobs);
+  }
+
   get #isOn(): boolean {
     return this.#telemetry.instruments.isOn;
   }
@@ -130,22 +158,23 @@ export class InferMeter {
    * Until `endMs`, where the job `stood`; undefined when it was answered. A station that it did not leave ends with it, and what is behind
    * the last one is the reply.
    */
-  #passed({ stations }: BatchTimings, endMs: number, stood: InferPhase | undefined): void {
+  #passed({ stations }: BatchTimings, endMs: number, stood: InferPhase | undefined, jobs = 1): void {
     let leftMs = endMs;
     for (const name of stationNames) {
       const { fromMs, toMs = endMs, failed } = stations[name];
       if (fromMs === undefined) continue;
-      this.#count(this.#phases[name], toMs - fromMs, failed || stood === name);
+      this.#count(this.#phases[name], toMs - fromMs, failed || stood === name, jobs);
       leftMs = toMs;
     }
-    if (stood === undefined || stood === "reply") this.#count(this.#phases.reply, endMs - leftMs, stood === "reply");
+    if (stood === undefined || stood === "reply")
+      this.#count(this.#phases.reply, endMs - leftMs, stood === "reply", jobs);
   }
 
-  #count({ started, failed, ms }: PhaseMeter, tookMs: number, isBad: boolean): void {
+  #count({ started, failed, ms }: PhaseMeter, tookMs: number, isBad: boolean, jobs: number): void {
     const { counters } = this.#telemetry;
-    counters.add(started);
-    if (isBad) counters.add(failed);
-    ms.record(tookMs);
+    counters.add(started, jobs);
+    if (isBad) counters.add(failed, jobs);
+    ms.record(tookMs, jobs);
   }
 }
 

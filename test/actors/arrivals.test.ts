@@ -6,6 +6,7 @@ import { Desk, deskDefaults, type OpenRequest } from "../../actors/desk.js";
 import { intake, type Served } from "../../actors/intake.js";
 import type { BufferMessage, InferenceMessage } from "../../actors/messages.js";
 import type { Manifest } from "../../models/manifest.js";
+import { numbersIn } from "../../models/sent-input.js";
 import { InferMeter } from "../../operations/metrics/infer-meter.js";
 import { Counters, Telemetry } from "../../operations/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
@@ -117,7 +118,7 @@ test("an input by reference is at the desk with the values that were sent, and i
   s.ask(await remoteOf(s));
   await s.inference.until(1);
   const request = opened(s);
-  t.deepEqual(Float32Array.from(request.input), values);
+  t.deepEqual(Float32Array.from(numbersIn(request.input)), values);
   t.is(s.receiver.figures.heldBytes, bytes.byteLength);
   request.held?.retain();
   s.desk.settle(request, Uint8Array.of(7));
@@ -204,6 +205,37 @@ test("a second delivery of a request that is arriving joins it: one fetch, both 
   s.desk.settle(opened(s), Uint8Array.of(7));
   t.deepEqual(said(s), [7, 7, 7], "the third came when it was open");
   t.is(s.inference.messages.length, 1);
+  await s.tree.stop();
+});
+
+test("the same id at another model is another request: it neither joins what arrives here nor takes its place", async (t) => {
+  const s = await scene(t);
+  s.bus.holdBack = (subject) => subject.includes(".chunk.");
+  s.ask(await remoteOf(s));
+  await settle();
+  const nobody = { answer: () => t.fail(), refuse: () => t.fail() };
+  t.is(s.arrivals.join("other", "a", nobody), undefined);
+  const other = { ...smallModel().manifest, name: "other" };
+  const elsewhere = { id: "a", manifest: other, remote: await remoteOf(s), scale: 1, deadlineAtMs: 0 };
+  const ends: string[] = [];
+  await s.arrivals.fetch(elsewhere, nobody, ({ kind }) => ends.push(kind));
+  t.deepEqual([ends, s.arrivals.size], [["refused"], 1], "the other's deadline was over, this one goes on");
+  s.bus.letGo();
+  await s.inference.until(1);
+  t.is(opened(s).id, "a");
+  await s.tree.stop();
+});
+
+test("whoever waits until nothing arrives any more is told, also when what was to become of the last one breaks", async (t) => {
+  const s = await scene(t);
+  const arriving = { id: "a", manifest: smallModel().manifest, remote: await remoteOf(s), scale: 1, deadlineAtMs: 0 };
+  const broken = s.arrivals.fetch(arriving, { answer: () => undefined, refuse: () => undefined }, () => {
+    throw new Error("a bug");
+  });
+  const drained = s.arrivals.drained();
+  await t.throwsAsync(broken, { message: "a bug" });
+  await drained;
+  t.is(s.arrivals.size, 0);
   await s.tree.stop();
 });
 

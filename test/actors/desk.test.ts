@@ -36,6 +36,55 @@ test("a request is opened, settled once, and everything that comes later is igno
   );
 });
 
+test("the requests of a batch are answered together: those that are still open, each delivery of them, told once", (t) => {
+  const { clock, askers } = scene();
+  const told: (readonly [readonly string[], number])[] = [];
+  const closed: Closed[] = [];
+  const desk = new Desk(clock, {
+    closed: (one) => closed.push(one),
+    answered: (requests, nowMs) => told.push([requests.map(({ id }) => id), nowMs]),
+  });
+  let released = 0;
+  const held = {
+    ...{ bytes: new Uint8Array(new SharedArrayBuffer(1)), retain: () => undefined, onFree: () => undefined },
+    release: () => {
+      released += 1;
+    },
+  };
+  const [a, b, c] = ["a", "b", "c"].map((id) => openAt(desk, askers, id, { held }));
+  if (a === undefined || b === undefined || c === undefined) return t.fail();
+  desk.open(wantedRequest("c"), askers.answererOf("c again"));
+  desk.refuse(b, "deadline", "too late");
+  const asked: number[] = [];
+  const payloadOf = (place: number): Uint8Array => {
+    asked.push(place);
+    return payload;
+  };
+  desk.settleAll([a, b, c], payloadOf);
+  desk.settleAll([a, c], payloadOf);
+  t.deepEqual(asked, [0, 2], "nothing is encoded for who is gone");
+  t.deepEqual(askers.heard, ["refused b deadline", "answer a", "answer c", "answer c again"]);
+  t.deepEqual(told.slice(0, 1), [[["a", "c"], clock.monotonicMs()]]);
+  t.deepEqual(
+    told.slice(1).flatMap(([ids]) => ids),
+    [],
+  );
+  t.deepEqual([closed.map(({ code }) => code), released, desk.size], [["deadline"], 3, 0]);
+});
+
+test("an answer that cannot be made leaves those before it answered and told, and itself and those behind it open", (t) => {
+  const { desk, closed, askers } = scene();
+  const requests = ["a", "b", "c"].map((id) => openAt(desk, askers, id));
+  const broken = () =>
+    desk.settleAll(requests, (place) => {
+      if (place === 1) throw new Error("no such row");
+      return payload;
+    });
+  t.throws(broken, { message: "no such row" });
+  t.deepEqual(askers.heard, ["answer a"]);
+  t.deepEqual([closed.length, desk.size], [1, 2]);
+});
+
 test("a second delivery of an open id joins it: one request, each delivery answered", (t) => {
   const { desk, closed, askers } = scene();
   const request = openAt(desk, askers, "a");

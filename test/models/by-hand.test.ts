@@ -7,10 +7,10 @@ import { chooseSlot, emptyDomains, foldMoments, momentDistance, normalisation } 
 import { gate, isCold } from "../../models/gate.js";
 import { priority } from "../../models/priority.js";
 import { learningRate } from "../../models/rate.js";
-import { reward } from "../../models/reward.js";
+import { coherenceAt, reward } from "../../models/reward.js";
 import { defaults, type VoteStrategy } from "../../models/settings.js";
 import { at } from "../../models/softmax.js";
-import { castVotes, type Neighbour, type Vote } from "../../models/vote.js";
+import { castVotes, type Neighbour } from "../../models/vote.js";
 
 function near(t: ExecutionContext, found: number | undefined, expected: number, what: string): void {
   t.true(Math.abs((found ?? Number.NaN) - expected) < 1e-6, `${what}: ${found} instead of ${expected}`);
@@ -143,20 +143,14 @@ test("(S2-4) vote: with one neighbour each strategy but the ensemble has half it
 test("reward: every part at once, and the sum within ten", (t) => {
   // Task 0 (1 against 2). Sparse 1 - 0.7 = 0.3, shifted 1.5 / (1.5 + 0.5) = 0.75, novelty 0.525. Coherence 0.6 / (0.6 + 0.4) = 0.6.
   // Total 0 + 0.3 * 0.525 + 0.2 * 0.6 = 0.2775.
-  const voice = {
-    position: { seq: 1, index: 0 },
-    confidence: 1,
-    atMs: 0,
-    verified: true,
-    from: "memory",
-    weight: 0,
-  } as const;
-  const votes: readonly Vote[] = [
-    { from: "model", answer: 1, weight: 1 },
-    { ...voice, answer: 2, similarity: 0.6 },
-    { ...voice, answer: 0, similarity: 0.4 },
-  ];
-  const evidence = { own: 1, verdict: { answer: 2, votes }, density: 0.7, momentDistance: 1.5, momentDistance99: 0.5 };
+  // Of two neighbours one agrees: .75 / (.75 + .5).
+  const two = {
+    ...{ rows: 1, k: 2, found: Uint8Array.of(2), seqs: new Float64Array(2), indexes: new Uint16Array(2) },
+    ...{ similarities: Float32Array.of(0.75, 0.5), answers: Uint16Array.of(2, 0), confidences: new Float32Array(2) },
+    ...{ atMs: new Float64Array(2), verified: new Uint8Array(2) },
+  };
+  const coherence = coherenceAt(two, 0, 2);
+  const evidence = { own: 1, answer: 2, coherence, density: 0.7, momentDistance: 1.5, momentDistance99: 0.5 };
   const found = reward(evidence);
   t.is(found.task, 0);
   near(t, found.novelty, 0.525, "novelty");

@@ -2,7 +2,16 @@
 import test from "ava";
 import { emptyNeighbours } from "../../models/memory-store.js";
 import { at, softmax } from "../../models/softmax.js";
-import { castVotes, type Neighbour, neighboursOf, ownVerdict, strategies } from "../../models/vote.js";
+import {
+  areSilent,
+  castVotes,
+  loneAnswer,
+  loneVerdict,
+  type Neighbour,
+  neighboursOf,
+  ownVerdict,
+  strategies,
+} from "../../models/vote.js";
 
 const hourMs = 3_600_000;
 /** Softmax of these is exactly 0.6, 0.3, 0.1 up to rounding. */
@@ -52,6 +61,48 @@ test("(S2-4) ensemble: true labels join the model's softmax by recency and by ho
       ["anchor", Number(near2.toFixed(6))],
     ],
   );
+});
+
+/** Two rows of three neighbours; `verified` says which of the six have a true label. */
+function found(verified: readonly number[]) {
+  return {
+    ...{ rows: 2, k: 3, found: Uint8Array.of(2, 3), verified: Uint8Array.of(...verified) },
+    ...{ seqs: Float64Array.of(1, 2, 3, 4, 5, 6), indexes: Uint16Array.of(6, 5, 4, 3, 2, 1) },
+    ...{ similarities: Float32Array.of(0.9, 0.8, 0, 0.7, 0.6, 0.5), answers: Uint16Array.of(0, 1, 2, 2, 1, 0) },
+    ...{ confidences: new Float32Array(6).fill(0.5), atMs: Float64Array.of(1, 2, 3, 4, 5, 6) },
+  };
+}
+
+test("(V1) where no neighbour has a voice, the verdict of a row in its column is that of the whole vote, bit for bit", (t) => {
+  const columns = Float32Array.of(...logits, Math.log(0.2), 1e-30, 2e-30, -4, 3, 3, Number.NaN, 1, 2);
+  for (const labelled of [settings.labelled, { ...settings.labelled, weight: 0 }])
+    for (const verified of [
+      [0, 0, 0, 0, 0, 0],
+      [0, 0, 1, 0, 0, 0],
+    ]) {
+      const neighbours = found(verified);
+      const voting = { strategy: "ensemble", recencyMs: hourMs, labelled } as const;
+      for (const row of [0, 1])
+        for (let start = 0; start + 3 <= columns.length; start++) {
+          t.true(areSilent(neighbours, row, voting), "the third neighbour of the first row was not found");
+          const ballot = { logits: columns.slice(start, start + 3), anchors: none, nowMs: 0 };
+          const whole = castVotes({ ...ballot, neighbours: neighboursOf(neighbours, row) }, voting);
+          const lone = loneVerdict(columns, start, 3, { found: neighbours, row });
+          const { answer, confidence, voters, shares, votes } = lone;
+          t.deepEqual({ answer, confidence, voters, shares, votes }, whole);
+          t.is(loneAnswer(columns, start, 3), ownVerdict(ballot.logits).answer);
+          const alone = loneVerdict(columns, start, 3);
+          t.deepEqual([alone.answer, alone.shares, alone.votes], [whole.answer, whole.shares, whole.votes.slice(0, 1)]);
+        }
+    }
+});
+
+test("a verified neighbour has a voice, and so has every one where neighbours are the voters", (t) => {
+  const neighbours = found([0, 0, 0, 0, 1, 0]);
+  const voting = { ...settings, strategy: "ensemble" } as const;
+  t.deepEqual([areSilent(neighbours, 0, voting), areSilent(neighbours, 1, voting)], [true, false]);
+  for (const strategy of ["majority", "weighted", "confidence"] as const)
+    t.false(areSilent(neighbours, 0, { ...settings, strategy }), strategy);
 });
 
 test("a true label counts 8 times its weight at most, and none that is farther than all the anchors asked", (t) => {

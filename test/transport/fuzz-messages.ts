@@ -113,20 +113,23 @@ const counters = { applied: 4, refused: { kl: 1 }, duplicates: 0 };
 const sketch = (): Uint8Array =>
   writeSketch({ zeros: 1, firstKey: -3, counts: Float64Array.of(1, 0, 0, 2), sum: 3.5, max: 1.5 }, new Uint8Array(128));
 
+const inferenceRequests = [
+  said({ id: "r1", priority: 7, deadlineMs: 500, explain: true }, { input: floats(1, 8, 8) }),
+  said({}, { input: octets(16) }),
+  said({
+    input: {
+      v: 1,
+      dt: "<f4",
+      sh: [2, 2],
+      ref: { id: "a".repeat(32), n: 16, crc: 1, host: "h", file: `1-2/${"a".repeat(32)}`, ask: "_INBOX.client.x" },
+    },
+  }),
+];
+
 /** By the name of the parser that takes them. */
 export const goodMessages: Readonly<Record<string, readonly Uint8Array[]>> = {
-  parseInferenceRequest: [
-    said({ id: "r1", priority: 7, deadlineMs: 500, explain: true }, { input: floats(1, 8, 8) }),
-    said({}, { input: octets(16) }),
-    said({
-      input: {
-        v: 1,
-        dt: "<f4",
-        sh: [2, 2],
-        ref: { id: "a".repeat(32), n: 16, crc: 1, host: "h", file: `1-2/${"a".repeat(32)}`, ask: "_INBOX.client.x" },
-      },
-    }),
-  ],
+  parseInferenceRequest: inferenceRequests,
+  parseSentRequest: inferenceRequests,
   parseInferenceReply: [
     said({ id: "r1", answer, confidence: 0.9, mode: "ensemble", modelVersion: 3, experience: of, traceId, node: "n1" }),
     said({

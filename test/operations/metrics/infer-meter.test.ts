@@ -222,3 +222,35 @@ test("(S1-13) with the instruments off jobs are still counted, and nothing is ti
   t.deepEqual(instruments.sketches(), {});
   t.is(counters.get("phase_infer_model_started"), 0);
 });
+
+test("(S1-24) jobs that are answered together are measured as each of them closed at that moment", async (t) => {
+  const told = async (together: boolean) => {
+    const { clock, run, open, enter, meter, counters, instruments } = scene();
+    const early = open("early");
+    await clock.advance(3);
+    const batch = [early, open("a"), open("b")];
+    const ran = run(batch);
+    await clock.advance(4);
+    ran();
+    for (const [name, ms] of [
+      ["retrieve", 2],
+      ["vote", 1],
+      ["remember", 5],
+    ] as const) {
+      const over = enter(name, early);
+      await clock.advance(ms);
+      over(name === "retrieve");
+    }
+    // One of another batch, and one that no batch took.
+    const other = open("other");
+    run([other])();
+    const jobs = [...batch, other, open("alone")];
+    await clock.advance(7);
+    const nowMs = clock.monotonicMs();
+    if (together) meter.answeredTogether(jobs, nowMs);
+    else for (const job of jobs) meter.closed(job, true, nowMs - job.acceptedAtMs);
+    return { counters: counters.all(), gauges: instruments.gauges(nowMs), sketches: instruments.sketches() };
+  };
+  t.deepEqual(await told(true), await told(false));
+  t.is((await told(true)).counters.jobs_infer_finished, 5);
+});
