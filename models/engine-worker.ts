@@ -5,6 +5,7 @@
 // W1. A run that fails is answered with its message; only what makes every later run fail ends the thread.
 // W2. Told to close, the thread ends by itself after the runs it was given before (why: thread-end.ts).
 import { parentPort, workerData } from "node:worker_threads";
+import { ComputeTime } from "./compute-time.js";
 import type { EngineReply, EngineRequest, EngineSetup } from "./engine.js";
 import { look } from "./looking.js";
 import { openAdaptableSession } from "./onnx-session.js";
@@ -19,6 +20,7 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
   // The first run allocates and plans; nobody's request should pay for it.
   await session.warmUp();
   const own = ownInputs();
+  const time = new ComputeTime(() => performance.now());
   let parameters: Parameters | null = null;
   // A run may take several passes: the next one waits for the last of them, so that answers keep the order of their requests.
   let last: Promise<unknown> = Promise.resolve();
@@ -32,12 +34,16 @@ async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): 
     if (parameters === null) throw new Error("the first run brought no parameters");
     const { input, rows, seeds } = request;
     const current = parameters;
-    const looked = last.then(() => look(session, setup.looking, own(input), rows, current, seeds));
+    let ranMs = (): number => 0;
+    const looked = last.then(() => {
+      ranMs = time.begin();
+      return look(session, setup.looking, own(input), rows, current, seeds);
+    });
     last = looked.catch(() => undefined);
     looked.then(
       (found) => {
         const { embedded, buffer } = packed(found);
-        port.postMessage({ kind: "embedded", embedded } satisfies EngineReply, [buffer]);
+        port.postMessage({ kind: "embedded", embedded, ranMs: ranMs() } satisfies EngineReply, [buffer]);
       },
       (error: unknown) => {
         const reply: EngineReply = { kind: "failed", message: error instanceof Error ? error.message : String(error) };

@@ -1,18 +1,21 @@
-// The engine: one model's serving graph in a worker thread, so that computing never blocks the thread that talks to NATS.
+// The engine: one model's serving graph in a worker thread, so that computing never blocks the thread that talks to NATS. Runs of one row that prove
+// to be shorter than the way to that thread and back are computed beside it (near-runs.ts).
 //
 // Owns: the thread, the requests in flight, the shapes of what goes in and comes out.
-// Does not own: the session (models/onnx-session.ts, inside the thread), batching, which parameters are current.
+// Does not own: the session (models/onnx-session.ts, inside the thread), batching, which parameters are current, which runs are short.
 //
 // E1. Every `run` settles: with its result, or with an EngineError when its input, the run or the thread failed.
 // E2. Runs are answered in the order they were asked.
 // E3. Parameters are immutable: the same object means the same numbers, and is sent to the thread once.
 // E4. A thread that owes an answer for too long is given up as dead, and left behind (thread-silence.ts).
+// E5. A run here begins while nothing is in flight, and has the bits that the thread would give. E1 to E3 hold for it too.
 import { Worker } from "node:worker_threads";
 import type { Clock } from "./clock.js";
 import type { ExecutionProvider, RunsOn } from "./execution-provider.js";
 import type { LookSetup } from "./looking.js";
 import { lookSetup } from "./looking.js";
 import { type Model, sizeOf } from "./manifest.js";
+import { NearRuns } from "./near-runs.js";
 import { type AdaptableGraph, type Embedded, graphOf, type Parameters, parameterSizes } from "./pass.js";
 import { ended, exitOf } from "./thread-end.js";
 import { Silence, type ThreadBounds, unhurried } from "./thread-silence.js";
@@ -66,10 +69,12 @@ export type EngineRequest =
 /** From the thread: once ready, then one reply for each run, in order. */
 export type EngineReply =
   | { readonly kind: "ready"; readonly runsOn: RunsOn }
-  | { readonly kind: "embedded"; readonly embedded: Embedded }
+  /** `ranMs`: of the run alone, all its passes. */
+  | { readonly kind: "embedded"; readonly embedded: Embedded; readonly ranMs: number }
   | { readonly kind: "failed"; readonly message: string };
 
 interface Waiting {
+  readonly rows: number;
   resolve(embedded: Embedded): void;
   reject(error: EngineError): void;
 }
@@ -92,7 +97,8 @@ export async function startEngine(
     provider,
   };
   const worker = new Worker(new URL("./engine-worker.js", import.meta.url), { workerData: setup });
-  const engine = new ThreadEngine(worker, setup, clock, bounds);
+  const near = new NearRuns({ ...setup, model: model.modelBytes }, clock);
+  const engine = new ThreadEngine(worker, setup, clock, bounds, near);
   try {
     await engine.ready;
   } catch (error) {
@@ -113,13 +119,17 @@ class ThreadEngine implements Engine {
   readonly #bounds: ThreadBounds;
   readonly #silence: Silence;
   readonly #cancelStart: () => void;
+  readonly #near: NearRuns;
+  /** The run that is computed here. */
+  #flyingHere: { readonly over: Promise<void>; readonly reject: (error: EngineError) => void } | undefined;
   #runsOn: RunsOn = { provider: "cpu" };
   #isHung = false;
   #ended: EngineError | null = null;
   #sent: Parameters | null = null;
 
-  constructor(worker: Worker, setup: EngineSetup, clock: Clock, bounds: ThreadBounds) {
+  constructor(worker: Worker, setup: EngineSetup, clock: Clock, bounds: ThreadBounds, near: NearRuns) {
     this.#worker = worker;
+    this.#near = near;
     this.#exited = exitOf(worker);
     this.#clock = clock;
     this.#setup = setup;
@@ -168,21 +178,53 @@ class ThreadEngine implements Engine {
     if (this.#ended !== null) return Promise.reject(this.#ended);
     const problem = problemOf(this.#setup.graph, input, rows, parameters);
     if (problem !== null) return Promise.reject(new EngineError("input", problem));
+    return this.#runHere(input, rows, parameters, seeds) ?? this.#runThere(input, rows, parameters, seeds);
+  }
+
+  /** Undefined where the run belongs into the thread. */
+  #runHere(
+    input: Float32Array,
+    rows: number,
+    parameters: Parameters,
+    seeds: Uint32Array,
+  ): Promise<Embedded> | undefined {
+    // Another provider than the CPU gives other bits.
+    if (this.#runsOn.provider !== "cpu" || this.#flyingHere !== undefined || this.#waiting.length > 0) return undefined;
+    const looked = this.#near.run(input, rows, parameters, seeds);
+    if (looked === undefined) return undefined;
+    return new Promise((resolve, reject) => {
+      const landed = (settle: () => void): void => {
+        this.#flyingHere = undefined;
+        settle();
+      };
+      const over = looked.then(
+        (embedded) => landed(() => resolve(embedded)),
+        (error: unknown) => landed(() => reject(new EngineError("run", messageOf(error)))),
+      );
+      this.#flyingHere = { over, reject };
+    });
+  }
+
+  #runThere(input: Float32Array, rows: number, parameters: Parameters, seeds: Uint32Array): Promise<Embedded> {
     const changed = parameters !== this.#sent;
     this.#sent = parameters;
     const isShared = input.buffer instanceof SharedArrayBuffer;
     const owned = isShared ? input : ownBuffer(input);
     const request: EngineRequest = { kind: "run", input: owned, rows, seeds, parameters: changed ? parameters : null };
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+    const answered = new Promise<Embedded>((resolve, reject) => {
+      this.#waiting.push({ rows, resolve, reject });
       this.#silence.asked();
       this.#worker.postMessage(request, owned.buffer instanceof ArrayBuffer ? [owned.buffer] : []);
     });
+    // E2: the run that is computed here was asked before.
+    if (this.#flyingHere === undefined) return answered;
+    return Promise.all([answered, this.#flyingHere.over]).then(([embedded]) => embedded);
   }
 
   async close(): Promise<void> {
     if (this.#ended === null) this.#end(new EngineError("closed", "the engine was closed"));
     this.#worker.postMessage({ kind: "close" } satisfies EngineRequest);
+    await this.#near.close();
     if (this.#isHung) return this.#bounds.stuck.leave(this.#worker, this.#exited);
     await ended(this.#worker, this.#exited, this.#clock, this.#bounds.endMs);
   }
@@ -190,14 +232,17 @@ class ThreadEngine implements Engine {
   #settle(reply: Exclude<EngineReply, { kind: "ready" }>): void {
     const waiting = this.#waiting.shift();
     if (waiting === undefined) return;
-    if (reply.kind === "embedded") waiting.resolve(reply.embedded);
-    else waiting.reject(new EngineError("run", reply.message));
+    if (reply.kind === "embedded") {
+      waiting.resolve(reply.embedded);
+      this.#near.ranThere(waiting.rows, reply.ranMs);
+    } else waiting.reject(new EngineError("run", reply.message));
   }
 
   #end(error: EngineError): void {
     this.#ended = error;
     this.#silence.end();
     this.#cancelStart();
+    this.#flyingHere?.reject(error);
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
   }
 }

@@ -205,6 +205,7 @@ export class Cell implements Supervised, ChaosTarget {
       fence,
       parent.spawn(`${this.id}+${this.#generation}`, {
         turn: () => (this.#state.kind === "running" ? this.#state.loop.turn() : undefined),
+        hasCompany: () => this.#mailbox.queued > 1,
         escaped: (error) => this.#crash(incarnation, "outside", asError(error)),
       }),
     );

@@ -15,7 +15,7 @@ import { within } from "./deadline.js";
 import { EscalationError } from "./escalation.js";
 import type { ChaosMode, SupervisionEvent, SupervisionFact } from "./events.js";
 import { asError, describeExit, type ExitReason } from "./exit-reason.js";
-import { startKernel } from "./kernel.js";
+import { type Spot, startKernel } from "./kernel.js";
 import { Listeners } from "./listeners.js";
 import type { Logger } from "./logger.js";
 import { type ActorPath, childPath, TOP_PATH } from "./path.js";
@@ -83,7 +83,7 @@ export const hangForMs = 1_000;
 class LiveTree implements ActorTree {
   readonly failed: Promise<EscalationError>;
   readonly #node: { readonly name: string; readonly incarnation: number };
-  readonly #kernel = startKernel();
+  readonly #kernel: Spot;
   readonly #top: Supervisor;
   readonly #env: TreeEnv;
   readonly #cells = new Map<string, Cell>();
@@ -97,6 +97,7 @@ class LiveTree implements ActorTree {
   #startFailure: EscalationError | undefined;
 
   constructor(spec: SupervisorSpec, deps: TreeDeps) {
+    this.#kernel = startKernel(deps.clock);
     this.#node = { name: deps.node, incarnation: deps.incarnation };
     const broken = (error: Error) => deps.log.error("a listener threw", { error });
     this.#events = new Listeners(broken);

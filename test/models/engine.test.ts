@@ -1,4 +1,5 @@
 // The engine's real thread with the shipped digits model, against the same graph in process.
+import { rm } from "node:fs/promises";
 import test from "ava";
 import { sourceParameters } from "../../models/adaptation.js";
 import { EngineError, startEngine } from "../../models/engine.js";
@@ -8,6 +9,7 @@ import { openAdaptableSession } from "../../models/onnx-session.js";
 import { type Embedded, graphOf } from "../../models/pass.js";
 import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
+import { modelTaking } from "./slow-model.js";
 
 const model = await loadModel(digitsFolder);
 const parameters = sourceParameters(model);
@@ -75,6 +77,72 @@ test("a whole buffer is handed over, not copied", async (t) => {
   t.is(input.length, 0);
   await run;
   await engine.close();
+});
+
+test("(law 10) short runs of one row end up in this thread, with the bits that the engine's thread gives", async (t) => {
+  t.timeout(100_000);
+  const engine = await startEngine(model, systemClock);
+  const pictures = 96;
+  const { input } = await firstDigits(pictures);
+  const heads = [parameters, { ...parameters, head: parameters.head.map((value) => -value) }];
+  // A picture, or its negative: another kind of input.
+  const rowOf = (row: number): Float32Array =>
+    input.slice(row * 784, (row + 1) * 784).map((value) => (row % 2 === 0 ? value : 1 - value));
+  const run = async (row: number) => {
+    const given = rowOf(row);
+    const embedded = await engine.run(given, 1, heads[row % 3 === 0 ? 1 : 0] ?? parameters, Uint32Array.of(row));
+    // What goes to the thread is handed over.
+    return { embedded, here: given.length > 0 };
+  };
+  const found = new Map<boolean, Map<number, Embedded>>([
+    [true, new Map()],
+    [false, new Map()],
+  ]);
+  // The first ones go to the thread; how many is a matter of measurement.
+  for (let row = 0; (found.get(true)?.size ?? 0) < pictures; row = (row + 1) % pictures) {
+    const { embedded, here } = await run(row);
+    found.get(here)?.set(row, embedded);
+  }
+  const there = found.get(false) ?? new Map();
+  t.true(there.size >= 64, `${there.size}`);
+  for (const [row, embedded] of there) t.deepEqual(found.get(true)?.get(row), embedded, `${row}`);
+  await engine.close();
+});
+
+test("answers keep the order of their questions where one is computed here and the next in the thread; closing ends both", async (t) => {
+  t.timeout(100_000);
+  const engine = await startEngine(model, systemClock);
+  const { input } = await firstDigits(3);
+  for (let here = false; !here; ) {
+    const given = input.slice(0, 784);
+    await engine.run(given, 1, parameters, seedsOf(1));
+    here = given.length > 0;
+  }
+  const order: number[] = [];
+  const asked = [1, 3, 1, 2].map(async (count, index) => {
+    const embedded = await engine.run(input.slice(0, count * 784), count, parameters, seedsOf(count));
+    order.push(index);
+    return embedded.rows;
+  });
+  t.deepEqual(await Promise.all(asked), [1, 3, 1, 2]);
+  t.deepEqual(order, [0, 1, 2, 3]);
+  const flying = [1, 2].map((count) => engine.run(input.slice(0, count * 784), count, parameters, seedsOf(count)));
+  const closing = engine.close();
+  for (const run of flying) t.is((await t.throwsAsync(run, { instanceOf: EngineError })).code, "closed");
+  await closing;
+});
+
+test("(law 10) a model whose run takes longer than a millisecond is run in the thread, however often it was asked", async (t) => {
+  t.timeout(100_000);
+  const folder = await modelTaking(8);
+  const engine = await startEngine(await loadModel(folder), systemClock);
+  for (let run = 0; run < 100; run += 1) {
+    const given = new Float32Array(784);
+    await engine.run(given, 1, parameters, seedsOf(1));
+    t.is(given.length, 0, "handed over to the thread");
+  }
+  await engine.close();
+  await rm(folder, { recursive: true, force: true });
 });
 
 test("inputs and parameters of the wrong size are the caller's fault, and harm no other run", async (t) => {
