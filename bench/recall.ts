@@ -40,7 +40,7 @@ const k = 10;
 const queries = 300;
 const rowsPerBatch = 64;
 /** As models/memory-index.ts builds its graph. */
-const graph = { m: 16, efConstruction: 64, randomSeed: 100 } as const;
+const graph = { m: 16, efConstruction: 48, randomSeed: 100 } as const;
 /** Records between two waits for the thread: what a replay of the log does. */
 const recordsPerPortion = 64;
 

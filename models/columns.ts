@@ -3,13 +3,14 @@
 //
 // Owns: the layout. Does not own: what the columns mean.
 
-/** Lays columns out in `buffer`, in the order of the calls; wider elements must come first, so that each column is aligned. */
+/** Lays columns out in `buffer`, from a byte on, in the order of the calls; wider elements must come first, so that each column is aligned. */
 export class ColumnLayout {
   readonly #buffer: ArrayBuffer;
-  #offset = 0;
+  #offset: number;
 
-  constructor(buffer: ArrayBuffer) {
+  constructor(buffer: ArrayBuffer, from = 0) {
     this.#buffer = buffer;
+    this.#offset = from;
   }
 
   float64(length: number): Float64Array<ArrayBuffer> {

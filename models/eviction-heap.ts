@@ -1,8 +1,8 @@
 // Which slot goes first: a binary heap of slots by standing, then by arrival.
 //
 // Owns: the order. Does not own: what a standing is (memory-contents.ts).
-import { at } from "./softmax.js";
-
+//
+// Elements are read here, not through `at`: that has met every kind of column, and V8 looks the kind up at each read.
 const absent = 0xffff_ffff;
 
 export class EvictionHeap {
@@ -48,12 +48,13 @@ export class EvictionHeap {
   }
 
   #at(place: number): number {
-    return at(this.#slots, place);
+    return this.#slots[place] ?? absent;
   }
 
   #before(slot: number, other: number): boolean {
-    const difference = at(this.#standing, slot) - at(this.#standing, other);
-    return difference === 0 ? at(this.#arrival, slot) < at(this.#arrival, other) : difference < 0;
+    const difference = (this.#standing[slot] ?? Number.NaN) - (this.#standing[other] ?? Number.NaN);
+    if (difference !== 0) return difference < 0;
+    return (this.#arrival[slot] ?? Number.NaN) < (this.#arrival[other] ?? Number.NaN);
   }
 
   #put(place: number, slot: number): void {

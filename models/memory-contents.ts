@@ -5,6 +5,7 @@
 // C1. The same records in the same order give the same contents, on every node and whatever was searched meanwhile.
 // C2. Never more than `capacity` items. The lowest standing goes first, the oldest of equals.
 // C3. A position is taken once: a record that comes again changes nothing.
+// C4. A priority lies in 0..1, whatever a record says: one that is not a number would leave the order of eviction to chance.
 
 import { EvictionHeap } from "./eviction-heap.js";
 import type { Position } from "./experience.js";
@@ -37,8 +38,9 @@ export interface FoundItem {
   readonly verified: boolean;
 }
 
+/** `slot` names the item while it is here; `evicted`: another one had it until now. */
 export type Kept =
-  | { readonly kind: "kept"; readonly arrival: number; readonly evicted: number | undefined }
+  | { readonly kind: "kept"; readonly slot: number; readonly evicted: boolean }
   | { readonly kind: "again" };
 
 /** A verified item competes as if it had the highest priority. */
@@ -56,9 +58,9 @@ export class MemoryContents {
   readonly #standing: Float64Array;
   readonly #arrivals: Float64Array;
   readonly #heap: EvictionHeap;
-  readonly #slots = new Map<number, number>();
   readonly #byPosition = new Map<number, number>();
   #newest = -1;
+  #size = 0;
   #arrived = 0;
   #evicted = 0;
   #verified = 0;
@@ -73,26 +75,24 @@ export class MemoryContents {
   }
 
   get size(): number {
-    return this.#slots.size;
+    return this.#size;
   }
 
-  /** Takes an item in; `arrival` names it from now on, `evicted` is the arrival of the one that went. */
+  /** Takes an item in. */
   keep(item: MemoryItem): Kept {
     const key = positionKey(item.position);
     if (key <= this.#newest) return { kind: "again" };
     this.#newest = key;
-    const evicted = this.size < this.#capacity ? null : this.#evict();
-    const slot = evicted?.slot ?? this.size;
-    const arrival = this.#arrived++;
+    const evicted = this.#size === this.#capacity;
+    const slot = evicted ? this.#evict() : this.#size++;
     write(this.columns, slot, item);
-    this.#arrivals[slot] = arrival;
-    this.#slots.set(arrival, slot);
+    this.#arrivals[slot] = this.#arrived++;
     this.#byPosition.set(key, slot);
-    this.#stand(slot, item.priority);
-    return { kind: "kept", arrival, evicted: evicted?.arrival };
+    this.#stand(slot, at(this.columns.priorities, slot));
+    return { kind: "kept", slot, evicted };
   }
 
-  /** Corrects the answer of a kept item and marks it verified; its arrival, undefined when it is not (or no longer) here. */
+  /** Corrects the answer of a kept item and marks it verified; its slot, undefined when it is not (or no longer) here. */
   verify(position: Position, label: number): number | undefined {
     const slot = this.#byPosition.get(positionKey(position));
     if (slot === undefined) return undefined;
@@ -103,7 +103,7 @@ export class MemoryContents {
     this.columns.verified[slot] = 1;
     this.columns.priorities[slot] = verifiedPriority;
     this.#stand(slot, verifiedPriority);
-    return at(this.#arrivals, slot);
+    return slot;
   }
 
   /**
@@ -136,12 +136,6 @@ export class MemoryContents {
     };
   }
 
-  slotOf(arrival: number): number {
-    const slot = this.#slots.get(arrival);
-    if (slot === undefined) throw new Error(`arrival ${arrival} was found but is not here`);
-    return slot;
-  }
-
   summary(): { readonly verified: number; readonly evicted: number; readonly priorityMin: number } {
     // Slots are filled from 0 on, and a freed one is filled again in the same call.
     const priorities = this.columns.priorities.subarray(0, this.size);
@@ -160,17 +154,15 @@ export class MemoryContents {
     this.#heap.push(slot);
   }
 
-  /** Frees the slot of the lowest standing. */
-  #evict(): { readonly slot: number; readonly arrival: number } {
+  /** Frees the slot of the lowest standing; that slot. */
+  #evict(): number {
     const slot = this.#heap.lowest();
     if (slot === undefined) throw new Error("nothing to evict");
     this.#heap.remove(slot);
-    const arrival = at(this.#arrivals, slot);
-    this.#slots.delete(arrival);
     this.#byPosition.delete(positionKey({ seq: at(this.columns.seqs, slot), index: at(this.columns.indexes, slot) }));
     this.#evicted += 1;
     this.#verified -= at(this.columns.verified, slot);
-    return { slot, arrival };
+    return slot;
   }
 }
 
@@ -191,7 +183,7 @@ function write(columns: MemoryColumns, slot: number, item: MemoryItem): void {
   columns.indexes[slot] = item.position.index;
   columns.answers[slot] = item.answer;
   columns.confidences[slot] = item.confidence;
-  columns.priorities[slot] = item.priority;
+  columns.priorities[slot] = item.priority > 0 ? Math.min(item.priority, 1) : 0;
   columns.atMs[slot] = item.atMs;
   columns.verified[slot] = 0;
 }

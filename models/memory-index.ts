@@ -1,262 +1,246 @@
 // Nearest neighbours by cosine: the only file that knows hnswlib.
 //
-//   add ──> tail (exact search, newest) ──advance()──> graph (HNSW) ──full of the dead──> a new graph, built aside
+//   add ──> tail (exact search, newest) ──advance()──> graph (HNSW) ──worn──> a new graph, built aside
 //   search = best of tail and graph
 //
-// Measured on the embeddings of drifting digits (64 wide, 10,000 stored, 1,000 later ones asked for 5 and for 10, one row at a time
-// through memory-store.ts, one core at 2.6 GHz):
+// Measured on the embeddings of drifting digits (64 wide; 1,000 later ones asked; hnswlib alone, CPU time on a busy machine at 2.6 GHz, so compare
+// lines). Half dead: 10,000 living among 20,000 points, as in a full memory just before its graph is worn.
 //
-//                                    insert    search   recall@5   recall@10
-//   M 16, efConstruction 64, ef 48    28 us     25 us     0.998       0.998
-//   M 16, efConstruction 64, ef 32    28 us     21 us     0.995       0.995     chosen
-//   M 12, efConstruction 48, ef 32    25 us     21 us     0.994       0.993
-//   M 8,  efConstruction 40, ef 32    22 us     20 us     0.992       0.990
-//   ef 32 and a tail of 256           28 us     29 us     0.995       0.995
-//   ef 48 and a tail of 512           28 us     36 us     0.998       0.998
+//                                  10,000 living                     half dead                  100,000 living
+//                            insert   search   recall@10     insert   search   recall@10    search   recall@10
+//   M 16, efC 64, ef 32       28 us    18 us     0.995         66 us    26 us     0.996      49 us     0.992
+//   M 16, efC 48, ef as here  23 us    18 us     0.995         53 us    24 us     0.994      49 us     0.993   chosen
+//   M 16, efC 40, ef 32       20 us    17 us     0.993         47 us    26 us     0.994      47 us     0.986
+//   M 12, efC 40, ef 32       20 us    17 us     0.993         45 us    25 us     0.994      48 us     0.981
 //
-// 4 us of every call into hnswlib go into reading the query out of a plain array: so the tail is kept empty, and is not asked then.
-// Vectors without any structure are the graph's worst case: uniformly random queries find 0.70 of their neighbours at M 16.
-// Taking an item in costs 7 us: the graph is built in small slices when nobody asks, and without idle time the tail just grows
-// and everything stays right.
-// Rejected: replacing deleted points in place (2,900/s, recall decays); a graph alone (inserts delay searches).
+// 4 us of every call into hnswlib go into reading the query out of a plain array: so the tail is searched here, and is kept empty.
+// Vectors without any structure are the graph's worst case: uniformly random queries find 0.70 of their neighbours at M 16. So are thousands
+// of equal ones: they link to each other alone, and what lies behind them is found three times in four.
+// The graph is built in small slices when nobody asks, and without idle time the tail just grows and everything stays right.
+// Rejected: replacing deleted points in place (2,900/s, recall decays); a graph alone (inserts delay searches); dead points left unmarked and
+// passed over here (inserts a fifth cheaper, searches a third dearer); hnswlib's exact search for tail and verified: it forgets a label that
+// comes again after it was the last to be removed, and reads what it has freed.
 //
-// Owns: vectors and both structures. Does not own: which items are kept (memory-contents.ts), slices (memory-worker.ts).
+// Owns: the structures and when points move between them. Does not own: vectors and similarities (memory-vectors.ts), which items are kept
+// (memory-contents.ts), slices (memory-worker.ts).
 //
-// X1. hnswlib takes NaN silently and aborts the process when its exact search is asked for more than it holds: only
-//     finite unit vectors come in, and every k is clamped.
-// X2. Removed labels never come out of a search, whatever is under construction.
-// X3. Labels are never used twice.
+// X1. hnswlib takes NaN silently: only vectors that memory-vectors.ts took come in, and every k is clamped.
+// X2. What was removed never comes out of a search, whatever is under construction.
+// X3. A point's number is used once in its graph, and a graph ends: no number grows for ever (hnswlib takes them modulo 2^32).
 import hnswlib from "hnswlib-node";
-import type { MemoryOptions } from "./memory.js";
+import { MemoryVectors, Nearest, type UnitVector } from "./memory-vectors.js";
 
-export interface MemoryIndex {
-  readonly size: number;
-  /** Items in the tail beyond those that are left there. */
-  readonly behind: number;
-  /** `unit` stays the caller's. */
-  add(label: number, unit: readonly number[]): void;
-  remove(label: number): void;
-  /** From now on `searchVerified` finds it too, until it is removed or `verifiedMax` others are newer. */
-  verify(label: number): void;
-  /** As `search`, among the verified alone: few, and searched exactly. */
-  searchVerified(unit: number[], k: number): Nearest;
-  /** Up to `k` labels by falling similarity, k at most `neighboursMax`; the oldest first of equals, as hnswlib gives them. */
-  search(unit: number[], k: number): Nearest;
-  /** Moves up to `moves` items from the tail into the graph, or into the next graph; false = nothing is left to do. */
-  advance(moves: number): boolean;
-  shape(): { readonly tail: number; readonly graph: number; readonly building: boolean };
+export interface IndexOptions {
+  readonly width: number;
+  /** Items held at most. */
+  readonly capacity: number;
+  /** Newest items that stay in exact search beside the graph. */
+  readonly tail?: number;
 }
 
-/** The first `count` places; written over by the next search. */
-export interface Nearest {
-  count: number;
-  readonly labels: Float64Array;
-  /** Cosine, -1..1. */
-  readonly similarities: Float64Array;
-}
-
-/** Neighbours a search returns at most: their number fits a byte. */
-export const neighboursMax = 255;
-
-/** Verified items that are found among their like, the newest: an exact search through them takes about as long as one of the graph. */
+/** Verified items that are found among their like, the newest. They vote, so they are searched exactly: 80 us a row when there are as many. */
 export const verifiedMax = 2_048;
 
 /** Newest items that are left beside the graph. */
 const tailDefault = 0;
-const graphSettings = { m: 16, efConstruction: 64, randomSeed: 100, ef: 32 } as const;
+const construction = { m: 16, efConstruction: 48, randomSeed: 100 } as const;
+const none = -1;
 
-/** A graph under use or construction: the living labels in it, and how many points were ever added. */
-interface Graph {
-  readonly points: hnswlib.HierarchicalNSW;
-  readonly living: Set<number>;
-  added: number;
+/** Dead points that no graph is too small for. */
+const wornFrom = 64;
+
+/**
+ * Candidates that a search of the graph keeps. The more points, the more of them lie between here and there; where some are dead it
+ * reaches as far with fewer, for hnswlib counts the living.
+ */
+function efOf(living: number, added: number): number {
+  const ofSize = 32 + 16 * (Math.log10(Math.max(living, 1)) - 4);
+  return Math.max(16, Math.round(ofSize * (0.7 + (0.3 * living) / added)));
 }
 
-interface State {
-  readonly options: MemoryOptions;
-  readonly tailMax: number;
-  readonly graphMax: number;
-  readonly units: Map<number, number[]>;
-  readonly exact: hnswlib.BruteforceSearch;
-  /** Labels in the tail, oldest first. */
-  readonly tail: Set<number>;
-  readonly verified: { readonly points: hnswlib.BruteforceSearch; readonly labels: Set<number> };
-  graph: Graph;
-  /** The next graph and the labels of the old one that it still lacks. */
-  next: { readonly graph: Graph; readonly waiting: number[] } | null;
-  readonly nearest: Nearest;
-}
+/** A graph in use or under construction. Points are numbered as they come. */
+class Graph {
+  added = 0;
+  living = 0;
+  readonly #points: hnswlib.HierarchicalNSW;
+  /** By point: its slot, `none` when it is dead. By slot: its point, `none` when it has none here. */
+  readonly #slots: Int32Array;
+  readonly #pointOf: Int32Array;
+  #ef = 0;
 
-export function createMemoryIndex(options: MemoryOptions): MemoryIndex {
-  const { width, capacity } = options;
-  if (!(Number.isInteger(capacity) && capacity > 0)) throw new RangeError(`a capacity of ${capacity}`);
-  const exact = new hnswlib.BruteforceSearch("ip", width);
-  exact.initIndex(capacity);
-  const graphMax = 2 * capacity;
-  const state: State = {
-    options,
-    tailMax: options.tail ?? tailDefault,
-    graphMax,
-    units: new Map(),
-    exact,
-    tail: new Set(),
-    verified: { points: new hnswlib.BruteforceSearch("ip", width), labels: new Set() },
-    graph: emptyGraph(width, graphMax),
-    next: null,
-    nearest: {
-      count: 0,
-      labels: new Float64Array(neighboursMax),
-      similarities: new Float64Array(neighboursMax),
-    },
-  };
-  state.verified.points.initIndex(Math.min(verifiedMax, capacity));
-  return {
-    get size() {
-      return state.units.size;
-    },
-    get behind() {
-      return Math.max(0, state.tail.size - state.tailMax);
-    },
-    add: (label, unit) => addToTail(state, label, unit),
-    remove: (label) => removeEverywhere(state, label),
-    verify: (label) => addToVerified(state, label),
-    search: (unit, k) => searchBoth(state, unit, k),
-    searchVerified: (unit, k) => searchVerified(state, unit, k),
-    advance: (moves) => advance(state, moves),
-    shape: () => ({ tail: state.tail.size, graph: state.graph.living.size, building: state.next !== null }),
-  };
-}
-
-function emptyGraph(width: number, max: number): Graph {
-  const points = new hnswlib.HierarchicalNSW("ip", width);
-  points.initIndex(max, graphSettings.m, graphSettings.efConstruction, graphSettings.randomSeed);
-  points.setEf(graphSettings.ef);
-  return { points, living: new Set(), added: 0 };
-}
-
-function addToTail(state: State, label: number, unit: readonly number[]): void {
-  checkVector(state, unit);
-  if (state.units.has(label)) throw new RangeError(`label ${label} is taken`);
-  if (state.units.size >= state.options.capacity) throw new RangeError(`full at ${state.options.capacity}`);
-  const point = unit.slice();
-  state.units.set(label, point);
-  state.exact.addPoint(point, label);
-  state.tail.add(label);
-}
-
-function removeEverywhere(state: State, label: number): void {
-  if (!state.units.delete(label)) throw new RangeError(`label ${label} is not here`);
-  if (state.tail.delete(label)) state.exact.removePoint(label);
-  if (state.verified.labels.delete(label)) state.verified.points.removePoint(label);
-  for (const graph of [state.graph, state.next?.graph]) {
-    if (graph?.living.delete(label)) graph.points.markDelete(label);
+  constructor(width: number, capacity: number, pointsMax: number) {
+    const { m, efConstruction, randomSeed } = construction;
+    this.#points = new hnswlib.HierarchicalNSW("ip", width);
+    this.#points.initIndex(pointsMax, m, efConstruction, randomSeed);
+    this.#slots = new Int32Array(pointsMax).fill(none);
+    this.#pointOf = new Int32Array(capacity).fill(none);
   }
-}
 
-function addToVerified({ units, verified, options }: State, label: number): void {
-  const point = units.get(label);
-  if (point === undefined) throw new RangeError(`label ${label} is not here`);
-  if (verified.labels.has(label)) return;
-  const [oldest] = verified.labels;
-  if (oldest !== undefined && verified.labels.size >= Math.min(verifiedMax, options.capacity)) {
-    verified.points.removePoint(oldest);
-    verified.labels.delete(oldest);
+  /** More of it is dead than alive: a search and an insert go through the dead to find the living, so either costs as much more. */
+  get isWorn(): boolean {
+    return this.added >= this.#slots.length || this.added - this.living > this.living + wornFrom;
   }
-  verified.points.addPoint(point, label);
-  verified.labels.add(label);
-}
 
-function searchVerified(state: State, unit: number[], k: number): Nearest {
-  checkVector(state, unit);
-  merge(nothing, searchOne(state.verified.points, state.verified.labels.size, unit, k), k, state.nearest);
-  return state.nearest;
-}
-
-function searchBoth(state: State, unit: number[], k: number): Nearest {
-  checkVector(state, unit);
-  const tail = searchOne(state.exact, state.tail.size, unit, k);
-  const graph = searchOne(state.graph.points, state.graph.living.size, unit, k);
-  merge(graph, tail, k, state.nearest);
-  return state.nearest;
-}
-
-const nothing: hnswlib.SearchResult = { neighbors: [], distances: [] };
-
-function searchOne(
-  source: hnswlib.BruteforceSearch | hnswlib.HierarchicalNSW,
-  count: number,
-  unit: number[],
-  k: number,
-): hnswlib.SearchResult {
-  return count === 0 ? nothing : source.searchKnn(unit, Math.min(k, count));
-}
-
-/** Both come sorted by rising distance, then rising label; what is in the graph is older than what is in the tail. */
-function merge(older: hnswlib.SearchResult, newer: hnswlib.SearchResult, k: number, into: Nearest): void {
-  let [fromOlder, fromNewer, count] = [0, 0, 0];
-  for (; count < k; count++) {
-    const olderDistance = older.distances[fromOlder] ?? Number.POSITIVE_INFINITY;
-    const newerDistance = newer.distances[fromNewer] ?? Number.POSITIVE_INFINITY;
-    const label = olderDistance <= newerDistance ? older.neighbors[fromOlder++] : newer.neighbors[fromNewer++];
-    if (label === undefined) break;
-    into.labels[count] = label;
-    into.similarities[count] = 1 - Math.min(olderDistance, newerDistance);
+  add(slot: number, vector: number[]): void {
+    const point = this.added++;
+    this.#points.addPoint(vector, point);
+    this.#slots[point] = slot;
+    this.#pointOf[slot] = point;
+    this.living += 1;
   }
-  into.count = count;
-}
 
-function checkVector(state: State, unit: readonly number[]): void {
-  if (unit.length !== state.options.width) throw new RangeError(`a vector of ${unit.length}`);
-  // A value that is not finite stays in every sum it enters.
-  let sum = 0;
-  for (const value of unit) sum += value;
-  if (!Number.isFinite(sum)) throw new RangeError("a vector that is not finite");
-}
+  /** Nothing when it is not here. */
+  remove(slot: number): void {
+    const point = this.#pointOf[slot] ?? none;
+    if (point === none) return;
+    this.#points.markDelete(point);
+    this.#slots[point] = none;
+    this.#pointOf[slot] = none;
+    this.living -= 1;
+  }
 
-function advance(state: State, moves: number): boolean {
-  for (let move = 0; move < moves; move++) {
-    if (state.next !== null) {
-      continueNext(state, state.next);
-      continue;
+  /** The first point from `from` on that lives, and its slot; undefined when there is none. */
+  livingFrom(from: number): { readonly point: number; readonly slot: number } | undefined {
+    for (let point = from; point < this.added; point++) {
+      const slot = this.#slots[point] ?? none;
+      if (slot !== none) return { point, slot };
     }
-    if (state.tail.size <= state.tailMax) return false;
-    if (state.graph.added >= state.graphMax) {
-      state.next = {
-        graph: emptyGraph(state.options.width, state.graphMax),
-        waiting: Array.from(state.graph.living).reverse(),
-      };
-      continue;
+    return undefined;
+  }
+
+  /** Gives up to `k` slots that are probably the nearest, k at most `living`. */
+  search(vector: number[], k: number, give: (slot: number) => void): void {
+    const ef = efOf(this.living, this.added);
+    if (ef !== this.#ef) this.#points.setEf(ef);
+    this.#ef = ef;
+    for (const point of this.#points.searchKnn(vector, k).neighbors) {
+      const slot = this.#slots[point] ?? none;
+      if (slot === none) throw new Error(`point ${point} was found and is dead`);
+      give(slot);
     }
-    moveOldest(state);
-  }
-  return state.next !== null || state.tail.size > state.tailMax;
-}
-
-/** One living item of the old graph into the next one; the switch when none is left. */
-function continueNext(state: State, next: { readonly graph: Graph; readonly waiting: number[] }): void {
-  const label = next.waiting.pop();
-  if (label === undefined) {
-    state.graph = next.graph;
-    state.next = null;
-    return;
-  }
-  const point = state.units.get(label);
-  if (point !== undefined) addToGraph(next.graph, label, point);
-}
-
-function moveOldest(state: State): void {
-  for (const label of state.tail) {
-    const point = state.units.get(label);
-    if (point === undefined) throw new Error(`label ${label} is in the tail without a vector`);
-    addToGraph(state.graph, label, point);
-    state.exact.removePoint(label);
-    state.tail.delete(label);
-    return;
   }
 }
 
-function addToGraph(graph: Graph, label: number, point: number[]): void {
-  graph.points.addPoint(point, label);
-  graph.living.add(label);
-  graph.added += 1;
+export class MemoryIndex {
+  readonly #options: IndexOptions;
+  readonly #tailMax: number;
+  readonly #vectors: MemoryVectors;
+  /** By slot: 1 = taken; and the order of arrival. */
+  readonly #taken: Uint8Array;
+  readonly #arrivals: Float64Array;
+  #arrived = 0;
+  /** Slots that are in no graph, oldest first. */
+  readonly #tail = new Set<number>();
+  readonly #verified = new Set<number>();
+  #graph: Graph;
+  /** The next graph, and the first point of the old one that it still lacks. */
+  #next: { readonly graph: Graph; from: number } | undefined;
+  readonly #moved: number[];
+  readonly #nearest: Nearest;
+
+  constructor(options: IndexOptions) {
+    const { width, capacity } = options;
+    if (!(Number.isInteger(capacity) && capacity > 0)) throw new RangeError(`a capacity of ${capacity}`);
+    this.#options = options;
+    this.#tailMax = options.tail ?? tailDefault;
+    this.#vectors = new MemoryVectors(capacity, width);
+    this.#taken = new Uint8Array(capacity);
+    this.#arrivals = new Float64Array(capacity);
+    this.#graph = this.#emptyGraph();
+    this.#moved = new Array<number>(width).fill(0);
+    this.#nearest = new Nearest(this.#arrivals);
+  }
+
+  /** Items in the tail beyond those that are left there. */
+  get behind(): number {
+    return Math.max(0, this.#tail.size - this.#tailMax);
+  }
+
+  shape(): { readonly tail: number; readonly graph: number; readonly building: boolean } {
+    return { tail: this.#tail.size, graph: this.#graph.living, building: this.#next !== undefined };
+  }
+
+  add(slot: number, vector: UnitVector): void {
+    if (this.#taken[slot] !== 0) throw new RangeError(`slot ${slot} is taken, or never can be`);
+    this.#taken[slot] = 1;
+    this.#arrivals[slot] = this.#arrived++;
+    this.#vectors.put(slot, vector);
+    this.#tail.add(slot);
+  }
+
+  remove(slot: number): void {
+    if (this.#taken[slot] !== 1) throw new RangeError(`slot ${slot} is not taken`);
+    this.#taken[slot] = 0;
+    this.#verified.delete(slot);
+    if (this.#tail.delete(slot)) return;
+    this.#graph.remove(slot);
+    this.#next?.graph.remove(slot);
+  }
+
+  /** From now on `searchVerified` finds it too, until it is removed or `verifiedMax` others are newer. */
+  verify(slot: number): void {
+    if (this.#taken[slot] !== 1) throw new RangeError(`slot ${slot} is not taken`);
+    this.#verified.add(slot);
+    const [oldest] = this.#verified;
+    if (oldest !== undefined && this.#verified.size > verifiedMax) this.#verified.delete(oldest);
+  }
+
+  /** Up to `k` slots by falling similarity, k at most `neighboursMax`. Written over by the next search. */
+  search(vector: UnitVector, k: number): Nearest {
+    const nearest = this.#nearest;
+    nearest.begin(k);
+    const offer = (slot: number): void => nearest.offer(slot, this.#vectors.cosine(slot, vector));
+    const { living } = this.#graph;
+    if (living > 0) this.#graph.search(vector.spellOut(), Math.min(k, living), offer);
+    this.#look(this.#tail, vector);
+    return nearest;
+  }
+
+  /** As `search`, among the verified alone: few, and searched exactly. */
+  searchVerified(vector: UnitVector, k: number): Nearest {
+    this.#nearest.begin(k);
+    this.#look(this.#verified, vector);
+    return this.#nearest;
+  }
+
+  /** Moves up to `moves` items from the tail into the graph, or into the next graph; false = nothing is left to do. */
+  advance(moves: number): boolean {
+    for (let move = 0; move < moves; move++) {
+      if (this.#next !== undefined) this.#continueNext(this.#next);
+      else if (this.behind === 0) return false;
+      else if (this.#graph.isWorn) this.#next = { graph: this.#emptyGraph(), from: 0 };
+      else this.#moveOldest();
+    }
+    return this.#next !== undefined || this.behind > 0;
+  }
+
+  /** At each of them. */
+  #look(slots: Iterable<number>, vector: UnitVector): void {
+    for (const slot of slots) this.#nearest.offer(slot, this.#vectors.cosine(slot, vector));
+  }
+
+  #emptyGraph(): Graph {
+    const { width, capacity } = this.#options;
+    return new Graph(width, capacity, 2 * capacity);
+  }
+
+  #moveOldest(): void {
+    for (const slot of this.#tail) {
+      this.#graph.add(slot, this.#vectors.read(slot, this.#moved));
+      this.#tail.delete(slot);
+      return;
+    }
+  }
+
+  /** One living item of the old graph into the next one; the switch when none is left. */
+  #continueNext(next: { readonly graph: Graph; from: number }): void {
+    const living = this.#graph.livingFrom(next.from);
+    if (living === undefined) {
+      this.#graph = next.graph;
+      this.#next = undefined;
+      return;
+    }
+    next.graph.add(living.slot, this.#vectors.read(living.slot, this.#moved));
+    next.from = living.point + 1;
+  }
 }

@@ -69,3 +69,14 @@ function chosenRows(batch: ExperienceBatch, most: number, isRepeat: (index: numb
     .sort((a, b) => at(priorities, b) - at(priorities, a) || a - b);
   return [...all.filter((index) => cold[index] === 1), ...byPriority.slice(0, most)].sort((a, b) => a - b);
 }
+
+/** Throws when the columns are not all as long as `rows` says. */
+export function checkLengths(rows: MemoryRows, width: number): void {
+  const whole =
+    rows.embeddings.length === rows.rows * width &&
+    rows.indexes.length === rows.rows &&
+    rows.answers.length === rows.rows &&
+    rows.confidences.length === rows.rows &&
+    rows.priorities.length === rows.rows;
+  if (!whole) throw new RangeError(`the columns of record ${rows.seq} do not all have ${rows.rows} rows`);
+}

@@ -1,18 +1,18 @@
 // The memory itself: contents and index as one, called synchronously.
 //
-// Owns: normalising and validating vectors, counting, answers as columns.
-// Does not own: the thread it runs in (memory-worker.ts), what a neighbour is worth (vote.ts).
+// Owns: validating vectors, counting, answers as columns. Does not own: the thread it runs in (memory-worker.ts), what a neighbour is
+// worth (vote.ts).
 //
 // S1. An embedding that is not finite, or has no direction, is refused and counted; the rest of its record is taken.
-// S2. What was evicted is gone from the index in the same call.
+// S2. What was evicted is gone from the index in the same call, and its slot is the new one's.
 
-import { ColumnLayout } from "./columns.js";
 import type { Position } from "./experience.js";
 import type { MemoryOptions, MemoryStats, Neighbours } from "./memory.js";
 import { type FoundItem, type MemoryColumns, MemoryContents } from "./memory-contents.js";
-import { createMemoryIndex, type MemoryIndex, type Nearest, neighboursMax } from "./memory-index.js";
-import type { MemoryRows } from "./memory-rows.js";
-import { at } from "./softmax.js";
+import { MemoryIndex } from "./memory-index.js";
+import { checkLengths, type MemoryRows } from "./memory-rows.js";
+import { type Nearest, neighboursMax, UnitVector } from "./memory-vectors.js";
+import { emptyNeighbours } from "./packed-memory.js";
 
 /** A tail this much too long costs each search more than longer slices of building do: while a new graph is built, nothing leaves it. */
 export const behindMax = 256;
@@ -23,16 +23,18 @@ export class MemoryStore {
   readonly #options: MemoryOptions;
   readonly #contents: MemoryContents;
   readonly #index: MemoryIndex;
-  /** [width] the row at hand; hnswlib takes plain arrays only, and a new one for each row would cost more than its search. */
-  readonly #unit: number[];
+  /** The row at hand. */
+  readonly #unit: UnitVector;
+  /** Slots of its neighbours so far. */
+  readonly #slots = new Uint32Array(neighboursMax);
   readonly #counts = { searches: 0, failures: 0, refused: 0 };
   #hits = 0;
 
   constructor(options: MemoryOptions) {
     this.#options = options;
     this.#contents = new MemoryContents(options.capacity);
-    this.#index = createMemoryIndex(options);
-    this.#unit = new Array<number>(options.width).fill(0);
+    this.#index = new MemoryIndex(options);
+    this.#unit = new UnitVector(options.width);
   }
 
   add(rows: MemoryRows): void {
@@ -42,9 +44,9 @@ export class MemoryStore {
 
   /** false = the experience is not, or no longer, remembered. */
   label(position: Position, label: number): boolean {
-    const arrival = this.#contents.verify(position, label);
-    if (arrival !== undefined) this.#index.verify(arrival);
-    return arrival !== undefined;
+    const slot = this.#contents.verify(position, label);
+    if (slot !== undefined) this.#index.verify(slot);
+    return slot !== undefined;
   }
 
   /** -1..1, of an answer; false = the experience is not, or no longer, remembered. */
@@ -56,19 +58,27 @@ export class MemoryStore {
     return this.#contents.find(position);
   }
 
-  /** The `k` nearest, and behind them those of the `labelled` nearest verified ones that are farther: nearest first in all. */
-  search(embeddings: Float32Array, rows: number, k: number, labelled = 0): Neighbours {
+  /**
+   * The `k` nearest, and behind them those of the `labelled` nearest verified ones that are farther: nearest first in all.
+   * `into`: columns of noughts for as many rows and places.
+   */
+  search(
+    embeddings: Float32Array,
+    rows: number,
+    k: number,
+    labelled = 0,
+    into: Neighbours = emptyNeighbours(rows, k + labelled),
+  ): Neighbours {
     const { width } = this.#options;
     if (embeddings.length !== rows * width) throw new RangeError(`${embeddings.length} values for ${rows} rows`);
     const places = k + labelled;
     if (!(Number.isInteger(places) && places >= 1 && places <= neighboursMax)) throw new RangeError(`k of ${places}`);
-    const neighbours = emptyNeighbours(rows, places);
     this.#counts.searches += rows;
     for (let row = 0; row < rows; row++) {
-      if (toUnit(embeddings, row * width, this.#unit)) this.#searchRow(neighbours, row, k, labelled);
+      if (this.#unit.take(embeddings, row * width)) this.#searchRow(into, row, k, labelled);
       else this.#counts.failures += 1;
     }
-    return neighbours;
+    return into;
   }
 
   /** A slice of index building; false when there is nothing left to build. */
@@ -94,99 +104,51 @@ export class MemoryStore {
   }
 
   #addRow(rows: MemoryRows, row: number): void {
-    if (!toUnit(rows.embeddings, row * this.#options.width, this.#unit)) {
+    if (!this.#unit.take(rows.embeddings, row * this.#options.width)) {
       this.#counts.refused += 1;
       return;
     }
     const kept = this.#contents.keep({
-      position: { seq: rows.seq, index: at(rows.indexes, row) },
-      answer: at(rows.answers, row),
-      confidence: at(rows.confidences, row),
-      priority: at(rows.priorities, row),
+      position: { seq: rows.seq, index: rows.indexes[row] ?? 0 },
+      answer: rows.answers[row] ?? 0,
+      confidence: rows.confidences[row] ?? Number.NaN,
+      priority: rows.priorities[row] ?? Number.NaN,
       atMs: rows.atMs,
     });
     if (kept.kind === "again") return;
-    if (kept.evicted !== undefined) this.#index.remove(kept.evicted);
-    this.#index.add(kept.arrival, this.#unit);
+    if (kept.evicted) this.#index.remove(kept.slot);
+    this.#index.add(kept.slot, this.#unit);
   }
 
-  #searchRow(neighbours: Neighbours, row: number, k: number, labelled: number): void {
-    this.#take(this.#index.search(this.#unit, k), neighbours, row);
-    if (at(neighbours.found, row) > 0 && at(neighbours.similarities, row * neighbours.k) >= hitSimilarity)
-      this.#hits += 1;
-    if (labelled > 0) this.#take(this.#index.searchVerified(this.#unit, labelled), neighbours, row);
+  #searchRow(into: Neighbours, row: number, k: number, labelled: number): void {
+    const nearest = this.#index.search(this.#unit, k);
+    if (nearest.count > 0 && (nearest.similarities[0] ?? 0) >= hitSimilarity) this.#hits += 1;
+    const found = this.#take(nearest, 0, into, row);
+    into.found[row] = found;
+    if (labelled > 0) into.found[row] = this.#take(this.#index.searchVerified(this.#unit, labelled), found, into, row);
   }
 
-  /** Puts behind what the row has whatever it does not have yet. */
-  #take({ count, labels, similarities }: Nearest, neighbours: Neighbours, row: number): void {
-    const start = row * neighbours.k;
-    const before = at(neighbours.found, row);
+  /** Puts behind the `before` that the row has whatever it does not have yet; how many it has then. */
+  #take({ count, slots, similarities }: Nearest, before: number, into: Neighbours, row: number): number {
     let found = before;
     for (let place = 0; place < count; place++) {
-      const slot = this.#contents.slotOf(at(labels, place));
-      if (before > 0 && holds(neighbours, start, before, this.#contents.columns, slot)) continue;
-      neighbours.similarities[start + found] = at(similarities, place);
-      copyItem(this.#contents.columns, slot, neighbours, start + found);
+      const slot = slots[place] ?? 0;
+      if (before > 0 && this.#slots.subarray(0, before).includes(slot)) continue;
+      this.#slots[found] = slot;
+      const cell = row * into.k + found;
+      into.similarities[cell] = similarities[place] ?? Number.NaN;
+      copyItem(this.#contents.columns, slot, into, cell);
       found += 1;
     }
-    neighbours.found[row] = found;
+    return found;
   }
-}
-
-function holds(
-  { seqs, indexes }: Neighbours,
-  start: number,
-  count: number,
-  columns: MemoryColumns,
-  slot: number,
-): boolean {
-  for (let cell = start; cell < start + count; cell++)
-    if (at(seqs, cell) === at(columns.seqs, slot) && at(indexes, cell) === at(columns.indexes, slot)) return true;
-  return false;
-}
-
-export function emptyNeighbours(rows: number, k: number): Neighbours {
-  const cells = rows * k;
-  const layout = new ColumnLayout(new ArrayBuffer(cells * (8 + 8 + 4 + 4 + 2 + 2 + 1) + rows));
-  return {
-    rows,
-    k,
-    seqs: layout.float64(cells),
-    atMs: layout.float64(cells),
-    similarities: layout.float32(cells),
-    confidences: layout.float32(cells),
-    indexes: layout.uint16(cells),
-    answers: layout.uint16(cells),
-    verified: layout.uint8(cells),
-    found: layout.uint8(rows),
-  };
 }
 
 function copyItem(columns: MemoryColumns, slot: number, into: Neighbours, cell: number): void {
-  into.seqs[cell] = at(columns.seqs, slot);
-  into.indexes[cell] = at(columns.indexes, slot);
-  into.answers[cell] = at(columns.answers, slot);
-  into.confidences[cell] = at(columns.confidences, slot);
-  into.atMs[cell] = at(columns.atMs, slot);
-  into.verified[cell] = at(columns.verified, slot);
-}
-
-/** The vector at `start`, as long as `into`, brought to length 1; false when it has no direction: not finite, or all zeros. */
-function toUnit(values: Float32Array, start: number, into: number[]): boolean {
-  let square = 0;
-  for (let i = 0; i < into.length; i++) square += at(values, start + i) ** 2;
-  if (!(square > 0 && Number.isFinite(square))) return false;
-  const length = Math.sqrt(square);
-  for (let i = 0; i < into.length; i++) into[i] = at(values, start + i) / length;
-  return true;
-}
-
-function checkLengths(rows: MemoryRows, width: number): void {
-  const whole =
-    rows.embeddings.length === rows.rows * width &&
-    rows.indexes.length === rows.rows &&
-    rows.answers.length === rows.rows &&
-    rows.confidences.length === rows.rows &&
-    rows.priorities.length === rows.rows;
-  if (!whole) throw new RangeError(`the columns of record ${rows.seq} do not all have ${rows.rows} rows`);
+  into.seqs[cell] = columns.seqs[slot] ?? Number.NaN;
+  into.indexes[cell] = columns.indexes[slot] ?? 0;
+  into.answers[cell] = columns.answers[slot] ?? 0;
+  into.confidences[cell] = columns.confidences[slot] ?? Number.NaN;
+  into.atMs[cell] = columns.atMs[slot] ?? Number.NaN;
+  into.verified[cell] = columns.verified[slot] ?? 0;
 }

@@ -1,15 +1,16 @@
 // The memory's thread: searches at once, everything else in small slices between them.
 //
-// Owns: the order of work, and the thread's end. Does not own: the memory (memory-store.ts).
+// Owns: the order of work, and the thread's end. Does not own: the memory (memory-store.ts), where what stands in a message (packed-memory.ts).
 //
 // W1. A search waits for at most one slice: one record of rows and `movesPerSlice` inserts into the graph (0.3 ms), when
 //     the graph is behind `movesWhenBehind` (1 ms).
 // W2. Told to close, the thread ends by itself between two slices (why: thread-end.ts); what is still queued is left.
+// W3. While a log is replayed no graph is built: of a long log most is evicted again, and would have been put into it for nobody. It is over
+//     when somebody asks for more than `settle`; what is searched before the graph is whole is searched exactly.
 import { parentPort, workerData } from "node:worker_threads";
-import type { MemoryOptions, MemoryReply, MemoryRequest, Neighbours } from "./memory.js";
+import type { MemoryOptions, MemoryQuestion, MemoryReply } from "./memory.js";
 import { behindMax, MemoryStore } from "./memory-store.js";
-
-type Change = Extract<MemoryRequest, { kind: "add" | "label" | "judge" | "find" | "settle" }>;
+import { type MemoryChange, PackedChanges, searchIn } from "./packed-memory.js";
 
 const movesPerSlice = 8;
 const movesWhenBehind = 32;
@@ -19,36 +20,41 @@ if (port === null) throw new Error("memory-worker.ts runs in a worker thread onl
 
 const options: MemoryOptions = workerData;
 const store = new MemoryStore(options);
-/** Bounded by its only writer: whoever replays a log awaits `settled` between portions. */
-const changes: Change[] = [];
+/** Changes, and questions that wait for those before them. Bounded by its only writer: whoever replays a log awaits `settled` between portions. */
+const waiting: (PackedChanges | MemoryQuestion)[] = [];
 let head = 0;
 let scheduled = false;
+let replaying = true;
 let closed = false;
 
-/** The columns' buffer passes to the asker. */
-function found(id: number, neighbours: Neighbours): void {
-  const { buffer } = neighbours.seqs;
-  port?.postMessage(
-    { kind: "found", id, neighbours } satisfies MemoryReply,
-    buffer instanceof ArrayBuffer ? [buffer] : [],
-  );
+function tell(reply: MemoryReply): void {
+  port?.postMessage(reply, reply instanceof ArrayBuffer ? [reply] : []);
 }
 
-function receive(request: MemoryRequest): void {
-  switch (request.kind) {
-    case "search":
-      found(request.id, store.search(request.embeddings, request.rows, request.k, request.labelled));
-      break;
+/** A piece with a search, with changes, or with both. */
+function open(piece: ArrayBuffer): void {
+  const asking = searchIn(piece, options.width);
+  const changes = new PackedChanges(piece, options.width, asking !== undefined);
+  if (!changes.isEmpty) waiting.push(changes);
+  if (asking === undefined) return;
+  replaying = false;
+  const { embeddings, rows, k, labelled } = asking.search;
+  store.search(embeddings, rows, k, labelled, asking.into);
+  tell(piece);
+}
+
+function receive(question: MemoryQuestion): void {
+  switch (question.kind) {
     case "stats":
-      port?.postMessage({ kind: "stats", id: request.id, stats: store.stats() } satisfies MemoryReply);
+      replaying &&= question.by === "watch";
+      tell({ kind: "stats", id: question.id, stats: store.stats() });
       break;
-    case "add":
-    case "label":
-    case "judge":
     case "find":
+      replaying = false;
+      waiting.push(question);
+      break;
     case "settle":
-      changes.push(request);
-      schedule();
+      waiting.push(question);
       break;
     case "close":
       closed = true;
@@ -56,7 +62,7 @@ function receive(request: MemoryRequest): void {
       port?.close();
       break;
     default:
-      request satisfies never;
+      question satisfies never;
   }
 }
 
@@ -64,27 +70,37 @@ function schedule(): void {
   if (scheduled) return;
   scheduled = true;
   // setImmediate, not a microtask: the port's messages are read between two slices.
-  setImmediate(slice);
+  setImmediate(() => {
+    scheduled = false;
+    slice();
+  });
 }
 
 function slice(): void {
-  scheduled = false;
   if (closed) return;
-  const change = changes[head];
-  if (change !== undefined) {
-    apply(change);
-    head += 1;
-    if (head === changes.length) {
-      changes.length = 0;
-      head = 0;
-    }
-  }
+  takeNext();
+  const isIdle = head === waiting.length;
   // Also while changes wait: were the graph built in idle time only, a busy thread would search an ever longer tail.
-  const more = store.advance(store.behind > behindMax ? movesWhenBehind : movesPerSlice);
-  if (more || head < changes.length) schedule();
+  const more = !replaying && store.advance(store.behind > behindMax ? movesWhenBehind : movesPerSlice);
+  if (more || !isIdle) schedule();
 }
 
-function apply(change: Change): void {
+/** One change, or the answer to one question. */
+function takeNext(): void {
+  const next = waiting[head];
+  if (next === undefined) return;
+  if (next instanceof PackedChanges) {
+    const change = next.next();
+    if (change !== undefined) apply(change);
+    if (!next.isEmpty) return;
+  } else answer(next);
+  head += 1;
+  if (head < waiting.length) return;
+  waiting.length = 0;
+  head = 0;
+}
+
+function apply(change: MemoryChange): void {
   switch (change.kind) {
     case "add":
       store.add(change.rows);
@@ -95,19 +111,19 @@ function apply(change: Change): void {
     case "judge":
       store.judge(change.position, change.reward);
       break;
-    case "find": {
-      const item = store.find(change.position);
-      port?.postMessage({ kind: "item", id: change.id, item } satisfies MemoryReply);
-      break;
-    }
-    case "settle":
-      port?.postMessage({ kind: "settled", id: change.id } satisfies MemoryReply);
-      break;
     default:
       change satisfies never;
   }
 }
 
-port.on("message", (requests: readonly MemoryRequest[]) => {
-  for (const request of requests) receive(request);
+function answer(question: MemoryQuestion): void {
+  if (question.kind === "find") tell({ kind: "item", id: question.id, item: store.find(question.position) });
+  if (question.kind === "settle") tell({ kind: "settled", id: question.id });
+}
+
+port.on("message", (message: ArrayBuffer | MemoryQuestion) => {
+  if (message instanceof ArrayBuffer) open(message);
+  else receive(message);
+  // The answer is on its way: no turn of the loop is needed before the first slice.
+  if (!scheduled) slice();
 });

@@ -11,12 +11,13 @@ import { Worker } from "node:worker_threads";
 import type { Clock } from "./clock.js";
 import type { Position } from "./experience.js";
 import type { FoundItem } from "./memory-contents.js";
-import type { MemoryRows } from "./memory-rows.js";
+import { checkLengths, type MemoryRows } from "./memory-rows.js";
+import { answerIn, emptyNeighbours, type MemoryChange, type MemorySearch, packMemory } from "./packed-memory.js";
 import { ended, exitOf } from "./thread-end.js";
 import { Silence, type ThreadBounds, unhurried } from "./thread-silence.js";
 
 export interface Memory {
-  /** Takes the rows of one record in, later. Their buffers pass to the memory and must not be used again. */
+  /** Takes the rows of one record in, later: their columns are read when the next message leaves, and must stay as they are. */
   add(rows: MemoryRows): void;
   /** A true label for an experience; ignored when it is no longer here. */
   label(position: Position, label: number): void;
@@ -85,32 +86,25 @@ export interface MemoryStats {
   readonly health: "ok" | "behind";
 }
 
-/** What the thread is asked, in this order; a message is a list of them. */
-export type MemoryRequest =
-  | { readonly kind: "add"; readonly rows: MemoryRows }
-  | { readonly kind: "label"; readonly position: Position; readonly label: number }
-  | { readonly kind: "judge"; readonly position: Position; readonly reward: number }
+/** What the thread is asked beside searches and changes, which travel packed (packed-memory.ts). `find` and `settle` wait for the changes before them. */
+export type MemoryQuestion =
   | { readonly kind: "find"; readonly id: number; readonly position: Position }
-  | {
-      readonly kind: "search";
-      readonly id: number;
-      readonly embeddings: Float32Array;
-      readonly rows: number;
-      readonly k: number;
-      readonly labelled: number;
-    }
-  | { readonly kind: "stats"; readonly id: number }
+  | { readonly kind: "stats"; readonly id: number; readonly by: "caller" | "watch" }
   | { readonly kind: "settle"; readonly id: number }
   | { readonly kind: "close" };
 
+/** A piece of memory is the answer to a search. */
 export type MemoryReply =
-  | { readonly kind: "found"; readonly id: number; readonly neighbours: Neighbours }
+  | ArrayBuffer
   | { readonly kind: "stats"; readonly id: number; readonly stats: MemoryStats }
   | { readonly kind: "item"; readonly id: number; readonly item: FoundItem | undefined }
   | { readonly kind: "settled"; readonly id: number };
 
+/** As a caller waits for it. */
+type Answer = { readonly kind: "found"; readonly neighbours: Neighbours } | Exclude<MemoryReply, ArrayBuffer>;
+
 interface Waiting {
-  resolve(reply: MemoryReply): void;
+  resolve(answer: Answer): void;
   reject(error: Error): void;
 }
 
@@ -125,7 +119,7 @@ export async function startMemory(
   bounds: ThreadBounds = unhurried(),
 ): Promise<Memory> {
   const worker = new Worker(new URL("./memory-worker.js", import.meta.url), { workerData: options });
-  const memory = new ThreadMemory(worker, clock, bounds);
+  const memory = new ThreadMemory(worker, options.width, clock, bounds);
   await memory.settled();
   return memory;
 }
@@ -133,13 +127,14 @@ export async function startMemory(
 class ThreadMemory implements Memory {
   readonly died: Promise<Error>;
   readonly #worker: Worker;
+  readonly #width: number;
   readonly #exited: Promise<void>;
   readonly #clock: Clock;
   readonly #waiting = new Map<number, Waiting>();
   readonly #bounds: ThreadBounds;
   readonly #silence: Silence;
   #isHung = false;
-  #held: MemoryRequest[] = [];
+  #held: MemoryChange[] = [];
   /** Cancel their timers. */
   #sendingLater: (() => void) | undefined;
   #lookingLater: (() => void) | undefined;
@@ -147,8 +142,9 @@ class ThreadMemory implements Memory {
   #lastStats: MemoryStats | null = null;
   #ended: Error | null = null;
 
-  constructor(worker: Worker, clock: Clock, bounds: ThreadBounds) {
+  constructor(worker: Worker, width: number, clock: Clock, bounds: ThreadBounds) {
     this.#worker = worker;
+    this.#width = width;
     this.#clock = clock;
     this.#exited = exitOf(worker);
     this.#bounds = bounds;
@@ -157,12 +153,7 @@ class ThreadMemory implements Memory {
       this.#isHung = true;
       giveUp();
     });
-    worker.on("message", (reply: MemoryReply) => {
-      if (reply.kind === "stats") this.#lastStats = reply.stats;
-      this.#waiting.get(reply.id)?.resolve(reply);
-      this.#waiting.delete(reply.id);
-      this.#silence.heard(this.#waiting.size > 0);
-    });
+    worker.on("message", (reply: MemoryReply) => this.#hear(reply));
     this.died = new Promise((resolve) => {
       const end = (error: Error): void => {
         // A thread that was closed on purpose did not die; nobody is told.
@@ -179,6 +170,7 @@ class ThreadMemory implements Memory {
   }
 
   add(rows: MemoryRows): void {
+    checkLengths(rows, this.#width);
     this.#change({ kind: "add", rows });
   }
 
@@ -191,24 +183,24 @@ class ThreadMemory implements Memory {
   }
 
   async find(position: Position): Promise<FoundItem | undefined> {
-    const reply = await this.#ask((id) => ({ kind: "find", id, position }));
-    if (reply.kind !== "item") throw new Error(`a look at an item was answered with ${reply.kind}`);
-    return reply.item;
+    const answer = await this.#ask((id) => ({ kind: "find", id, position }));
+    if (answer.kind !== "item") throw new Error(`a look at an item was answered with ${answer.kind}`);
+    return answer.item;
   }
 
   async search(embeddings: Float32Array, rows: number, k: number, labelled = 0): Promise<Neighbours> {
-    // 256 bytes a row, and the caller still has to write them to the log: the copy, not the original, is handed over.
-    const copy = new Float32Array(embeddings);
+    if (embeddings.length !== rows * this.#width) throw new RangeError(`${embeddings.length} values for ${rows} rows`);
+    if (rows === 0) return emptyNeighbours(0, k + labelled);
     this.#lookLater();
-    const reply = await this.#ask((id) => ({ kind: "search", id, embeddings: copy, rows, k, labelled }));
-    if (reply.kind !== "found") throw new Error(`a search was answered with ${reply.kind}`);
-    return reply.neighbours;
+    const answer = await this.#awaited((id) => this.#send({ id, embeddings, rows, k, labelled }));
+    if (answer.kind !== "found") throw new Error(`a search was answered with ${answer.kind}`);
+    return answer.neighbours;
   }
 
   async stats(): Promise<MemoryStats> {
-    const reply = await this.#ask((id) => ({ kind: "stats", id }));
-    if (reply.kind !== "stats") throw new Error(`a question for stats was answered with ${reply.kind}`);
-    return reply.stats;
+    const answer = await this.#ask((id) => ({ kind: "stats", id, by: "caller" }));
+    if (answer.kind !== "stats") throw new Error(`a question for stats was answered with ${answer.kind}`);
+    return answer.stats;
   }
 
   async settled(): Promise<void> {
@@ -217,12 +209,28 @@ class ThreadMemory implements Memory {
 
   async close(): Promise<void> {
     this.#end(new Error("the memory is closed"));
-    this.#worker.postMessage([{ kind: "close" } satisfies MemoryRequest]);
+    this.#worker.postMessage({ kind: "close" } satisfies MemoryQuestion);
     if (this.#isHung) return this.#bounds.stuck.leave(this.#worker, this.#exited);
     await ended(this.#worker, this.#exited, this.#clock, this.#bounds.endMs);
   }
 
-  #change(change: MemoryRequest): void {
+  #hear(reply: MemoryReply): void {
+    if (reply instanceof ArrayBuffer) {
+      const { id, neighbours } = answerIn(reply);
+      this.#settle(id, { kind: "found", neighbours });
+      return;
+    }
+    if (reply.kind === "stats") this.#lastStats = reply.stats;
+    this.#settle(reply.id, reply);
+  }
+
+  #settle(id: number, answer: Answer): void {
+    this.#waiting.get(id)?.resolve(answer);
+    this.#waiting.delete(id);
+    this.#silence.heard(this.#waiting.size > 0);
+  }
+
+  #change(change: MemoryChange): void {
     if (this.#ended !== null) throw this.#ended;
     this.#held.push(change);
     this.#lookLater();
@@ -236,30 +244,37 @@ class ThreadMemory implements Memory {
     if (this.#held.length > 0) this.#send();
   }
 
-  /** One message with all that is held back. */
-  #send(): void {
-    const requests = this.#held;
+  /** All that is held back, and a search with it. */
+  #send(search?: MemorySearch): void {
+    const piece = packMemory(this.#held, search, this.#width);
     this.#held = [];
-    this.#worker.postMessage(requests, requests.flatMap(buffersOf));
+    this.#worker.postMessage(piece, [piece]);
   }
 
   /** Asks for stats once in a while, and once more after the last activity. */
   #lookLater(): void {
     this.#lookingLater ??= this.#clock.after(statsEveryMs, () => {
       this.#lookingLater = undefined;
-      this.#held.push({ kind: "stats", id: this.#nextId++ });
-      this.#send();
+      this.#put({ kind: "stats", id: this.#nextId++, by: "watch" });
     });
   }
 
-  #ask(make: (id: number) => MemoryRequest): Promise<MemoryReply> {
+  #put(question: MemoryQuestion): void {
+    if (this.#held.length > 0) this.#send();
+    this.#worker.postMessage(question);
+  }
+
+  #ask(make: (id: number) => MemoryQuestion): Promise<Answer> {
+    return this.#awaited((id) => this.#put(make(id)));
+  }
+
+  #awaited(send: (id: number) => void): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== null) throw this.#ended;
       const id = this.#nextId++;
       this.#waiting.set(id, { resolve, reject });
       this.#silence.asked();
-      this.#held.push(make(id));
-      this.#send();
+      send(id);
     });
   }
 
@@ -274,12 +289,6 @@ class ThreadMemory implements Memory {
     this.#waiting.clear();
     return true;
   }
-}
-
-/** What passes to the thread without a copy. */
-function buffersOf(request: MemoryRequest): ArrayBuffer[] {
-  const column = request.kind === "add" ? request.rows : request.kind === "search" ? request : undefined;
-  return column?.embeddings.buffer instanceof ArrayBuffer ? [column.embeddings.buffer] : [];
 }
 
 /** What crosses the border of a thread need not be an Error of this one. */

@@ -53,13 +53,18 @@ test("a search overtakes the records that wait in front of it", async (t) => {
   const memory = await startMemory({ width, capacity: 10_000 }, systemClock);
   const random = seededRandom(3);
   const labels = Array.from({ length: 50 }, (_, row) => row % 3);
-  for (let seq = 1; seq <= 100; seq++) memory.add(memoryRows(seq, answersOf(smallSubject(), labels, random), defaults));
+  const batch = answersOf(smallSubject(), labels, random);
+  // Far more work than the time it takes to ask.
+  const records = Array.from({ length: 2_000 }, (_, index) =>
+    memoryRows(index + 1, batch, { rememberedPerRecord: 50 }),
+  );
+  for (const rows of records) memory.add(rows);
   const order: string[] = [];
   const settled = memory.settled().then(() => order.push("settled"));
   const searched = memory.search(new Float32Array(width).fill(1), 1, 5).then(() => order.push("searched"));
   await Promise.all([settled, searched]);
   t.deepEqual(order, ["searched", "settled"]);
-  t.is((await memory.stats()).size, 100 * defaults.rememberedPerRecord);
+  t.is((await memory.stats()).size, 10_000);
   await memory.close();
 });
 
@@ -109,13 +114,59 @@ test("more changes than are held back are sent without waiting, in their order",
   await memory.close();
 });
 
+test("a replay builds no graph; whoever asks afterwards is answered before there is one, and then it is built", async (t) => {
+  const { clock, timers } = stillClock();
+  const memory = await startMemory({ width, capacity: 1_000 }, clock);
+  const random = seededRandom(8);
+  const batches = Array.from({ length: 300 }, () => answersOf(smallSubject(), [0, 1, 2, 0], random));
+  for (const [index, batch] of batches.entries()) memory.add(memoryRows(index + 1, batch, defaults));
+  await memory.settled();
+  elapse(timers, 500);
+  await memory.settled();
+  t.like(memory.lastStats, { size: 1_000, graph: 0, tail: 1_000 });
+  const last = batches.at(-1)?.embeddings ?? new Float32Array(0);
+  const { found, seqs } = await memory.search(last, 4, 1);
+  t.deepEqual([Array.from(found), Array.from(seqs)], [Array(4).fill(1), Array(4).fill(300)]);
+  let { graph } = await memory.stats();
+  while (graph < 1_000) ({ graph } = await memory.stats());
+  t.deepEqual(await memory.search(last, 4, 5).then((near) => Array.from(near.found)), Array(4).fill(5));
+  await memory.close();
+});
+
+test("a search for no rows finds nothing, and one whose rows are not of the memory's width is refused", async (t) => {
+  const memory = await startMemory({ width, capacity: 100 }, systemClock);
+  t.is((await memory.search(new Float32Array(0), 0, 5, 5)).found.length, 0);
+  await t.throwsAsync(memory.search(new Float32Array(width + 1), 1, 5), { instanceOf: RangeError });
+  t.is((await memory.stats()).searches, 0);
+  await memory.close();
+});
+
+test("several searches under way at once each get their own neighbours, with the changes between them in place", async (t) => {
+  const memory = await startMemory({ width, capacity: 1_000 }, systemClock);
+  const random = seededRandom(9);
+  const batches = Array.from({ length: 20 }, () => answersOf(smallSubject(), [0, 1, 2], random));
+  const found = batches.map(async (batch, index) => {
+    memory.add(memoryRows(index + 1, batch, defaults));
+    await memory.settled();
+    const near = await memory.search(batch.embeddings, 3, 1);
+    return Array.from(near.seqs);
+  });
+  t.deepEqual(
+    await Promise.all(found),
+    batches.map((_, index) => Array(3).fill(index + 1)),
+  );
+  await memory.close();
+});
+
 test("when the thread dies, whoever waits is told, and so is the owner", async (t) => {
   const memory = await startMemory({ width, capacity: 100 }, systemClock);
   const batch = answersOf(smallSubject(), [0], seededRandom(4));
-  memory.add({ ...memoryRows(1, batch, defaults), rows: 2 });
-  await t.throwsAsync(memory.settled(), { message: /do not all have 2 rows/ });
-  t.regex((await memory.died).message, /do not all have 2 rows/);
-  await t.throwsAsync(memory.search(new Float32Array(width), 1, 1));
+  t.throws(() => memory.add({ ...memoryRows(1, batch, defaults), rows: 2 }), { message: /do not all have 2 rows/ });
+  const waiting = [memory.search(new Float32Array(width), 1, 256), memory.search(batch.embeddings, 1, 1)];
+  for (const each of await Promise.allSettled(waiting)) t.is(each.status, "rejected");
+  t.regex((await memory.died).message, /k of 256/);
+  await t.throwsAsync(memory.search(new Float32Array(width), 1, 1), { message: /k of 256/ });
+  t.throws(() => memory.label({ seq: 1, index: 0 }, 1), { message: /k of 256/ });
 });
 
 test("a memory that was closed did not die, and answers nothing more", async (t) => {

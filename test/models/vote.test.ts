@@ -1,6 +1,6 @@
 // Votes worked out by hand; nothing is measured here.
 import test from "ava";
-import { emptyNeighbours } from "../../models/memory-store.js";
+import { emptyNeighbours } from "../../models/packed-memory.js";
 import { at, softmax } from "../../models/softmax.js";
 import {
   areSilent,
