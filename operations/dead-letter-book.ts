@@ -88,3 +88,19 @@ export function pageOf(
   const entries = fitting.slice(0, limit);
   return { entries, cursor: fitting.length > limit ? (entries.at(-1)?.seq ?? null) : null };
 }
+
+/** By place in the list, or the newest letter of a job by the job's own id. */
+export function findEntry(book: Book, id: string): BookEntry | undefined {
+  const bySeq = /^\d{1,15}$/.test(id) ? book.get(Number(id)) : undefined;
+  return bySeq ?? [...book.values()].reverse().find(({ letter }) => letter.jobId === id);
+}
+
+/** One entry as a JSON document: times in epoch milliseconds, the request's bytes in base64. */
+export function plainEntry({ seq, letter, investigated, resolution, requeuedAtMs }: BookEntry) {
+  const { kind: _, payload, ...job } = letter;
+  const reference =
+    payload.kind === "request"
+      ? { kind: payload.kind, byteLength: payload.bytes.length, base64: Buffer.from(payload.bytes).toString("base64") }
+      : payload;
+  return { id: seq, ...job, payload: reference, investigated, resolution, requeued_at: requeuedAtMs };
+}

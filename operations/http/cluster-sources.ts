@@ -13,9 +13,8 @@ import { encodeDeadLetterOrder, parseDeadLetterReceipt } from "../../transport/o
 import { openSnapshots } from "../../transport/snapshot.js";
 import type { Subjects } from "../../transport/subjects.js";
 import { askFault } from "../chaos-client.js";
-import { type BookEntry, pageOf, readBook } from "../dead-letter-book.js";
+import { type BookEntry, findEntry, pageOf, plainEntry, readBook } from "../dead-letter-book.js";
 import { discoverNodes } from "../verbs/discovery.js";
-import { findEntry, plainEntry } from "../verbs/dlq.js";
 import type { Learning, LetterReceipt, Letters } from "./answer-shapes.js";
 import type { LearningBook } from "./learning-book.js";
 import { type FaultOrder, type Found, found, missing, type Sources, unavailable } from "./sources.js";

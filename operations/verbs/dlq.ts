@@ -9,7 +9,7 @@ import {
   encodeDeadLetterOrder,
   parseDeadLetterReceipt,
 } from "../../transport/operator-orders.js";
-import { type Book, type BookEntry, pageOf, readBook } from "../dead-letter-book.js";
+import { type Book, type BookEntry, findEntry, pageOf, plainEntry, readBook } from "../dead-letter-book.js";
 import { renderLetter, renderLetters } from "../terminal/dead-letters.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../terminal/text.js";
@@ -93,12 +93,6 @@ const silence = {
   denied: "this user may not give orders",
 } as const;
 
-/** By place in the list, or the newest letter of a job by the job's own id. */
-export function findEntry(book: Book, id: string): BookEntry | undefined {
-  const bySeq = /^\d{1,15}$/.test(id) ? book.get(Number(id)) : undefined;
-  return bySeq ?? [...book.values()].reverse().find(({ letter }) => letter.jobId === id);
-}
-
 function unknownLetter(id: string): Outcome {
   return {
     kind: "failed",
@@ -118,14 +112,4 @@ async function withBook(
     const next = read.why === "no_stream" ? "start one with: driftmend up" : "driftmend status";
     return { kind: "failed", message: `the dead letters cannot be read: ${read.why}`, next };
   });
-}
-
-/** One entry as a JSON document: times in epoch milliseconds, the request's bytes in base64. */
-export function plainEntry({ seq, letter, investigated, resolution, requeuedAtMs }: BookEntry) {
-  const { kind: _, payload, ...job } = letter;
-  const reference =
-    payload.kind === "request"
-      ? { kind: payload.kind, byteLength: payload.bytes.length, base64: Buffer.from(payload.bytes).toString("base64") }
-      : payload;
-  return { id: seq, ...job, payload: reference, investigated, resolution, requeued_at: requeuedAtMs };
 }
