@@ -2,18 +2,20 @@
 // What a person types: verbs, flags, and what comes back (contract.md, Command line).
 //
 // Owns: argv, environment, standard streams, the signals of client verbs, exit codes; nobody else touches them.
-// Does not own: what a verb does (operations/verbs/, operations/up.ts, sim/demo.ts, node.ts).
+// Does not own: what a verb does (operations/verbs/, operations/cluster/up.ts, sim/demo.ts, node.ts).
 //
 // I1. A verb's modules are imported when it runs: `--help` is quick, and a client loads neither TensorFlow.js nor ONNX Runtime.
 // I2. Whatever goes wrong, stdout stays clean: stderr says what, where, and what to type next.
 import { readFileSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
-import { GuardrailError } from "./models/guard-limits.js";
+import { GuardrailError } from "./models/learning/guard-limits.js";
+import { AccessError } from "./operations/cluster/listening.js";
+import { exitCodeOf, type Outcome } from "./operations/cluster/outcome.js";
+import { forcedExitCode } from "./operations/cluster/patience.js";
+import { meterSwitches, type NodeOptions, type UpOptions } from "./operations/cluster/run-options.js";
 import { HttpAccessError } from "./operations/http/http-tokens.js";
-import { AccessError } from "./operations/listening.js";
 import { OperationsFileError } from "./operations/operations-file-error.js";
-import { forcedExitCode } from "./operations/patience.js";
 import { coloursFor } from "./operations/terminal/colours.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
 import { clientVerbs } from "./operations/verbs/client-grammar.js";
@@ -38,8 +40,6 @@ import {
   tlsOption,
   verb,
 } from "./operations/verbs/grammar.js";
-import { exitCodeOf, type Outcome } from "./operations/verbs/outcome.js";
-import { meterSwitches, type NodeOptions, type UpOptions } from "./operations/verbs/run-options.js";
 import { methodNames } from "./sim/evaluation/methods/names.js";
 import { stabilityVerb } from "./sim/stability/grammar.js";
 import { unseenVariants, variants } from "./sim/stream.js";
@@ -87,7 +87,7 @@ function usageOf(command: Command): string {
 function clusterVerbs(root: Command, run: Run): void {
   upVerb(root, "up", "run a cluster on this machine until Ctrl-C").action((options) =>
     run(options, async (terminal) => {
-      const { runUp } = await import("./operations/up.js");
+      const { runUp } = await import("./operations/cluster/up.js");
       return runUp(withPath(options), terminal);
     }),
   );

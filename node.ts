@@ -19,57 +19,57 @@
 //
 // Children start in this order, each ready before the next, and stop in reverse; added models stand in front of the registrar. Where there are
 // several models, what runs of each has a budget of restarts of its own: one that spends it is down alone, and tried again later
-// (actors/roster.ts); where there is one, its node gives up with it. An actor that restarts takes nobody with it: refs and
+// (actors/host/roster.ts); where there is one, its node gives up with it. An actor that restarts takes nobody with it: refs and
 // mailboxes outlive it, and what it held comes back from the log.
 //
-// Owns: the tree, and the life of the process around it. Does not own: how its actors reach the bus and the log (actors/wiring.ts),
-// the order in which they start and end (actors/host.ts).
+// Owns: the tree, and the life of the process around it. Does not own: how its actors reach the bus and the log (actors/wiring/wiring.ts),
+// the order in which they start and end (actors/host/host.ts).
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { constants, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
-import { registrarId } from "./actors/added-models.js";
-import { alerter } from "./actors/alerter.js";
 import { beacon } from "./actors/beacon.js";
-import { buffer } from "./actors/buffer.js";
-import { deskDefaults } from "./actors/desk.js";
-import { exporter } from "./actors/exporter.js";
-import { sharedMemoryOf } from "./actors/former-owners.js";
-import { gaveUpExitCode, type HostedNode, hostNode } from "./actors/host.js";
-import { inference } from "./actors/inference.js";
-import { intake } from "./actors/intake.js";
-import type { ModelWiring } from "./actors/model-wiring.js";
-import { observer } from "./actors/observer.js";
-import { type RegistrarDeps, registrar } from "./actors/registrar.js";
-import { relay } from "./actors/relay.js";
-import { writerOf } from "./actors/roster.js";
-import { updater } from "./actors/updater.js";
-import { voter } from "./actors/voter.js";
-import { watchdog } from "./actors/watchdog.js";
-import { web } from "./actors/web.js";
-import type { NodeWiring } from "./actors/wiring.js";
+import { registrarId } from "./actors/host/added-models.js";
+import { gaveUpExitCode, type HostedNode, hostNode } from "./actors/host/host.js";
+import { type RegistrarDeps, registrar } from "./actors/host/registrar.js";
+import { writerOf } from "./actors/host/roster.js";
+import { updater } from "./actors/learning/updater.js";
+import { alerter } from "./actors/operations/alerter.js";
+import { exporter } from "./actors/operations/exporter.js";
+import { observer } from "./actors/operations/observer.js";
+import { watchdog } from "./actors/operations/watchdog.js";
+import { web } from "./actors/operations/web.js";
+import { buffer } from "./actors/serving/buffer.js";
+import { deskDefaults } from "./actors/serving/desk.js";
+import { inference } from "./actors/serving/inference.js";
+import { intake } from "./actors/serving/intake.js";
+import { relay } from "./actors/serving/relay.js";
+import { voter } from "./actors/serving/voter.js";
+import { sharedMemoryOf } from "./actors/wiring/former-owners.js";
+import type { ModelWiring } from "./actors/wiring/model-wiring.js";
+import type { NodeWiring } from "./actors/wiring/wiring.js";
 import { seededRandom } from "./models/clock.js";
-import { guarded } from "./models/guard-limits.js";
-import { openLearner } from "./models/learner.js";
+import { guarded } from "./models/learning/guard-limits.js";
+import { openLearner } from "./models/learning/learner.js";
+import { rehearse } from "./models/learning/warm-up.js";
 import { loadModel, type Model } from "./models/manifest.js";
-import { rehearse } from "./models/warm-up.js";
+import { digitsFolder } from "./operations/cluster/local-cluster.js";
+import { accessOf, httpOf, measuring, operationsOf, segmentsOf } from "./operations/cluster/node-settings.js";
+import { drainWithin, patience } from "./operations/cluster/patience.js";
+import type { NodeOptions } from "./operations/cluster/run-options.js";
+import { entry, interrupted } from "./operations/cluster/up.js";
 import type { HttpSettings } from "./operations/http/http-settings.js";
-import { digitsFolder } from "./operations/local-cluster.js";
 import { processVitals } from "./operations/metrics/process-vitals.js";
-import { accessOf, httpOf, measuring, operationsOf, segmentsOf } from "./operations/node-settings.js";
-import { drainWithin, patience } from "./operations/patience.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
-import { entry, interrupted } from "./operations/up.js";
-import type { NodeOptions } from "./operations/verbs/run-options.js";
-import type { ChildSpec, SupervisorSpec } from "./supervision/child-spec.js";
-import { initSystemOf } from "./supervision/init-system.js";
-import { killSelfAfter } from "./supervision/last-resort.js";
 import { type Logger, openLogger } from "./supervision/logger.js";
-import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/parent-watch.js";
-import type { SpentBudgets } from "./supervision/restart-intensity.js";
-import { connectBus } from "./transport/bus.js";
-import { connectPatiently } from "./transport/patient-connection.js";
+import { initSystemOf } from "./supervision/process/init-system.js";
+import { killSelfAfter } from "./supervision/process/last-resort.js";
+import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/process/parent-watch.js";
+import type { ChildSpec, SupervisorSpec } from "./supervision/tree/child-spec.js";
+import type { SpentBudgets } from "./supervision/tree/restart-intensity.js";
+import { connectBus } from "./transport/bus/bus.js";
+import { connectPatiently } from "./transport/bus/patient-connection.js";
 import { subjectsOf } from "./transport/subjects.js";
 import { openChunkLine } from "./transport/tensors/chunk-line.js";
 import { withTimeouts } from "./transport/timeouts.js";

@@ -1,9 +1,9 @@
 // The beacon: this node's heartbeat, with its vital figures as payload.
 //
-// Owns: the period. Does not own: who judges the silence (watchdog.ts), the figures (operations/telemetry.ts).
+// Owns: the period. Does not own: who judges the silence (watchdog.ts), the figures (operations/metrics/telemetry.ts).
 
-import type { Behaviour, Life } from "../supervision/behaviour.js";
-import { tellLater } from "../supervision/tell-later.js";
+import type { Behaviour, Life } from "../supervision/actor/behaviour.js";
+import { tellLater } from "../supervision/actor/tell-later.js";
 
 export interface BeaconDeps {
   readonly everyMs: number;

@@ -1,15 +1,15 @@
 // Giving up: the letters that tell what became of work that no actor will handle any more.
 //
-// Owns: which messages are jobs, and what their letters say. Does not own: where letters go (operations/dead-letter-office.ts).
+// Owns: which messages are jobs, and what their letters say. Does not own: where letters go (operations/dead-letters/dead-letter-office.ts).
 
 import { type Model, sizeOf } from "../models/manifest.js";
-import { lengthOf, numbersIn } from "../models/sent-input.js";
-import type { DeadLetter } from "../supervision/dead-letters.js";
-import type { DeadLetterRecord, DeadPayload, DeadState } from "../transport/dead-letter-records.js";
-import { payloadBytesMax } from "../transport/dead-letters.js";
-import { encodeInferenceRequest } from "../transport/wire.js";
-import type { OpenRequest } from "./desk.js";
-import type { PoisonedUpdate } from "./updater.js";
+import { lengthOf, numbersIn } from "../models/serving/sent-input.js";
+import type { DeadLetter } from "../supervision/actor/dead-letters.js";
+import type { DeadLetterRecord, DeadPayload, DeadState } from "../transport/log/dead-letter-records.js";
+import { payloadBytesMax } from "../transport/log/dead-letters.js";
+import { encodeInferenceRequest } from "../transport/messages/wire.js";
+import type { PoisonedUpdate } from "./learning/updater.js";
+import type { OpenRequest } from "./serving/desk.js";
 
 /** Why a job was given up, and when. */
 export interface Verdict {

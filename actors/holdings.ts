@@ -1,12 +1,12 @@
 // What the actors of a node hold of the cluster: leases, by the actor that acquired them.
 //
-// Owns: that an ended incarnation holds none of them when its next one starts (law 6). Does not own: one lease (transport/lease.ts),
+// Owns: that an ended incarnation holds none of them when its next one starts (law 6). Does not own: one lease (transport/log/lease.ts),
 // when an incarnation ends (supervision/).
 //
 // H1. An acquisition under way at the end is waited for, then let go: it may succeed after nobody wants it any more.
 // H2. What the behaviour let go itself counts as cleaned too: `release` says how many leases ended with their holder.
 
-import type { HeldLease, Lease, LeaseOwner } from "../transport/lease.js";
+import type { HeldLease, Lease, LeaseOwner } from "../transport/log/lease.js";
 
 interface Holding {
   readonly lease: Lease;

@@ -1,19 +1,19 @@
 // What a node is given by whoever starts its process (node.ts).
 
 import type { Clock, Random } from "../models/clock.js";
-import type { ExecutionProvider } from "../models/execution-provider.js";
 import type { Model } from "../models/manifest.js";
+import type { ExecutionProvider } from "../models/serving/execution-provider.js";
 import type { HttpSettings } from "../operations/http/http-settings.js";
 import type { Instruments } from "../operations/metrics/instruments.js";
 import type { OperationsSettings } from "../operations/operations-settings.js";
 import type { TracePolicy } from "../operations/traces/trace-context.js";
 import type { Logger } from "../supervision/logger.js";
-import type { SpentBudgets } from "../supervision/restart-intensity.js";
-import type { Bus } from "../transport/bus.js";
+import type { SpentBudgets } from "../supervision/tree/restart-intensity.js";
+import type { Bus } from "../transport/bus/bus.js";
 import type { Subjects } from "../transport/subjects.js";
 import type { ChunkLine } from "../transport/tensors/chunk-line.js";
 import type { Segments } from "../transport/tensors/segments.js";
-import type { DeskSettings } from "./desk.js";
+import type { DeskSettings } from "./serving/desk.js";
 
 export interface HostOptions {
   readonly node: string;

@@ -6,7 +6,7 @@
 // L1. A model is on the roll before its first actor starts and until its last one has ended: whoever looks a request up finds its desk.
 
 import type { Model } from "../models/manifest.js";
-import type { Refusal } from "../transport/wire.js";
+import type { Refusal } from "../transport/messages/wire.js";
 
 /** What of a model's wiring is needed here. */
 interface Wired {

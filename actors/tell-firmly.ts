@@ -1,6 +1,6 @@
 // A message to oneself that must arrive: a mailbox that is full is waited for.
 
-import type { Life } from "../supervision/behaviour.js";
+import type { Life } from "../supervision/actor/behaviour.js";
 
 const againMs = 5;
 

@@ -4,9 +4,9 @@
 // Measures: a flood (everything is told at once, until the last is handled) and asks with 64 outstanding.
 import { dispatch, type Ref as NactRef, query, spawn, start, stop } from "nact";
 import { type Clock, seededRandom } from "../models/clock.js";
-import { ask, type ReplyTo } from "../supervision/ask.js";
+import { ask, type ReplyTo } from "../supervision/actor/ask.js";
 import { silentLogger } from "../supervision/logger.js";
-import { startTree } from "../supervision/system.js";
+import { startTree } from "../supervision/tree/system.js";
 import { startErlang } from "./erlang-messages.js";
 import { interleave, timedOf } from "./interleave.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";

@@ -8,8 +8,8 @@ import { Worker } from "node:worker_threads";
 import { connect, type Msg } from "@nats-io/transport-node";
 import { Packr } from "msgpackr";
 import { loadModel } from "../models/manifest.js";
-import { openSession } from "../models/onnx-session.js";
-import { reportReady, watchParent } from "../supervision/parent-watch.js";
+import { openSession } from "../models/serving/onnx-session.js";
+import { reportReady, watchParent } from "../supervision/process/parent-watch.js";
 import type { BareReply, BareRun } from "./bare-thread.js";
 import { type CountOrder, type CountReport, passwordVariable } from "./conversation.js";
 

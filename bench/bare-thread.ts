@@ -1,6 +1,6 @@
 // The model's thread of the batched bare responder: runs go in, logits come out, both as transferred memory.
 import { parentPort, workerData } from "node:worker_threads";
-import { openSession } from "../models/onnx-session.js";
+import { openSession } from "../models/serving/onnx-session.js";
 
 export interface BareRun {
   readonly input: Float32Array;

@@ -3,11 +3,11 @@
 import { randomBytes } from "node:crypto";
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { systemClock } from "../supervision/clock.js";
-import { connectBus } from "../transport/bus.js";
+import { connectBus } from "../transport/bus/bus.js";
+import type { TensorRef } from "../transport/messages/tensor-ref.js";
 import { inboxPrefixOf, subjectsOf } from "../transport/subjects.js";
 import { openChunkLine } from "../transport/tensors/chunk-line.js";
 import { type Offer, TensorSender } from "../transport/tensors/sender.js";
-import type { TensorRef } from "../transport/tensors/tensor-ref.js";
 
 export type SenderTask =
   /** Offers so many bytes; the ones of before are let go. */

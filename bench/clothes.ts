@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { type DigitSet, pictureSize, readDigits } from "../models/digits/idx.js";
 import { pictureViews } from "../models/digits/picture-views.js";
 import { loadModel } from "../models/manifest.js";
-import { npzOf } from "../models/npz.js";
+import { npzOf } from "../models/numbers/npz.js";
 import { poolOf } from "../sim/digits.js";
 import { evaluateAll } from "../sim/evaluation/evaluate.js";
 import { stages } from "../sim/evaluation/methods/driftmend.js";

@@ -1,8 +1,8 @@
 // What a memory is filled with here: embeddings of drifting digits, as the serving graph gives them.
-import { sourceParameters } from "../models/adaptation.js";
+import { sourceParameters } from "../models/adaptation/adaptation.js";
 import { pictureSize } from "../models/digits/idx.js";
 import type { Model } from "../models/manifest.js";
-import type { MemoryRows } from "../models/memory-rows.js";
+import type { MemoryRows } from "../models/memory/memory-rows.js";
 import { loadDigitPool } from "../sim/digits.js";
 import { driftingStream } from "../sim/stream.js";
 import { openGraphs } from "./onnx-floor.js";

@@ -4,13 +4,13 @@
 // average). Every backend gets the same states: each starts at the source head and goes its own way.
 import type { Calibration } from "../models/calibration.js";
 import type { Clock } from "../models/clock.js";
-import { guardedStep, type HeadState, type StepLearner, sourceHeadState } from "../models/guarded-step.js";
-import { headLogProbabilities } from "../models/guardrails.js";
-import { type HeadBatch, plainHeadGradient } from "../models/head-gradient.js";
-import { LearnerError, openLearner } from "../models/learner.js";
-import type { Material } from "../models/replay.js";
+import { guardedStep, type HeadState, type StepLearner, sourceHeadState } from "../models/learning/guarded-step.js";
+import { headLogProbabilities } from "../models/learning/guardrails.js";
+import { type HeadBatch, plainHeadGradient } from "../models/learning/head-gradient.js";
+import { LearnerError, openLearner } from "../models/learning/learner.js";
+import type { Material } from "../models/learning/replay.js";
+import { backends } from "../models/learning/tensorflow.js";
 import type { LearningSettings } from "../models/settings.js";
-import { backends } from "../models/tensorflow.js";
 import { type Contender, interleave, timedOf } from "./interleave.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
 

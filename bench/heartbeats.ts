@@ -5,7 +5,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Clock } from "../models/clock.js";
 import type { Model } from "../models/manifest.js";
-import { startMemory } from "../models/memory.js";
+import { startMemory } from "../models/memory/memory.js";
 import { driftedEmbeddings } from "./drifted-embeddings.js";
 import { fill } from "./recall.js";
 import { type Spread, spreadOf } from "./statistics.js";

@@ -8,16 +8,21 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { seededRandom } from "../models/clock.js";
-import { startLocalCluster } from "../operations/local-cluster.js";
-import { entry } from "../operations/up.js";
+import { startLocalCluster } from "../operations/cluster/local-cluster.js";
+import { entry } from "../operations/cluster/up.js";
 import { systemClock as clock } from "../supervision/clock.js";
 import { silentLogger } from "../supervision/logger.js";
-import { type ProcessTree, startProcesses } from "../supervision/process-root.js";
-import type { ProcessSpec } from "../supervision/process-spec.js";
-import { type Broker, startBroker } from "../transport/broker.js";
-import { type Bus, connectBus } from "../transport/bus.js";
-import { makePassword, makePasswords, type PasswordCredential, type Passwords } from "../transport/credentials.js";
-import { encodeLookRequest, parseActorLook, parseTree } from "../transport/look-orders.js";
+import { type ProcessTree, startProcesses } from "../supervision/process/process-root.js";
+import type { ProcessSpec } from "../supervision/process/process-spec.js";
+import {
+  makePassword,
+  makePasswords,
+  type PasswordCredential,
+  type Passwords,
+} from "../transport/access/credentials.js";
+import { type Bus, connectBus } from "../transport/bus/bus.js";
+import { encodeLookRequest, parseActorLook, parseTree } from "../transport/messages/look-orders.js";
+import { type Broker, startBroker } from "../transport/server/broker.js";
 import { inboxPrefixOf, type Subjects, subjectsOf } from "../transport/subjects.js";
 import { type CountReport, type LoadOrder, type LoadReport, passwordVariable } from "./conversation.js";
 

@@ -8,10 +8,10 @@
 import { connect, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { pictureOf, readDigits } from "../models/digits/idx.js";
 import { systemClock } from "../supervision/clock.js";
-import { reportReady, watchParent } from "../supervision/parent-watch.js";
-import { decodeMessage } from "../transport/codec.js";
+import { reportReady, watchParent } from "../supervision/process/parent-watch.js";
+import { decodeMessage } from "../transport/messages/codec.js";
+import { encodeInferenceRequest } from "../transport/messages/wire.js";
 import { header, inboxPrefixOf } from "../transport/subjects.js";
-import { encodeInferenceRequest } from "../transport/wire.js";
 import { type LoadOrder, type LoadReport, passwordVariable } from "./conversation.js";
 import { quantile } from "./statistics.js";
 

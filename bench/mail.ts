@@ -1,20 +1,20 @@
 // The spam filter on the mails that came later, in the order in which they came: the source, and following its input with and without a floor:
 // `node dist/bench/mail.js --model DIR [--seed 1 --corpus DIR]`, one JSON document on stdout.
 //
-// Owns: the measures. Does not own: the adaptation (models/adaptation.ts, through models/rehearsal.ts), the mails.
+// Owns: the measures. Does not own: the adaptation (models/adaptation/adaptation.ts, through models/adoption/rehearsal.ts), the mails.
 //
 // What the rehearsal switched off is on here: the question is whether it was right to do so.
 //
 // V1. Every answer is scored before anything is learned from it, and no label is ever shown to the model.
 import { parseArgs } from "node:util";
-import { sourceParameters } from "../models/adaptation.js";
+import { sourceParameters } from "../models/adaptation/adaptation.js";
+import { graphOf } from "../models/adaptation/pass.js";
+import { answersInOrder } from "../models/adoption/rehearsal.js";
 import { earlyUntilMs, type Mail, readMails } from "../models/mail/corpus.js";
 import { featuresOf } from "../models/mail/features.js";
 import { loadModel } from "../models/manifest.js";
-import { openAdaptableSession } from "../models/onnx-session.js";
-import { graphOf } from "../models/pass.js";
-import { answersInOrder } from "../models/rehearsal.js";
-import { argmax } from "../models/softmax.js";
+import { argmax } from "../models/numbers/softmax.js";
+import { openAdaptableSession } from "../models/serving/onnx-session.js";
 import { worstWindow } from "../sim/evaluation/measures.js";
 
 /** Whether each answered rightly. */

@@ -2,12 +2,12 @@
 //
 // Measures: the source graph (constants folded) and, beside it, the serving graph, whose normalisation and head are inputs and which
 // also gives embedding, moments and density.
-import { sourceParameters } from "../models/adaptation.js";
+import { sourceParameters } from "../models/adaptation/adaptation.js";
+import { type AdaptableSession, graphOf } from "../models/adaptation/pass.js";
 import type { Clock } from "../models/clock.js";
 import { readDigits } from "../models/digits/idx.js";
 import type { Model } from "../models/manifest.js";
-import { openAdaptableSession, openSession, type Session } from "../models/onnx-session.js";
-import { type AdaptableSession, graphOf } from "../models/pass.js";
+import { openAdaptableSession, openSession, type Session } from "../models/serving/onnx-session.js";
 import { interleave, timedOf } from "./interleave.js";
 import { ratiosOf, type Spread, spreadOf } from "./statistics.js";
 

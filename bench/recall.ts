@@ -10,7 +10,7 @@ import hnswlib from "hnswlib-node";
 import { unitRows } from "../models/calibration.js";
 import type { Clock } from "../models/clock.js";
 import type { Model } from "../models/manifest.js";
-import { type Memory, startMemory } from "../models/memory.js";
+import { type Memory, startMemory } from "../models/memory/memory.js";
 import { driftedEmbeddings, recordOf, rowsPerRecord } from "./drifted-embeddings.js";
 import { type Exact, exactSearch, recallOf } from "./exact-search.js";
 import { quantile } from "./statistics.js";
@@ -39,7 +39,7 @@ export interface Percentiles {
 const k = 10;
 const queries = 300;
 const rowsPerBatch = 64;
-/** As models/memory-index.ts builds its graph. */
+/** As models/memory/memory-index.ts builds its graph. */
 const graph = { m: 16, efConstruction: 48, randomSeed: 100 } as const;
 /** Records between two waits for the thread: what a replay of the log does. */
 const recordsPerPortion = 64;

@@ -5,17 +5,23 @@
 // the domain is surveyed, and its best views are looked through. Every stage meets the same digits in the same order, turned for the last.
 //
 // While it is timed, a stage folds and makes the next parameters, but goes on with those it began with: what is measured stays the same.
-import { type AdaptationRow, AdaptedView, emptyAdaptation, foldRow, sourceParameters } from "../models/adaptation.js";
+import {
+  type AdaptationRow,
+  AdaptedView,
+  emptyAdaptation,
+  foldRow,
+  sourceParameters,
+} from "../models/adaptation/adaptation.js";
+import { chooseSlot } from "../models/adaptation/domains.js";
+import type { Embedded, Parameters } from "../models/adaptation/pass.js";
+import { standingOf } from "../models/adaptation/standing.js";
 import { type Clock, seededRandom } from "../models/clock.js";
 import { pictureSize, readDigits } from "../models/digits/idx.js";
-import { chooseSlot } from "../models/domains.js";
-import { look, lookSetup } from "../models/looking.js";
 import type { Model } from "../models/manifest.js";
-import type { Embedded, Parameters } from "../models/pass.js";
+import { argmax, at } from "../models/numbers/softmax.js";
 import { requestChance, requestSeed } from "../models/request-chance.js";
+import { look, lookSetup } from "../models/serving/looking.js";
 import type { LearningSettings } from "../models/settings.js";
-import { argmax, at } from "../models/softmax.js";
-import { standingOf } from "../models/standing.js";
 import { drift } from "../sim/drift.js";
 import { type Contender, interleave, timedOf } from "./interleave.js";
 import { type Graphs, openGraphs } from "./onnx-floor.js";

@@ -1,8 +1,8 @@
 // What the wire format costs, against moving the same bytes once.
 import { Buffer } from "node:buffer";
 import type { Clock } from "../models/clock.js";
-import { encodeMessage } from "../transport/codec.js";
-import { encodeInferenceRequest, parseInferenceRequest } from "../transport/wire.js";
+import { encodeMessage } from "../transport/messages/codec.js";
+import { encodeInferenceRequest, parseInferenceRequest } from "../transport/messages/wire.js";
 import { interleave } from "./interleave.js";
 import { type Spread, spreadOf } from "./statistics.js";
 

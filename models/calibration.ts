@@ -1,13 +1,13 @@
 // What clean data looked like to the source model: measured once, at registration, never changed afterwards.
 //
-// Owns: the shape of the calibration and its file. Does not own: how it is measured (models/calibrate.ts),
-// what is done with it (models/domains.ts, models/policy.ts).
+// Owns: the shape of the calibration and its file. Does not own: how it is measured (models/adoption/calibrate.ts),
+// what is done with it (models/adaptation/domains.ts, models/policy/policy.ts).
 //
 // Channels of all adaptable normalisation layers stand behind one another: layer after layer, C in all.
 import { z } from "zod";
-import { BlocksError, float32Block, readBlocks, uint8Block, writeBlocks } from "./blocks.js";
+import { BlocksError, float32Block, readBlocks, uint8Block, writeBlocks } from "./numbers/blocks.js";
 
-/** How requests are told apart by their first layer (models/signature.ts). */
+/** How requests are told apart by their first layer (models/adaptation/signature.ts). */
 export interface SignatureBasis {
   /** S, the length of a signature. */
   readonly size: number;
@@ -44,7 +44,7 @@ export interface Calibration {
   readonly anchorEmbeddings: Float32Array;
   /** Density k of clean embeddings (mean cosine to the 5 nearest anchors): mean, deviation, 7th and 25th percentile. */
   readonly density: { readonly mean: number; readonly deviation: number; readonly low: number; readonly high: number };
-  /** 99th percentile of the first layer's moment distance on clean examples (models/domains.ts, `momentDistance`). */
+  /** 99th percentile of the first layer's moment distance on clean examples (models/adaptation/domains.ts, `momentDistance`). */
   readonly momentDistance99: number;
   readonly signature: SignatureBasis;
   /** [width * classes + classes] the source head: W row-major [width, classes], then b. */

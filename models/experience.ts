@@ -1,7 +1,7 @@
 // What the log holds, as numbers: experiences, late labels and rewards, update tasks.
 //
-// Owns: the shapes. Does not own: their bytes (transport/records.ts), their order (the log gives it),
-// what follows from them (models/policy.ts).
+// Owns: the shapes. Does not own: their bytes (transport/log/records.ts), their order (the log gives it),
+// what follows from them (models/policy/policy.ts).
 
 /** Where an experience stands in the log: the record's stream sequence and the row inside its micro-batch. */
 export interface Position {
@@ -32,7 +32,7 @@ export interface ExperienceBatch {
   readonly confidences: Float32Array;
   /** [n] 0..1, what eviction spares. */
   readonly priorities: Float32Array;
-  /** [n] class whose moments this row moves (models/domains.ts). */
+  /** [n] class whose moments this row moves (models/adaptation/domains.ts). */
   readonly slots: Uint8Array;
   /** [n] of the plain look; numbers that a half holds. */
   readonly densities: Float32Array;
@@ -42,7 +42,7 @@ export interface ExperienceBatch {
   readonly embeddings: Float32Array;
   /** [n, classes] what the model answers, all looks together. */
   readonly logits: Float32Array;
-  /** [n, 2 * channels] of the plain look: first moments, then second moments, before normalisation; numbers that a half holds (models/half.ts). */
+  /** [n, 2 * channels] of the plain look: first moments, then second moments, before normalisation; numbers that a half holds (models/numbers/half.ts). */
   readonly moments: Float32Array;
 }
 
@@ -50,7 +50,7 @@ export interface ExperienceBatch {
 export interface LooksSeen {
   /** [m] */
   readonly rows: Uint16Array;
-  /** [m] which look it was (models/standing.ts). */
+  /** [m] which look it was (models/adaptation/standing.ts). */
   readonly kinds: Uint8Array;
   /** [m] */
   readonly densities: Float32Array;
@@ -122,7 +122,7 @@ export interface Restore {
   readonly atMs: number;
   /** Whence: the position and the version that the parameters had there, and the snapshot if one was named. For people. */
   readonly from: { readonly updateSeq: number; readonly version: number; readonly snapshot?: number | undefined };
-  /** All [width * classes + classes], as in models/guarded-step.ts. */
+  /** All [width * classes + classes], as in learning/guarded-step.ts. */
   readonly head: Float32Array;
   readonly served: Float32Array;
   readonly firstMoment: Float32Array;

@@ -1,10 +1,10 @@
 // A model on disk: a folder with manifest.json and the three files it names and vouches for.
 //
 // Owns: the manifest's shape, loading with checksums, and the check of one input tensor against it.
-// Does not own: running the model (models/engine.ts), the tensor's bytes (transport/codec.ts).
+// Does not own: running the model (models/serving/engine.ts), the tensor's bytes (transport/messages/codec.ts).
 //
 //   manifest.json     labels, input, layers, checksums, learning settings that differ from the defaults
-//   model.onnx        the serving graph; normalisation and head are inputs (models/graph.ts)
+//   model.onnx        the serving graph; normalisation and head are inputs (models/adoption/graph.ts)
 //   source.onnx       the same model with its constants folded: the floor everything is measured against
 //   calibration.bin   what clean data looked like (models/calibration.ts)
 //
@@ -13,8 +13,8 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { BlocksError } from "./blocks.js";
 import { type Calibration, readCalibration } from "./calibration.js";
+import { BlocksError } from "./numbers/blocks.js";
 import { defaults, type LearningSettings } from "./settings.js";
 import type { View } from "./views.js";
 

@@ -1,7 +1,7 @@
 // ONNX files: a stranger's read into plain parts, ours written from them. The only place that knows protobuf.
 //
-// Owns: the bytes. Does not own: what a graph means (models/survey.ts), which operations it becomes (models/rewrite.ts,
-// models/adaptable-layer.ts, models/graph.ts).
+// Owns: the bytes. Does not own: what a graph means (models/adoption/survey.ts), which operations it becomes (models/adoption/rewrite.ts,
+// models/adoption/adaptable-layer.ts, models/adoption/graph.ts).
 //
 // N1. Reading never throws: what cannot be read is refused with a reason and what to do.
 // N2. Attributes of a node that is kept are written as they were read.

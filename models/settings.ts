@@ -20,7 +20,7 @@ export interface LearningSettings {
   /** Rows of one log record that enter the memory at most, those of the highest priority; cold rows always do. */
   readonly rememberedPerRecord: number;
   readonly strategy: VoteStrategy;
-  /** How true labels vote in the ensemble (models/vote.ts): how many of the nearest, how strongly, and how fast that falls with distance. */
+  /** How true labels vote in the ensemble (models/memory/vote.ts): how many of the nearest, how strongly, and how fast that falls with distance. */
   readonly labelled: { readonly neighbours: number; readonly weight: number; readonly sharpness: number };
   /** Half-life-like scale of recency in votes: weight exp(-age / recencyMs). */
   readonly recencyMs: number;

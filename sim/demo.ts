@@ -1,6 +1,6 @@
 // `driftmend demo`, the main job on one machine: a cluster, and handwritten digits whose pictures drift.
 //
-// Owns: the run from start to report. Does not own: the cluster (operations/local-cluster.ts), the load (load.ts), the screen
+// Owns: the run from start to report. Does not own: the cluster (operations/cluster/local-cluster.ts), the load (load.ts), the screen
 // (operations/terminal/).
 //
 // D1. The report is measured: counts of requests by the client, of experiences and updates by the log, of versions by the commit chain.
@@ -9,20 +9,20 @@
 
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { guarded } from "../models/guard-limits.js";
+import { guarded } from "../models/learning/guard-limits.js";
 import { loadModel } from "../models/manifest.js";
-import { openSession } from "../models/onnx-session.js";
-import { digitsFolder, type LocalCluster, refuseSecond } from "../operations/local-cluster.js";
+import { openSession } from "../models/serving/onnx-session.js";
+import { digitsFolder, type LocalCluster, refuseSecond } from "../operations/cluster/local-cluster.js";
+import type { Outcome } from "../operations/cluster/outcome.js";
+import { done } from "../operations/cluster/outcome.js";
+import type { DemoOptions } from "../operations/cluster/run-options.js";
+import { type Aside, cutShort, entry, pageLines, startFrom } from "../operations/cluster/up.js";
 import { type DemoState, renderDemo, renderDemoLine } from "../operations/terminal/demo-screen.js";
 import { openPainter, type Painter } from "../operations/terminal/painter.js";
 import { type DemoReport, renderReport } from "../operations/terminal/report.js";
 import type { Terminal } from "../operations/terminal/terminal.js";
-import { type Aside, cutShort, entry, pageLines, startFrom } from "../operations/up.js";
-import type { Outcome } from "../operations/verbs/outcome.js";
-import { done } from "../operations/verbs/outcome.js";
-import type { DemoOptions } from "../operations/verbs/run-options.js";
+import { accessAs } from "../transport/access/context.js";
 import { DriftmendClient } from "../transport/client.js";
-import { accessAs } from "../transport/context.js";
 import { loadDigitPool } from "./digits.js";
 import { driftNames } from "./drift.js";
 import { type Evidence, gatherEvidence } from "./evidence.js";

@@ -4,14 +4,14 @@
 
 import type { Clock } from "../models/clock.js";
 import { rowsOf } from "../models/experience.js";
-import { guardrailsOf } from "../models/guard-limits.js";
+import { guardrailsOf } from "../models/learning/guard-limits.js";
 import type { Model } from "../models/manifest.js";
-import { ModelLog } from "../operations/model-log.js";
-import { type Replayed, replayModel } from "../operations/replay.js";
+import { ModelLog } from "../operations/log/model-log.js";
+import { type Replayed, replayModel } from "../operations/log/replay.js";
 import type { DemoReport } from "../operations/terminal/report.js";
-import type { Bus } from "../transport/bus.js";
-import type { ClusterContext } from "../transport/context.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
+import type { ClusterContext } from "../transport/access/context.js";
+import type { Bus } from "../transport/bus/bus.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../transport/messages/look-orders.js";
 import { type Subjects, subjectsOf } from "../transport/subjects.js";
 import { connectAs } from "./connection.js";
 
@@ -48,7 +48,7 @@ export async function gatherEvidence(
         enqueued: update.messages,
         applied: commit?.counters.applied ?? 0,
         refused: nonZero(commit?.counters.refused ?? {}),
-        // The way back is the source model, where it does better (models/standing.ts).
+        // The way back is the source model, where it does better (models/adaptation/standing.ts).
         rolledBack: replay.returnsToSource,
       },
       modelVersion: commit?.version ?? 0,

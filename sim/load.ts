@@ -7,10 +7,10 @@
 // L3. The label stays here: the cluster gets the picture and nothing else.
 
 import type { Clock } from "../models/clock.js";
-import type { Session } from "../models/onnx-session.js";
+import type { Session } from "../models/serving/onnx-session.js";
 import { PercentileSketch } from "../operations/metrics/percentile-sketch.js";
 import type { DriftmendClient } from "../transport/client.js";
-import type { InferenceReply } from "../transport/wire.js";
+import type { InferenceReply } from "../transport/messages/wire.js";
 import { Scoreboard } from "./scoreboard.js";
 import type { Sample } from "./stream.js";
 

@@ -5,8 +5,8 @@
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Aside } from "../operations/up.js";
-import { defaultStore } from "../transport/context.js";
+import type { Aside } from "../operations/cluster/up.js";
+import { defaultStore } from "../transport/access/context.js";
 
 export interface OwnPlace {
   readonly store: string;

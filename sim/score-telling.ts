@@ -3,8 +3,8 @@
 // Owns: the pace. Does not own: the counts (scoreboard.ts), what is made of them (operations/metrics/vitals.ts).
 
 import type { Clock } from "../models/clock.js";
-import type { ClusterContext } from "../transport/context.js";
-import { encodeEvent } from "../transport/events.js";
+import type { ClusterContext } from "../transport/access/context.js";
+import { encodeEvent } from "../transport/messages/events.js";
 import { subjectsOf } from "../transport/subjects.js";
 import { connectAs } from "./connection.js";
 

@@ -1,9 +1,9 @@
 // What telemetry says of learning and of restarts while a run goes on: for the screen. The report asks the log instead.
 
 import type { Clock } from "../models/clock.js";
-import type { Bus } from "../transport/bus.js";
-import type { ClusterContext } from "../transport/context.js";
-import { parseEvent, type TelemetryEvent } from "../transport/events.js";
+import type { ClusterContext } from "../transport/access/context.js";
+import type { Bus } from "../transport/bus/bus.js";
+import { parseEvent, type TelemetryEvent } from "../transport/messages/events.js";
 import { subjectsOf } from "../transport/subjects.js";
 import { connectAs } from "./connection.js";
 

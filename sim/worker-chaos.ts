@@ -1,16 +1,16 @@
 // Kills of the learning process while a load runs: each iteration of a few requests may be the one.
 //
-// Owns: the pace in requests, the list of kills. Does not own: the draws (operations/fault-schedule.ts), the kill and its guard (the root).
+// Owns: the pace in requests, the list of kills. Does not own: the draws (operations/faults/fault-schedule.ts), the kill and its guard (the root).
 //
 // K1. One kill at a time: the next iteration is drawn when the worker is back. What the guard refuses is not tried again.
 // K2. A kill stands in the list with the process that died and the one that came after, as the root's tree names them.
 
 import type { Clock } from "../models/clock.js";
-import { askFault, type ChaosDoor } from "../operations/chaos-client.js";
-import { candidatesIn, drawn, faultSchedule } from "../operations/fault-schedule.js";
+import { askFault, type ChaosDoor } from "../operations/faults/chaos-client.js";
+import { candidatesIn, drawn, faultSchedule } from "../operations/faults/fault-schedule.js";
 import type { ChaosTally } from "../operations/terminal/report.js";
-import type { ClusterContext } from "../transport/context.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../transport/look-orders.js";
+import type { ClusterContext } from "../transport/access/context.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../transport/messages/look-orders.js";
 import { subjectsOf } from "../transport/subjects.js";
 import { connectAs } from "./connection.js";
 

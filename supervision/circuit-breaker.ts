@@ -1,7 +1,7 @@
 // A circuit breaker: when calls to one target keep failing, it is left alone for a while instead of being asked again and again.
 //
 // Owns: the states and what a call's outcome does to them. Pure: time is an argument, any clock that never goes back will do.
-// Does not own: the calls, which target has which breaker and what is said about it (operations/breakers.ts).
+// Does not own: the calls, which target has which breaker and what is said about it (operations/faults/breakers.ts).
 //
 // C1. Only what happened within the window counts, by time and by number: five failures in a year open nothing.
 // C2. It opens at `failureRatio` of at least `callsMin` calls, or at `failuresInRow`. Rejected calls and calls that their caller gave up

@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 import { delimiter, dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { systemClock } from "../supervision/clock.js";
-import { findServer, NoServerBinary } from "../transport/server-binary.js";
+import { findServer, NoServerBinary } from "../transport/server/server-binary.js";
 
 /** Most files of real processes wait more than they compute. */
 const filesAtOnce = Math.max(3, availableParallelism());

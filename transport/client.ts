@@ -10,18 +10,11 @@
 
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Clock } from "../models/clock.js";
-import { type Bus, connectBus } from "./bus.js";
-import type { RequestFailure, RequestOutcome } from "./bus-outcome.js";
-import type { RemoteTensor, Tensor } from "./codec.js";
-import type { Parsed } from "./fields.js";
-import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
-import { inlineBytesMax, tensorBytesMax } from "./tensors/bounds.js";
-import { openChunkLine } from "./tensors/chunk-line.js";
-import { sharedMemoryDir, sharedMemoryOff } from "./tensors/segment-place.js";
-import { openSegments, type Segments } from "./tensors/segments.js";
-import { type Offer, TensorSender } from "./tensors/sender.js";
-import type { Timeouts } from "./timeouts.js";
-import type { Tls } from "./tls-files.js";
+import type { Tls } from "./access/tls-files.js";
+import { type Bus, connectBus } from "./bus/bus.js";
+import type { RequestFailure, RequestOutcome } from "./bus/bus-outcome.js";
+import type { RemoteTensor, Tensor } from "./messages/codec.js";
+import type { Parsed } from "./messages/fields.js";
 import {
   encodeFeedbackRequest,
   encodeInferenceRequest,
@@ -31,7 +24,14 @@ import {
   parseFeedbackReply,
   parseInferenceReply,
   type Refusal,
-} from "./wire.js";
+} from "./messages/wire.js";
+import { header, inboxPrefixOf, type Subjects, subjectsOf } from "./subjects.js";
+import { inlineBytesMax, tensorBytesMax } from "./tensors/bounds.js";
+import { openChunkLine } from "./tensors/chunk-line.js";
+import { sharedMemoryDir, sharedMemoryOff } from "./tensors/segment-place.js";
+import { openSegments, type Segments } from "./tensors/segments.js";
+import { type Offer, TensorSender } from "./tensors/sender.js";
+import type { Timeouts } from "./timeouts.js";
 
 export interface ClientOptions {
   readonly cluster: string;

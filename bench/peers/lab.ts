@@ -11,8 +11,8 @@ import { fileURLToPath } from "node:url";
 import { seededRandom } from "../../models/clock.js";
 import { systemClock as clock } from "../../supervision/clock.js";
 import { silentLogger } from "../../supervision/logger.js";
-import { type ProcessTree, startProcesses } from "../../supervision/process-root.js";
-import type { ProcessSpec } from "../../supervision/process-spec.js";
+import { type ProcessTree, startProcesses } from "../../supervision/process/process-root.js";
+import type { ProcessSpec } from "../../supervision/process/process-spec.js";
 import type { CountReport, LoadReport } from "../conversation.js";
 import { type Listening, nameOf, type Opened, type Peer, type PeerLoadOrder } from "./peer.js";
 

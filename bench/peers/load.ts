@@ -5,7 +5,7 @@
 // L1. Every answer is compared with its label, in every round: what answers quickly and wrongly is seen.
 import { pictureOf, readDigits } from "../../models/digits/idx.js";
 import { systemClock as clock } from "../../supervision/clock.js";
-import { reportReady, watchParent } from "../../supervision/parent-watch.js";
+import { reportReady, watchParent } from "../../supervision/process/parent-watch.js";
 import type { CountOrder, CountReport, LoadReport } from "../conversation.js";
 import { quantile } from "../statistics.js";
 import { callFastifyBinary, callFastifyJson } from "./fastify.js";

@@ -7,7 +7,7 @@
 //   batched     takes what is queued while a run is in flight; the model is in a worker thread
 import { Worker } from "node:worker_threads";
 import { loadModel } from "../../models/manifest.js";
-import { openSession } from "../../models/onnx-session.js";
+import { openSession } from "../../models/serving/onnx-session.js";
 import type { BareReply, BareRun } from "../bare-thread.js";
 
 export const ways = ["unbatched", "in thread", "batched"] as const;

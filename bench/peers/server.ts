@@ -1,7 +1,7 @@
 // One peer as a process: the model behind one wire, until the process that started it is gone.
 //
 // Owns: which wire is which. Does not own: any of them.
-import { reportReady, watchParent } from "../../supervision/parent-watch.js";
+import { reportReady, watchParent } from "../../supervision/process/parent-watch.js";
 import type { CountOrder, CountReport } from "../conversation.js";
 import { serveFastify } from "./fastify.js";
 import { serveGrpc } from "./grpc.js";

@@ -1,12 +1,12 @@
 // Makes the trained digits network adaptable and measures what clean digits look like to it.
 //
-// Owns: which digits are looked at. Does not own: the rewriting (models/rewrite.ts), the measures (models/calibrate.ts).
-import { calibrate, embedWith } from "../calibrate.js";
+// Owns: which digits are looked at. Does not own: the rewriting (models/adoption/rewrite.ts), the measures (models/adoption/calibrate.ts).
+import { calibrate, embedWith } from "../adoption/calibrate.js";
+import { type Network, trainedGraph } from "../adoption/graph.js";
+import { inspect } from "../adoption/inspect.js";
+import { servingGraph } from "../adoption/rewrite.js";
 import type { Calibration } from "../calibration.js";
 import { type Random, seededRandom } from "../clock.js";
-import { type Network, trainedGraph } from "../graph.js";
-import { inspect } from "../inspect.js";
-import { servingGraph } from "../rewrite.js";
 import { type DigitSet, pictureOf, pictureSize } from "./idx.js";
 
 /** Digits of each class whose moments and embeddings are taken. */

@@ -1,6 +1,6 @@
 // The digits network: three convolutions, one linear layer to the embedding, one linear head; 57,000 weights.
 //
-// Owns: its sizes. Does not own: training (models/digits/train.ts), the graphs it becomes (models/graph.ts).
+// Owns: its sizes. Does not own: training (models/digits/train.ts), the graphs it becomes (models/adoption/graph.ts).
 
 export const inputName = "input";
 export const eps = 1e-5;

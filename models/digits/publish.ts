@@ -1,12 +1,12 @@
 // Writes the digits model's folder from a trained network: two graphs, the calibration, the manifest that vouches for them.
 //
-// Owns: the digits manifest's content. Does not own: graphs (models/graph.ts), measurements
+// Owns: the digits manifest's content. Does not own: graphs (models/adoption/graph.ts), measurements
 // (models/digits/calibrate.ts).
-import { refOf, writeModelFolder } from "../adopt.js";
+import { refOf, writeModelFolder } from "../adoption/adopt.js";
+import { type Network, sourceGraph } from "../adoption/graph.js";
 import { writeCalibration } from "../calibration.js";
-import { type Network, sourceGraph } from "../graph.js";
 import { type FileRef, parseManifest } from "../manifest.js";
-import { openSession } from "../onnx-session.js";
+import { openSession } from "../serving/onnx-session.js";
 import { adaptableDigits } from "./calibrate.js";
 import { type DigitSet, pictureOf, pictureSize } from "./idx.js";
 import { inputName, labels, width } from "./network.js";

@@ -15,7 +15,7 @@ import * as tf from "@tensorflow/tfjs";
 import { setThreadsCount, setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import { shuffled } from "../chance.js";
 import { type Random, seededRandom } from "../clock.js";
-import { npzOf } from "../npz.js";
+import { npzOf } from "../numbers/npz.js";
 import { GraphWriter } from "../onnx-file.js";
 import { earlyUntilMs, labels, readMails } from "./corpus.js";
 import { buckets, featuresOf } from "./features.js";

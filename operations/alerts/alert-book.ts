@@ -1,7 +1,7 @@
 // The book of alerts: what fires, since when, who acknowledged it, what is silenced, who was told what.
 //
 // Owns: how events, checks, orders and time change it. Pure: time is an argument. Does not own: when a sink is told (alert-groups.ts),
-// where the book is kept (transport/alert-bucket.ts), delivery (notify/).
+// where the book is kept (transport/log/alert-bucket.ts), delivery (notify/).
 //
 // A1. Same name and subject, same alert: it begins once, repetitions count, it is over once nobody says any more that it is so.
 // A2. An event's alert ends with its event, or when it has been quiet for its rule's time; a check's when the check passes.

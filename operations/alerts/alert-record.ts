@@ -1,7 +1,7 @@
 // One alert as it is kept: what is so, who says so, and who was told.
 //
 // Owns: the shape in memory and in the bucket, and its bounds. Does not own: how it changes (alert-book.ts), where it is kept
-// (transport/alert-bucket.ts).
+// (transport/log/alert-bucket.ts).
 
 import { z } from "zod";
 import { severitySchema, silenceSchema } from "./alert-list.js";

@@ -59,7 +59,7 @@ export const eventRules: readonly EventRule[] = [
     endsOn: ["log_flows"],
     quietAfterMs: lastingQuietMs,
   },
-  // One model on one node: the others go on (actors/roster.ts).
+  // One model on one node: the others go on (actors/host/roster.ts).
   {
     name: "model_failed",
     severity: "critical",
@@ -69,7 +69,7 @@ export const eventRules: readonly EventRule[] = [
   },
   // Learning drifts away from the source: not one step, but for as long as the model's settings say (kl-watch.ts).
   { name: "kl_high", severity: "warning", firesOn: "kl_high", endsOn: ["kl_normal"], quietAfterMs: lastingQuietMs },
-  // Adaptation did worse than the source on this kind of input: the source answers until it does not any more (models/standing.ts).
+  // Adaptation did worse than the source on this kind of input: the source answers until it does not any more (models/adaptation/standing.ts).
   {
     name: "source_answers",
     severity: "warning",

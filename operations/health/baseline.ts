@@ -6,7 +6,7 @@
 //     see that something which had become better is bad again.
 // B2. Nothing is usual before `afterMs` of readings: until then there is no baseline.
 
-import { median } from "../../models/median.js";
+import { median } from "../../models/numbers/median.js";
 
 export interface BaselineSettings {
   /** Readings this old or younger are in the rolling median. */

@@ -11,7 +11,7 @@
 //     neither raise an alert nor recommend anything.
 
 import { defaults } from "../../models/settings.js";
-import type { EventItem } from "../../transport/events.js";
+import type { EventItem } from "../../transport/messages/events.js";
 import { formatDuration } from "../duration.js";
 import type { ClusterMetrics } from "../metrics/cluster-metrics.js";
 import { asked, type CheckState, nextState } from "./checks.js";

@@ -5,7 +5,7 @@
 // U1. A duration or a size without its unit is refused: a bare 5 would be five of what?
 
 import { formatDuration, parseDuration } from "../duration.js";
-import { bytes } from "../terminal/text.js";
+import { bytes } from "../text.js";
 
 export type Unit = "percent" | "points" | "ms" | "bytes" | "count" | "nats" | "perMinute" | "times" | "trend" | "yesNo";
 

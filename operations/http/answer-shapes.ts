@@ -5,9 +5,9 @@
 // Times are epoch milliseconds; null means "not known".
 
 import { z } from "zod";
-import { faultModes } from "../../transport/chaos-orders.js";
-import { lineLevels } from "../../transport/log-lines.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import { faultModes } from "../../transport/messages/chaos-orders.js";
+import { lineLevels } from "../../transport/messages/log-lines.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { isToken } from "../../transport/subjects.js";
 import { alertListSchema } from "../alerts/alert-list.js";
 import { healthReportSchema } from "../health/health-report.js";
@@ -112,7 +112,7 @@ const traceLineSchema = z.object({
 export const tracesSchema = z.object({ v: z.literal(1), traces: z.array(traceLineSchema) });
 export type Traces = z.infer<typeof tracesSchema>;
 
-/** As nodes tell it (transport/log-lines.ts). */
+/** As nodes tell it (transport/messages/log-lines.ts). */
 const logLineSchema = z.object({
   atMs: z.number(),
   level: z.enum(lineLevels),

@@ -7,14 +7,14 @@
 // S2. Nobody who looks sees what a client sent: over NATS that is an operator's to read, and a page of 500 letters would be 85 MB of it.
 
 import type { Clock } from "../../models/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
-import { encodeDeadLetterOrder, parseDeadLetterReceipt } from "../../transport/operator-orders.js";
-import { openSnapshots } from "../../transport/snapshot.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { openSnapshots } from "../../transport/log/snapshot.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
+import { encodeDeadLetterOrder, parseDeadLetterReceipt } from "../../transport/messages/operator-orders.js";
 import type { Subjects } from "../../transport/subjects.js";
-import { askFault } from "../chaos-client.js";
-import { type BookEntry, findEntry, pageOf, plainEntry, readBook } from "../dead-letter-book.js";
-import { discoverNodes } from "../verbs/discovery.js";
+import { type BookEntry, findEntry, pageOf, plainEntry, readBook } from "../dead-letters/dead-letter-book.js";
+import { discoverNodes } from "../discovery.js";
+import { askFault } from "../faults/chaos-client.js";
 import type { Learning, LetterReceipt, Letters } from "./answer-shapes.js";
 import type { LearningBook } from "./learning-book.js";
 import { type FaultOrder, type Found, found, missing, type Sources, unavailable } from "./sources.js";

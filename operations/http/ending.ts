@@ -1,6 +1,6 @@
 // The end of the HTTP server: what is being answered is answered, for as long as whoever ends it has patience; then everything is cut.
 //
-// Owns: which requests are under way, what the end waits for. Does not own: the server (server.ts), how much patience there is (actors/web.ts).
+// Owns: which requests are under way, what the end waits for. Does not own: the server (server.ts), how much patience there is (actors/operations/web.ts).
 //
 // N1. From the first moment of the end no connection is taken, and what comes over one that is open is refused by name (server.ts).
 // N2. The end waits for answers, never for connections: one that stands idle, or is a live reader's, keeps nobody.

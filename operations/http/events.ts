@@ -1,7 +1,7 @@
 // Live events for readers that stay: server-sent events, each reader bounded.
 //
 // Owns: who listens, the newest event of each kind, heartbeats, when a reader is dropped. Does not own: the connection (server.ts), what
-// there is to tell (actors/web.ts).
+// there is to tell (actors/operations/web.ts).
 //
 // E1. A new reader gets the newest event of each kind at once, so that a page that comes back after an outage is whole again.
 // E2. Nobody is waited for. A reader that leaves more than `behindMaxBytes` unread is dropped and may come back: every event is a whole

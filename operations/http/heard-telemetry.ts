@@ -1,6 +1,6 @@
 // Telemetry with its recent past: what the telemetry stream still holds on some subjects, then each new message.
 //
-// Owns: that nothing is missed or told twice where the past meets the present. Does not own: the stream (transport/streams.ts), what a
+// Owns: that nothing is missed or told twice where the past meets the present. Does not own: the stream (transport/log/streams.ts), what a
 // message means.
 //
 // P1. Listening begins before the past is read, so nothing falls in between; what both tell is told once, in the past's place.
@@ -9,8 +9,8 @@
 //     oldest of it goes first; the past, once it can be read, has it.
 
 import { createHash } from "node:crypto";
-import { LogWipedError } from "../../transport/follow.js";
-import { openLog } from "../../transport/log.js";
+import { LogWipedError } from "../../transport/log/follow.js";
+import { openLog } from "../../transport/log/log.js";
 import type { ClusterDoor } from "./cluster-sources.js";
 
 /** Messages in one fetch: most of the stream is passed by undecoded. */

@@ -1,6 +1,6 @@
 // The tokens of the HTTP interface: made by the root, handed to the operations node in its environment, never on a command line.
 //
-// Owns: how they are made and the names they travel under. Does not own: who is asked for which (access.ts), context.json (transport/context.ts).
+// Owns: how they are made and the names they travel under. Does not own: who is asked for which (access.ts), context.json (transport/access/context.ts).
 
 import { randomBytes } from "node:crypto";
 import { addressText, type HttpAddress } from "./http-address.js";

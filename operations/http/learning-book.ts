@@ -1,12 +1,12 @@
 // What a model has learned lately, as a story: its commits, its updates, when the source model took over.
 //
-// Owns: the fold and its bounds. Does not own: where the records come from (cluster-sources.ts), snapshots (transport/snapshot.ts).
+// Owns: the fold and its bounds. Does not own: where the records come from (cluster-sources.ts), snapshots (transport/log/snapshot.ts).
 //
 // B1. Commits are of the log; updates and returns are telemetry, which is best effort: one that nobody heard is not in here.
 // B2. The newest `keptMax` of each are kept.
 
-import type { TelemetryEvent } from "../../transport/events.js";
-import type { Commit } from "../../transport/records.js";
+import type { Commit } from "../../transport/log/records.js";
+import type { TelemetryEvent } from "../../transport/messages/events.js";
 import type { ListedCommit, ListedReturn, ListedUpdate } from "./answer-shapes.js";
 
 export const keptMax = 500;

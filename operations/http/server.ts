@@ -1,7 +1,7 @@
 // The HTTP server: with server-limits.ts the only importer of fastify, its zod provider and its plugins.
 //
 // Owns: how routes become a server, the bounds on what anybody may send, the shape of every error. Does not own: what is answered
-// (routes-*.ts), who may ask (access.ts), when it listens (actors/web.ts), how it ends (ending.ts).
+// (routes-*.ts), who may ask (access.ts), when it listens (actors/operations/web.ts), how it ends (ending.ts).
 //
 // H1. Nothing of a request but its head is read before it is allowed in.
 // H2. What can be sent is bounded in size, and what can be held open in time and number. A head that comes in drips is ended.

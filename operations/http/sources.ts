@@ -1,10 +1,10 @@
 // Where the HTTP interface has its answers from: the cluster as the routes see it.
 //
-// Owns: the questions and the ways they can end. Does not own: whom they are put to (cluster-sources.ts, actors/web-wiring.ts), so that
+// Owns: the questions and the ways they can end. Does not own: whom they are put to (cluster-sources.ts, actors/wiring/web-wiring.ts), so that
 // routes are tested with plain data.
 
-import type { FaultMode } from "../../transport/chaos-orders.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { FaultMode } from "../../transport/messages/chaos-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import type { AlertList } from "../alerts/alert-list.js";
 import type { HealthReport } from "../health/health-report.js";
 import type { ClusterMetrics } from "../metrics/cluster-metrics.js";

@@ -8,7 +8,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../models/clock.js";
-import type { EventItem, TelemetryEvent } from "../../transport/events.js";
+import type { EventItem, TelemetryEvent } from "../../transport/messages/events.js";
 import type { Stability } from "./answer-shapes.js";
 import { type Found, found, missing } from "./sources.js";
 

@@ -1,11 +1,11 @@
 // What other actors of the operations nodes know, asked of them over the bus: the series, the alerts, orders about alerts.
 //
-// Owns: these questions, and the check of what comes back. Does not own: the answers (actors/observer.ts, actors/alerter.ts).
+// Owns: these questions, and the check of what comes back. Does not own: the answers (actors/operations/observer.ts, actors/operations/alerter.ts).
 
-import { type AlertOrder, encodeAlertOrder, parseAlertReceipt } from "../../transport/alert-orders.js";
+import { type AlertOrder, encodeAlertOrder, parseAlertReceipt } from "../../transport/messages/alert-orders.js";
 import type { ReportName } from "../../transport/subjects.js";
 import type { AlertList } from "../alerts/alert-list.js";
-import { askReport, type Report } from "../metrics/ask-report.js";
+import { askReport, type Report } from "../ask-report.js";
 import type { TraceShelf } from "../traces/trace-shelf.js";
 import type { ClusterDoor, ToldSources } from "./cluster-sources.js";
 import { type Found, found, missing, unavailable } from "./sources.js";

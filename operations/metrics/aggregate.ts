@@ -1,12 +1,12 @@
 // A cluster's figures, folded from what its nodes tell and what is looked up: pure, and driven by the moments it is given.
 //
-// Owns: which parts make a ClusterMetrics. Does not own: those parts (the files beside this one), who listens and looks (actors/observer.ts).
+// Owns: which parts make a ClusterMetrics. Does not own: those parts (the files beside this one), who listens and looks (actors/operations/observer.ts).
 //
 // A1. The same samples, events, records and looks at the same moments give the same figures: an observer that replays them goes on where
 //     the one before it ended.
 // A2. Totals never fall (window.ts, W2). Every distribution and every rate is of the newest minute.
 
-import type { CleanupRecord, MetricsSample, TelemetryEvent } from "../../transport/events.js";
+import type { CleanupRecord, MetricsSample, TelemetryEvent } from "../../transport/messages/events.js";
 import type { Subjects } from "../../transport/subjects.js";
 import { lookUp } from "./catalogue.js";
 import { CleanupTally } from "./cleanup-tally.js";

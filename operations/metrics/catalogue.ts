@@ -6,9 +6,9 @@
 // Names of kind `sketch` are cumulative distributions in a sample's `sketches`; counters and gauges are in its `values`. Whoever folds
 // samples adds to the counters of a cluster, for each sketch, `{name}_count` and `{name}_sum`: its values so far and their sum.
 
-import type { Refusal as Guard } from "../../models/guardrails.js";
+import type { Refusal as Guard } from "../../models/learning/guardrails.js";
 import type { SupervisionEvent } from "../../supervision/events.js";
-import { refusalCodes } from "../../transport/wire.js";
+import { refusalCodes } from "../../transport/messages/wire.js";
 import type { FamilyName } from "./families.js";
 
 export type MetricKind = "counter" | "gauge" | "sketch";

@@ -4,8 +4,8 @@
 //
 // C1. Only runs that were heard of count: a store that was used before holds the deaths of former runs.
 
-import type { CleanupRecord } from "../../transport/events.js";
-import { lifeKey } from "../cleanup-log.js";
+import type { CleanupRecord } from "../../transport/messages/events.js";
+import { lifeKey } from "../cleanup/cleanup-log.js";
 
 interface RunTally {
   deaths: number;

@@ -128,7 +128,7 @@ export const modelSchema = z.object({
   }),
   /** Nats per update step, over the window. */
   kl: distributionSchema,
-  /** Answers the source model gave because it did better (models/standing.ts). */
+  /** Answers the source model gave because it did better (models/adaptation/standing.ts). */
   answersBySource: z.int().min(0),
   /** Kinds of input that are known. */
   domains: z.int().min(0),

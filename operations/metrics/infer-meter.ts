@@ -1,6 +1,6 @@
 // The meter of a model's requests: how long each takes, where the time goes, what fails, who waits.
 //
-// Owns: what is counted and timed of an inference job and its phases. Does not own: the job (actors/desk.ts), when its batch passed which
+// Owns: what is counted and timed of an inference job and its phases. Does not own: the job (actors/serving/desk.ts), when its batch passed which
 // station (../timings/batch-timings.ts, which the spans are made of too), the instruments (instruments.ts), the names (catalogue.ts).
 //
 //   accepted ──queue──> run begins ──model──> run ends ··· retrieve ··· vote ··· remember ──reply──> closed
@@ -13,10 +13,10 @@
 // M3. A slot is a row of a run.
 
 import type { Clock } from "../../models/clock.js";
-import type { Telemetry } from "../telemetry.js";
 import { type BatchTimings, phaseReached, stationNames } from "../timings/batch-timings.js";
 import type { InferPhase } from "./catalogue.js";
 import type { DistributionMeter, PoolMeter } from "./instruments.js";
+import type { Telemetry } from "./telemetry.js";
 
 /** The part of an open request that the meter reads. */
 export interface Travelling {

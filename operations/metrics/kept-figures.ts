@@ -1,12 +1,12 @@
 // What an observer leaves behind for the next one, as the newest message of one subject of the telemetry stream.
 //
-// Owns: its bytes. Does not own: what is kept (aggregate.ts, series.ts), when (actors/observer.ts).
+// Owns: its bytes. Does not own: what is kept (aggregate.ts, series.ts), when (actors/operations/observer.ts).
 //
 // The telemetry stream holds the samples of some minutes; sums over all incarnations, the highest utilization and an hour of vital signs
 // reach further back.
 
 import { z } from "zod";
-import { decodeMessage, encodeMessage } from "../../transport/codec.js";
+import { decodeMessage, encodeMessage } from "../../transport/messages/codec.js";
 import type { KeptFigures } from "./aggregate.js";
 import { pointSchema, type SeriesPoint } from "./series.js";
 

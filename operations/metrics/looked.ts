@@ -7,7 +7,7 @@
 // nobody can look.
 
 import { z } from "zod";
-import { decodeMessage, encodeMessage } from "../../transport/codec.js";
+import { decodeMessage, encodeMessage } from "../../transport/messages/codec.js";
 
 const streamSchema = z.object({
   stream: z.string(),

@@ -1,12 +1,12 @@
 // Percentiles of a stream in bounded space, mergeable across nodes.
 //
 // Owns: the sketch. Source: DDSketch (Masson, Rim, Lee, VLDB 2019), logarithmic buckets: every quantile of positive values is within
-// 1 % of the exact one, relatively, whatever the distribution. Does not own: its bytes (transport/sketch-bytes.ts).
+// 1 % of the exact one, relatively, whatever the distribution. Does not own: its bytes (transport/messages/sketch-bytes.ts).
 //
 // S1. A value costs one logarithm and one addition; room is taken only when a value lies outside of all that came before.
 // S2. Sum and count are exact, so the mean is. So is the maximum, but for that of a difference (`since`).
 
-import { keyMax, keyMin, readSketch, sketchBytesMax, writeSketch } from "../../transport/sketch-bytes.js";
+import { keyMax, keyMin, readSketch, sketchBytesMax, writeSketch } from "../../transport/messages/sketch-bytes.js";
 
 const relativeError = 0.01;
 const gamma = (1 + relativeError) / (1 - relativeError);

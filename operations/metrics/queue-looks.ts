@@ -1,25 +1,25 @@
 // Looks at the streams and leases of a cluster, as the observer takes them every second.
 //
-// Owns: what is asked of JetStream, and how often. Does not own: what follows from it (aggregate.ts), when (actors/observer.ts).
+// Owns: what is asked of JetStream, and how often. Does not own: what follows from it (aggregate.ts), when (actors/operations/observer.ts).
 //
 // Q1. Every question has the timeout of its kind, and they are asked at once: a look ends within about two seconds, found or not.
 // Q2. A look is whole or it is none: figures of two moments are not mixed.
 
 import type { Clock } from "../../models/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { isLink } from "../../transport/chain.js";
-import { decodeDeadLetter } from "../../transport/dead-letter-records.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { isLink } from "../../transport/log/chain.js";
+import { decodeDeadLetter } from "../../transport/log/dead-letter-records.js";
 import {
   directMessage,
   type StreamState,
   storedMessage,
   streamState,
   type Unavailable,
-} from "../../transport/jetstream.js";
-import { LeaseClockwatch } from "../../transport/lease-ages.js";
-import { openLog } from "../../transport/log.js";
-import { decodeCommit } from "../../transport/records.js";
-import { type StreamLimits, streamBounds } from "../../transport/streams.js";
+} from "../../transport/log/jetstream.js";
+import { LeaseClockwatch } from "../../transport/log/lease-ages.js";
+import { openLog } from "../../transport/log/log.js";
+import { decodeCommit } from "../../transport/log/records.js";
+import { type StreamLimits, streamBounds } from "../../transport/log/streams.js";
 import type { Subjects } from "../../transport/subjects.js";
 import type { Looked } from "./looked.js";
 

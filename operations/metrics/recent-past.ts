@@ -6,18 +6,18 @@
 // R2. Records of the cleanup stream come in between by their moments; those of before the beginning come first.
 
 import type { Clock } from "../../models/clock.js";
-import type { Bus } from "../../transport/bus.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { type Followed, follow, LogWipedError } from "../../transport/log/follow.js";
+import { directMessage, storedMessage, streamState } from "../../transport/log/jetstream.js";
 import {
   type CleanupRecord,
   type MetricsSample,
   parseEvent,
   parseMetrics,
   type TelemetryEvent,
-} from "../../transport/events.js";
-import { type Followed, follow, LogWipedError } from "../../transport/follow.js";
-import { directMessage, storedMessage, streamState } from "../../transport/jetstream.js";
+} from "../../transport/messages/events.js";
 import type { Subjects } from "../../transport/subjects.js";
-import { CleanupLog } from "../cleanup-log.js";
+import { CleanupLog } from "../cleanup/cleanup-log.js";
 import { type Kept, readKept } from "./kept-figures.js";
 import { type Looked, readLooked } from "./looked.js";
 

@@ -3,7 +3,7 @@
 // Owns: reading the answers. Other services answer on the same subject: whoever is not a node of this cluster is left out.
 
 import { z } from "zod";
-import type { Bus } from "../../transport/bus.js";
+import type { Bus } from "../../transport/bus/bus.js";
 import { discovery } from "../../transport/subjects.js";
 
 const pingSchema = z.object({ metadata: z.object({ cluster: z.string(), node: z.string(), role: z.string() }) });

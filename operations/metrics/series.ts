@@ -6,7 +6,7 @@
 // S2. A clock that is set back takes the points along that it leaves in the future: the curve goes on from where the clock is now.
 
 import { z } from "zod";
-import type { CleanupRecord } from "../../transport/events.js";
+import type { CleanupRecord } from "../../transport/messages/events.js";
 import type { ClusterMetrics } from "./cluster-metrics.js";
 
 export const pointSchema = z.object({

@@ -13,12 +13,12 @@
 // U4. Claiming and publishing are done once for all updates of a commit: each of them went through it.
 
 import type { Clock } from "../../models/clock.js";
-import type { StepOutcome } from "../../models/policy.js";
-import type { LoggedUpdate } from "../log-fold.js";
-import type { Applied, Progress } from "../model-writer.js";
-import type { Telemetry } from "../telemetry.js";
+import type { StepOutcome } from "../../models/policy/policy.js";
+import type { LoggedUpdate } from "../log/log-fold.js";
+import type { Applied, Progress } from "../log/model-writer.js";
 import type { Lap, UpdateLaps } from "../timings/update-laps.js";
 import type { DistributionMeter, PoolMeter } from "./instruments.js";
+import type { Telemetry } from "./telemetry.js";
 
 export class UpdateMeter {
   readonly #telemetry: Telemetry;

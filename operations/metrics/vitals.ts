@@ -5,7 +5,7 @@
 // V1. Updates are counted in the committed chain: what no commit covers was not applied, and a crash neither loses nor doubles one.
 // V2. Accuracy needs labels: it is taken over the last minute, or over as much more as it needs to be carried by a hundred of them.
 
-import type { TelemetryEvent } from "../../transport/events.js";
+import type { TelemetryEvent } from "../../transport/messages/events.js";
 import type { Vitals } from "./cluster-metrics.js";
 import type { Lives } from "./window.js";
 

@@ -11,7 +11,7 @@
 // W4. The order of a process's samples is that of its uptime, which no clock sets back. When the clock of whoever hears them is set back, what
 //     was heard before moves along: windows stay as long as they are, and nobody was heard in the future.
 
-import type { MetricsSample } from "../../transport/events.js";
+import type { MetricsSample } from "../../transport/messages/events.js";
 import { emptySketch, readSketch, type Sketch, sketchSince } from "./distribution.js";
 
 export type Values = Readonly<Record<string, number>>;

@@ -1,6 +1,6 @@
 // The two orders about an alert: somebody knows of it, and nobody shall be told of it for a while.
 //
-// Owns: the questions. Does not own: what they change (actors/alerter.ts). The new list comes with the answer and with the next event.
+// Owns: the questions. Does not own: what they change (actors/operations/alerter.ts). The new list comes with the answer and with the next event.
 
 import type { AlertList, ListedAlert } from "../alerts/alert-list.js";
 import type { Answer } from "./ask.js";

@@ -6,7 +6,7 @@
 // F2. After every new beginning everything is asked for once: events that were missed are not missed.
 
 import type { Clock } from "../../models/clock.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import type { AlertList } from "../alerts/alert-list.js";
 import type { HealthReport } from "../health/health-report.js";
 import type { Series } from "../http/answer-shapes.js";

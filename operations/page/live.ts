@@ -6,7 +6,7 @@
 // L1. What was known stays on the screen when the connection is lost; `heardAtMs` says how old it is.
 // L2. Ages are reckoned in the cluster's time: a browser whose clock is wrong shows no alert of the future.
 
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import type { AlertList } from "../alerts/alert-list.js";
 import type { HealthReport } from "../health/health-report.js";
 import type { Series } from "../http/answer-shapes.js";

@@ -1,6 +1,6 @@
 // Whatever waits, and what was given up: queues, logs, leases, dead letters.
 //
-// Owns: how it is laid out, the order to run a letter again. Does not own: what the order does (operations/dead-letter-orders.ts).
+// Owns: how it is laid out, the order to run a letter again. Does not own: what the order does (operations/dead-letters/dead-letter-orders.ts).
 
 import type { LetterReceipt, Letters } from "../http/answer-shapes.js";
 import type { ClusterMetrics, QueueFigures } from "../metrics/cluster-metrics.js";

@@ -2,7 +2,7 @@
 //
 // Owns: flattening, the address of each place. Does not own: the drawing (tree-view.ts).
 
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 
 export interface KillTarget {
   /** Whom to ask: the root for a whole node. */

@@ -2,7 +2,7 @@
 //
 // Owns: the table, and showing that an incarnation is new. Does not own: the tree, the fault.
 
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { count } from "./figures.js";
 import { KillDialog } from "./kill-dialog.js";
 import { badge, bar, loading, panel, type Tone, table } from "./panel.js";

@@ -1,10 +1,10 @@
 // Alerts for people: what fires first, then what is over, then what is silenced.
-import type { SinkReceipt } from "../../transport/alert-orders.js";
+import type { SinkReceipt } from "../../transport/messages/alert-orders.js";
 import type { AlertList, ListedAlert } from "../alerts/alert-list.js";
 import { formatDuration } from "../duration.js";
+import { count, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { count, printable } from "./text.js";
 
 export function renderAlerts({ alerts, silences, atMs }: AlertList, width: number, colours: Colours): string {
   const firing = alerts.filter(({ state }) => state === "firing");

@@ -1,9 +1,9 @@
 // One inference's reply and one fault's receipt, for people.
-import type { Explanation, InferenceReply } from "../../transport/wire.js";
-import type { Replayed } from "../replay.js";
+import type { Explanation, InferenceReply } from "../../transport/messages/wire.js";
+import type { Replayed } from "../log/replay.js";
+import { count, padRight, percent, plural, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { count, padRight, percent, plural, printable } from "./text.js";
 
 const labelWidth = 12;
 

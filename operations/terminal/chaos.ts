@@ -1,10 +1,10 @@
 // Faults for people: what is active, one line per fault of a schedule, and the report of a schedule.
-import type { ActiveChaos, Halted } from "../../transport/chaos-orders.js";
+import type { ActiveChaos, Halted } from "../../transport/messages/chaos-orders.js";
 import { formatDuration } from "../duration.js";
-import type { FaultRecord, FaultReport, Spread } from "../fault-run.js";
+import type { FaultRecord, FaultReport, Spread } from "../faults/fault-run.js";
+import { count, padRight, plural, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { count, padRight, plural, printable } from "./text.js";
 
 const labelWidth = 12;
 const right = (title: string) => ({ title, align: "right" as const });

@@ -1,8 +1,8 @@
 // The dead letters, for people: a list that fits the terminal, and one letter whole.
-import type { BookEntry, Page } from "../dead-letter-book.js";
+import type { BookEntry, Page } from "../dead-letters/dead-letter-book.js";
+import { bytes, count, padRight, printable, quantity } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { bytes, count, padRight, printable, quantity } from "./text.js";
 
 const labelWidth = 12;
 

@@ -5,9 +5,9 @@
 // D1. Nothing is shown that was not measured: what has no value yet is a dash.
 // D2. The adapting model and the same model left alone stand one above the other, on one scale.
 import { formatDuration } from "../duration.js";
+import { count, cut, padLeft, padRight, percent, plural, points, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { sparkline } from "./sparkline.js";
-import { count, cut, padLeft, padRight, percent, plural, points, printable } from "./text.js";
 
 /** Shares in 0..1, prequential; null until something was scored. */
 export interface AccuracyState {

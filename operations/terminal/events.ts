@@ -1,9 +1,9 @@
 // Telemetry and alerts as lines for people: one line an item.
 //
 // Times are UTC, because the nodes of a cluster need not share a time zone.
-import type { AlertNotice, EventValue, MetricsSample, TelemetryEvent } from "../../transport/events.js";
+import type { AlertNotice, EventValue, MetricsSample, TelemetryEvent } from "../../transport/messages/events.js";
+import { padRight, printable, quantity } from "../text.js";
 import type { Colours } from "./colours.js";
-import { padRight, printable, quantity } from "./text.js";
 
 const kindWidth = 18;
 const whoWidth = 28;

@@ -3,9 +3,9 @@
 // Does not own: the figures and their words (health/health.ts). `about` and messages may hold names from outside, so they pass `printable`.
 import { formatDuration } from "../duration.js";
 import { type CheckResult, type HealthReport, severities } from "../health/health-report.js";
+import { plural, printable, wrap } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { plural, printable, wrap } from "./text.js";
 
 export function renderHealth(report: HealthReport, width: number, colours: Colours): string {
   const bad = report.checks.filter(({ status, severity }) => status !== "pass" && severity !== "info");

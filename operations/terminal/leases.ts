@@ -1,8 +1,8 @@
 // Large tensors in shared memory, for people: each lease that lives, the oldest first, then where the others went.
 import { formatDuration } from "../duration.js";
+import { bytes, count, plural, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { bytes, count, plural, printable } from "./text.js";
 
 export interface ListedLease {
   readonly owner: string;

@@ -1,10 +1,10 @@
 // Log lines as text and as JSON: one line each.
 //
 // Times are UTC, because the nodes of a cluster need not share a time zone.
-import type { LogLine } from "../../transport/log-lines.js";
+import type { LogLine } from "../../transport/messages/log-lines.js";
+import { padRight, printable, quantity } from "../text.js";
 import type { Colours } from "./colours.js";
 import { timeOfDay } from "./events.js";
-import { padRight, printable, quantity } from "./text.js";
 
 const levelWidth = 5;
 const nodeWidth = 14;

@@ -5,9 +5,9 @@
 import { formatDuration } from "../duration.js";
 import type { HealthReport } from "../health/health-report.js";
 import type { ClusterMetrics, Distribution, JobFigures, Trend } from "../metrics/cluster-metrics.js";
+import { bytes, count, cut, padRight, percent, printable, widthOf } from "../text.js";
 import type { Colours } from "./colours.js";
 import { type Cell, type Column, renderTable } from "./table.js";
-import { bytes, count, cut, padRight, percent, printable, widthOf } from "./text.js";
 
 type Row = readonly Cell[];
 

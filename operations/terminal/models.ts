@@ -1,10 +1,10 @@
 // The models of a cluster on a terminal.
 //
-// Owns: the lines. Does not own: where they stand (operations/model-looks.ts), what is done about it (verbs/models.ts).
+// Owns: the lines. Does not own: where they stand (operations/registry/model-looks.ts), what is done about it (verbs/models.ts).
 
+import { bytes, printable, quantity } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { bytes, printable, quantity } from "./text.js";
 
 interface NodeState {
   readonly node: string;

@@ -1,9 +1,9 @@
 // The demo's report (contract.md, Reports) for people. With --json the report itself is printed instead.
 import { formatDuration } from "../duration.js";
+import { bytes, count, padRight, percent, plural, points, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { tally } from "./demo-screen.js";
 import { renderTable } from "./table.js";
-import { bytes, count, padRight, percent, plural, points, printable } from "./text.js";
 
 export interface DemoReport {
   readonly requests: number;

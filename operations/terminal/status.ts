@@ -1,9 +1,9 @@
 // A node's status, whatever it says of itself: nested names and values, aligned.
 //
 // Does not own: which figures a node has. What is there is shown, what is not there is not invented.
-import type { Fields } from "../../transport/codec.js";
+import type { Fields } from "../../transport/messages/codec.js";
+import { count, cut, padRight, printable, quantity, widthOf } from "../text.js";
 import type { Colours } from "./colours.js";
-import { count, cut, padRight, printable, quantity, widthOf } from "./text.js";
 
 const depthMax = 6;
 const labelMax = 28;

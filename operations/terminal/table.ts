@@ -1,7 +1,7 @@
 // Aligned columns.
 //
 // Widths are counted before colour is applied, so colours never move a column.
-import { cut, padLeft, padRight, widthOf } from "./text.js";
+import { cut, padLeft, padRight, widthOf } from "../text.js";
 
 export interface Cell {
   readonly text: string;

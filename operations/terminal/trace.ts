@@ -1,5 +1,6 @@
 // Traces as text: the tree of spans with durations and bars, lists of traces, the table of phases.
 
+import { count, padLeft, padRight, percent, plural, printable, widthOf } from "../text.js";
 import type { Span } from "../traces/span.js";
 import { sections } from "../traces/spans.js";
 import type { TraceSummary } from "../traces/trace-book.js";
@@ -7,7 +8,6 @@ import { criticalPath, type PhaseTable, type TraceNode, treeOfSpans } from "../t
 import type { Colours } from "./colours.js";
 import { timeOfDay } from "./events.js";
 import { type Cell, renderTable } from "./table.js";
-import { count, padLeft, padRight, percent, plural, printable, widthOf } from "./text.js";
 
 const barMin = 12;
 const barMax = 48;

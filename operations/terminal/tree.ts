@@ -1,8 +1,8 @@
 // The supervision tree, drawn.
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
+import { cut, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { type Cell, renderTable } from "./table.js";
-import { cut, printable } from "./text.js";
 
 interface Branch {
   readonly node: TreeNode;

@@ -1,8 +1,8 @@
 // Two folds of one log beside each other, for people.
-import type { FoldFigures, WhatIf } from "../what-if.js";
+import type { FoldFigures, WhatIf } from "../log/what-if.js";
+import { count, percent, plural, points, printable } from "../text.js";
 import type { Colours } from "./colours.js";
 import { renderTable } from "./table.js";
-import { count, percent, plural, points, printable } from "./text.js";
 
 type Row = readonly [string, string, string];
 

@@ -4,9 +4,15 @@
 // (past-telemetry.ts), how a line is shown (terminal/log-lines.ts).
 
 import { componentOf } from "../../supervision/logger.js";
-import type { EventItem, TelemetryEvent } from "../../transport/events.js";
-import { parseEvent } from "../../transport/events.js";
-import { type LineLevel, type LineValue, type LogLine, lineLevels, parseLogLine } from "../../transport/log-lines.js";
+import type { EventItem, TelemetryEvent } from "../../transport/messages/events.js";
+import { parseEvent } from "../../transport/messages/events.js";
+import {
+  type LineLevel,
+  type LineValue,
+  type LogLine,
+  lineLevels,
+  parseLogLine,
+} from "../../transport/messages/log-lines.js";
 import type { Span } from "./span.js";
 import { spansEvent } from "./span-items.js";
 import { spansOf } from "./spans.js";

@@ -2,7 +2,7 @@
 // together and joined by trace.
 //
 // Owns: which lines are told and how many, and how a line's fields become plain values. Does not own: the line on stderr
-// (supervision/logger.ts), the bytes (transport/log-lines.ts).
+// (supervision/logger.ts), the bytes (transport/messages/log-lines.ts).
 //
 // F1. Best effort: a line that cannot be sent is dropped and counted, and nobody waits.
 // F2. Bounded: `ratePerSecond` on average, `burst` at once; the next line that is told says how many were not.
@@ -10,8 +10,14 @@
 
 import type { Clock } from "../../models/clock.js";
 import type { LineSink, LogFields } from "../../supervision/logger.js";
-import type { Bus } from "../../transport/bus.js";
-import { encodeLogLine, type LineLevel, type LineValue, type LogLine, lineLevels } from "../../transport/log-lines.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import {
+  encodeLogLine,
+  type LineLevel,
+  type LineValue,
+  type LogLine,
+  lineLevels,
+} from "../../transport/messages/log-lines.js";
 
 export interface ForwarderDeps {
   readonly bus: Pick<Bus, "connected" | "publish">;

@@ -1,6 +1,6 @@
 // OTLP over HTTP, in JSON: spans on their way to an OpenTelemetry collector.
 //
-// Owns: the export request, the queue in front of it, what is tried again. Does not own: who feeds and drives it (actors/exporter.ts).
+// Owns: the export request, the queue in front of it, what is tried again. Does not own: who feeds and drives it (actors/operations/exporter.ts).
 // Source: OpenTelemetry protocol 1.x, "OTLP/HTTP" and "JSON Protobuf Encoding": ids in hex, 64-bit numbers as text, enums as numbers.
 //
 // O1. Bounded: at most `queueMax` spans wait; what comes beyond is dropped and counted (`otlp_dropped`). Nobody waits for the collector.
@@ -8,8 +8,8 @@
 //     dropped and counted.
 
 import type { Clock } from "../../models/clock.js";
-import { nextBackoff } from "../../supervision/backoff.js";
-import type { Counters } from "../telemetry.js";
+import { nextBackoff } from "../../supervision/tree/backoff.js";
+import type { Counters } from "../metrics/telemetry.js";
 import type { Span } from "./span.js";
 
 export interface Posted {

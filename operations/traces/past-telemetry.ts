@@ -1,11 +1,11 @@
 // The recent past as the telemetry stream holds it: read from its beginning, or what is still left of it, up to now and on.
 //
-// Owns: where a reading begins and ends. Does not own: the stream (transport/streams.ts), what a message means.
+// Owns: where a reading begins and ends. Does not own: the stream (transport/log/streams.ts), what a message means.
 
 import type { Clock } from "../../models/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { type Followed, follow } from "../../transport/follow.js";
-import { storedMessage, type Unavailable } from "../../transport/jetstream.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { type Followed, follow } from "../../transport/log/follow.js";
+import { storedMessage, type Unavailable } from "../../transport/log/jetstream.js";
 import type { Subjects } from "../../transport/subjects.js";
 
 export interface PastOptions {

@@ -1,7 +1,7 @@
 // The profiler: a CPU profile of this process, taken when an operator orders it.
 //
 // Owns: the session with the inspector, one profile at a time, the newest one until it is fetched. Does not own: the order's bytes
-// (transport/profile-orders.ts), who may order (credentials.ts).
+// (transport/messages/profile-orders.ts), who may order (credentials.ts).
 //
 // P1. Nothing is attached while nobody profiles: what is not asked for costs nothing.
 // P2. Of the thread that talks to NATS. Models and memory run in threads of their own, and their time is in the spans.
@@ -9,14 +9,14 @@
 
 import { Session } from "node:inspector/promises";
 import type { Clock } from "../../models/clock.js";
-import type { Bus, Incoming } from "../../transport/bus.js";
+import type { Bus, Incoming } from "../../transport/bus/bus.js";
+import { refuse } from "../../transport/bus/refusing.js";
 import {
   encodeProfilePiece,
   encodeProfileTaken,
   parseProfileOrder,
   pieceBytes,
-} from "../../transport/profile-orders.js";
-import { refuse } from "../../transport/refusing.js";
+} from "../../transport/messages/profile-orders.js";
 import type { Subjects } from "../../transport/subjects.js";
 
 export interface ProfilerDeps {

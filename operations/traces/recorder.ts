@@ -1,14 +1,14 @@
 // The recorder: turns jobs that ended into `spans` events.
 //
 // Owns: which jobs are told, and that those of one micro-batch leave as one event. Does not own: the items (spans.ts), the choice what is
-// traced (trace-context.ts), the sending (operations/telemetry.ts).
+// traced (trace-context.ts), the sending (operations/metrics/telemetry.ts).
 //
 // R1. A job is recorded by whoever closes it, answered or refused: so its spans are closed however it ended, also when the actor that worked
 //     on it is gone.
 // R2. Nothing is built for what is not traced, and nothing before the replies of the batch have left: the event is made in a microtask.
 
 import type { Clock } from "../../models/clock.js";
-import type { Origin, Telemetry } from "../telemetry.js";
+import type { Origin, Telemetry } from "../metrics/telemetry.js";
 import type { BatchTimings } from "../timings/batch-timings.js";
 import type { Lap } from "../timings/update-laps.js";
 import {

@@ -1,12 +1,12 @@
 // Jobs as the items of a `spans` event: the writing side.
 //
 // Owns: the compact items. Does not own: when they are sent (recorder.ts), what a reader makes of them (spans.ts), the envelope
-// (transport/events.ts).
+// (transport/messages/events.ts).
 //
 // The first item tells of the batch, each further one is a job of it. Times are whole microseconds behind `beganAtMs` (epoch milliseconds), so a
 // job of a batch of 64 costs some hundred bytes instead of eight spans.
 
-import type { EventItem, EventValue } from "../../transport/events.js";
+import type { EventItem, EventValue } from "../../transport/messages/events.js";
 import { type BatchTimings, type StationName, stationNames } from "../timings/batch-timings.js";
 import type { Lap } from "../timings/update-laps.js";
 

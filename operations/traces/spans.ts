@@ -1,13 +1,13 @@
 // Spans on the wire, the reading side: what a `spans` event says, spelled out.
 //
-// Owns: the expansion of the compact items. Does not own: their writing (span-items.ts), the envelope (transport/events.ts).
+// Owns: the expansion of the compact items. Does not own: their writing (span-items.ts), the envelope (transport/messages/events.ts).
 //
 // S1. The phases of a job follow each other without a gap: what lies between two stations is waiting, and is called `queue`. So their sum is
 //     the job's duration.
 // S2. Every span is closed. What was under way when the job failed ends with it, as an error.
 // S3. Items of strangers that do not fit are passed by.
 
-import type { EventItem, EventValue, TelemetryEvent } from "../../transport/events.js";
+import type { EventItem, EventValue, TelemetryEvent } from "../../transport/messages/events.js";
 import { phases, type Section } from "../metrics/catalogue.js";
 import { type StationName, stationNames } from "../timings/batch-timings.js";
 import type { Span } from "./span.js";

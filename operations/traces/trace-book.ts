@@ -7,8 +7,8 @@
 // B3. Of one trace `jobsOfTraceMax` jobs are kept, the first ones: whoever sends all requests under one id makes a trace that nobody could
 //     read, and that would cost a second to spell out whenever somebody looks.
 
-import type { EventItem, TelemetryEvent } from "../../transport/events.js";
-import type { LogLine } from "../../transport/log-lines.js";
+import type { EventItem, TelemetryEvent } from "../../transport/messages/events.js";
+import type { LogLine } from "../../transport/messages/log-lines.js";
 import type { Span } from "./span.js";
 import { spansEvent } from "./span-items.js";
 import { type Extent, extentOf, spansOfRow } from "./spans.js";

@@ -1,7 +1,7 @@
 // Trace context: which trace a job belongs to, whose child it is, and whether it is traced at all.
 //
 // Owns: reading and writing `traceparent` (W3C Trace Context, level 1), span ids, the choice what is traced.
-// Does not own: fresh trace ids (actors/identifiers.ts), what a span holds (span.ts).
+// Does not own: fresh trace ids (actors/serving/identifiers.ts), what a span holds (span.ts).
 //
 // X1. A span id follows from its trace and from what the span is about. So whoever knows a request's ids knows its span, in any process,
 //     and no record has to carry it; the same job told twice is one span.

@@ -2,8 +2,8 @@
 //
 // Owns: which messages it is made of, and reading them. Does not own: the book (trace-book.ts), the subscription.
 
-import { parseEvent } from "../../transport/events.js";
-import { type LogLine, parseLogLine } from "../../transport/log-lines.js";
+import { parseEvent } from "../../transport/messages/events.js";
+import { type LogLine, parseLogLine } from "../../transport/messages/log-lines.js";
 import type { Subjects } from "../../transport/subjects.js";
 import type { Span } from "./span.js";
 import { spansEvent } from "./span-items.js";

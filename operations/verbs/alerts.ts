@@ -1,21 +1,22 @@
 // `driftmend alerts`: what fires, and what a person does about it.
 //
-// Owns: how alerts are shown and ordered about. Does not own: the alerts (operations/alerts/), who carries an order out (actors/alerter.ts).
+// Owns: how alerts are shown and ordered about. Does not own: the alerts (operations/alerts/), who carries an order out (actors/operations/alerter.ts).
+
+import type { DriftmendClient } from "../../transport/client.js";
 import {
   type AlertOrder,
   type AlertReceipt,
   encodeAlertOrder,
   parseAlertReceipt,
   silenceMs,
-} from "../../transport/alert-orders.js";
-import type { DriftmendClient } from "../../transport/client.js";
+} from "../../transport/messages/alert-orders.js";
+import { askReport } from "../ask-report.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { formatDuration } from "../duration.js";
-import { askReport } from "../metrics/ask-report.js";
 import { renderAlerts, renderSinks } from "../terminal/alerts.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { plural, printable, quantity } from "../terminal/text.js";
+import { plural, printable, quantity } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 import { noReport } from "./reports.js";
 
 export interface NoteOptions extends ClusterOptions {

@@ -1,20 +1,20 @@
 // `driftmend auth init`: the users, keys and contexts of a cluster on NATS servers that somebody keeps himself.
 //
-// Owns: writing the files, what is said of them. Does not own: what is in them (operations/auth-files.ts).
+// Owns: writing the files, what is said of them. Does not own: what is in them (operations/cluster/auth-files.ts).
 //
 // A1. Nothing is overwritten without --force: whoever has the old secrets would be locked out.
 // A2. No secret is printed; every file is the owner's alone (0600), but for the authority's certificate, which is everybody's (0644).
 
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { roles } from "../../transport/credentials.js";
-import { serversIn } from "../../transport/server-list.js";
+import { roles } from "../../transport/access/credentials.js";
+import { checkTls, trustOf } from "../../transport/access/tls-files.js";
+import { serversIn } from "../../transport/bus/server-list.js";
 import { isToken, subjectsOf } from "../../transport/subjects.js";
-import { checkTls, trustOf } from "../../transport/tls-files.js";
-import { type AuthFile, type AuthPlan, accountsFile, authFiles, authorityFile } from "../auth-files.js";
+import { type AuthFile, type AuthPlan, accountsFile, authFiles, authorityFile } from "../cluster/auth-files.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { padRight } from "../terminal/text.js";
-import { done, type Outcome } from "./outcome.js";
+import { padRight } from "../text.js";
 
 export interface AuthInitOptions {
   readonly json?: boolean;

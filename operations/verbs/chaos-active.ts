@@ -2,13 +2,13 @@
 //
 // Owns: which nodes are asked: those of the tree, and those that joined by hand.
 import type { DriftmendClient } from "../../transport/client.js";
-import { haltChaos, listChaos } from "../chaos-client.js";
+import { done, type Outcome } from "../cluster/outcome.js";
+import { discoverNodes } from "../discovery.js";
+import { haltChaos, listChaos } from "../faults/chaos-client.js";
 import { renderActiveChaos, renderHalted } from "../terminal/chaos.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { discoverNodes } from "./discovery.js";
 import { askTree } from "./look.js";
-import { done, type Outcome } from "./outcome.js";
 
 const nobody: Outcome = { kind: "failed", message: "no node of the cluster answers", next: "driftmend up" };
 

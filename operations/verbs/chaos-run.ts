@@ -1,16 +1,16 @@
 // `driftmend chaos run`: a seeded schedule of faults, and its report.
 //
-// Owns: what is said on the way and at the end, the exit code. Does not own: the run (operations/fault-run.ts).
+// Owns: what is said on the way and at the end, the exit code. Does not own: the run (operations/faults/fault-run.ts).
 import { randomUUID } from "node:crypto";
-import type { FaultMode } from "../../transport/chaos-orders.js";
+import type { FaultMode } from "../../transport/messages/chaos-orders.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { formatDuration } from "../duration.js";
-import { type FaultReport, FaultRun } from "../fault-run.js";
-import { strikableKinds, type TargetKind, targetKinds } from "../fault-schedule.js";
+import { type FaultReport, FaultRun } from "../faults/fault-run.js";
+import { strikableKinds, type TargetKind, targetKinds } from "../faults/fault-schedule.js";
 import { renderFaultLine, renderFaultReport } from "../terminal/chaos.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { askTree } from "./look.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface ChaosRunOptions extends ClusterOptions {
   readonly probability: number;

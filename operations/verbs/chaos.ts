@@ -2,17 +2,17 @@
 //
 // Owns: finding what was meant by TARGET in the tree. Does not own: the fault, nor whether it is allowed (the cluster refuses by name).
 
-import type { FaultMode } from "../../transport/chaos-orders.js";
 import type { DriftmendClient } from "../../transport/client.js";
-import type { TreeNode } from "../../transport/look-orders.js";
-import type { RefusalCode } from "../../transport/wire.js";
-import { askFault } from "../chaos-client.js";
+import type { FaultMode } from "../../transport/messages/chaos-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
+import type { RefusalCode } from "../../transport/messages/wire.js";
+import { done, type Outcome } from "../cluster/outcome.js";
+import { askFault } from "../faults/chaos-client.js";
 import { type Receipt, renderReceipt } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { askTree } from "./look.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface ChaosOptions extends ClusterOptions {
   readonly mode?: FaultMode;

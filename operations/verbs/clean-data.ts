@@ -1,10 +1,10 @@
 // Labelled examples for `driftmend model init`: the arrays x and y of an .npz file, brought to the model's scale.
 //
-// Owns: what x and y must be. Does not own: the file's format (npz.ts), the model's own shape (models/inspect.ts).
+// Owns: what x and y must be. Does not own: the file's format (npz.ts), the model's own shape (models/adoption/inspect.ts).
 //
 // D1. Rows that come through are finite, and every label is the number of a class.
-import type { CleanRows } from "../../models/inspect.js";
-import { elementsOf, readTensor, type Tensor } from "../../transport/codec.js";
+import type { CleanRows } from "../../models/adoption/inspect.js";
+import { elementsOf, readTensor, type Tensor } from "../../transport/messages/codec.js";
 import type { Picture } from "./npy.js";
 import { looksLikeZip, readNpz } from "./npz.js";
 

@@ -5,8 +5,8 @@
 // I1. A verb's modules are imported when it runs: a client loads neither TensorFlow.js nor ONNX Runtime.
 
 import { type Command, Option } from "commander";
-import type { FaultMode } from "../../transport/chaos-orders.js";
-import { roles as credentialRoles } from "../../transport/credentials.js";
+import { roles as credentialRoles } from "../../transport/access/credentials.js";
+import type { FaultMode } from "../../transport/messages/chaos-orders.js";
 import type { NoteOptions, SilenceOptions } from "./alerts.js";
 import { authVerbs } from "./auth-grammar.js";
 import type { ChaosOptions } from "./chaos.js";

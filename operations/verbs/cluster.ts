@@ -1,24 +1,24 @@
 // Finding the cluster that a verb is meant for, and talking to it for as long as the verb lasts.
 //
 // Owns: where the address and the credentials come from, and what is said when there is no cluster.
-// Does not own: the context file's format (transport/context.ts), the connection (transport/client.ts).
+// Does not own: the context file's format (transport/access/context.ts), the connection (transport/client.ts).
 import { resolve } from "node:path";
 import type { Clock } from "../../models/clock.js";
-import { ConnectError } from "../../transport/bus.js";
-import { DriftmendClient } from "../../transport/client.js";
 import {
   type ClusterSettings,
   contextFile,
   defaultStore,
   type FoundContext,
   readContext,
-} from "../../transport/context.js";
+} from "../../transport/access/context.js";
+import type { Tls } from "../../transport/access/tls-files.js";
+import { ConnectError } from "../../transport/bus/bus.js";
+import { DriftmendClient } from "../../transport/client.js";
 import { type Timeouts, withTimeouts } from "../../transport/timeouts.js";
-import type { Tls } from "../../transport/tls-files.js";
+import type { Outcome } from "../cluster/outcome.js";
+import { signInOf, tlsOf } from "../cluster/sign-in.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
-import type { Outcome } from "./outcome.js";
-import { signInOf, tlsOf } from "./sign-in.js";
+import { printable } from "../text.js";
 
 export interface ClusterOptions {
   readonly json?: boolean;

@@ -3,11 +3,11 @@
 // Owns: the verb's words and ending: 0 for a good file, 1 for a bad one with a line for each problem, file:line:column first.
 // Does not own: what is good (health/operations-file.ts, health/rules.ts).
 import { notifySchema } from "../alerts/notify/notify-settings.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { problemLine, readOperations, readOperationsText } from "../health/operations-file.js";
 import type { Rule } from "../health/rules.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { plural, printable } from "../terminal/text.js";
-import { done, type Outcome } from "./outcome.js";
+import { plural, printable } from "../text.js";
 
 export async function configCheck(path: string, terminal: Terminal): Promise<Outcome> {
   const found = await readOperationsText(path);

@@ -1,18 +1,18 @@
 // `driftmend config`: every timeout and bound, its value, where that comes from, and what it bounds.
 //
-// Owns: which of three sources a value is from. Does not own: the values (transport/timeouts.ts, models/guard-limits.ts).
+// Owns: which of three sources a value is from. Does not own: the values (transport/timeouts.ts, models/learning/guard-limits.ts).
 //
 // O1. A flag typed here wins over the running cluster, and that over what is shipped: with flags it shows what `up` would do with them.
 import { resolve } from "node:path";
-import { guardrailNames, guardrails, said } from "../../models/guard-limits.js";
+import { guardrailNames, guardrails, said } from "../../models/learning/guard-limits.js";
 import { defaults } from "../../models/settings.js";
-import { type ClusterSettings, contextFile, defaultStore, readContext } from "../../transport/context.js";
+import { type ClusterSettings, contextFile, defaultStore, readContext } from "../../transport/access/context.js";
 import { timeoutDefaults, timeoutNames, whatTimeoutBounds } from "../../transport/timeouts.js";
-import { clusterSettingsOf, type SettingOptions } from "../cluster-settings.js";
+import { clusterSettingsOf, type SettingOptions } from "../cluster/cluster-settings.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { overflowDefaults } from "../overflow.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { cut, padRight } from "../terminal/text.js";
-import { done, type Outcome } from "./outcome.js";
+import { cut, padRight } from "../text.js";
 
 export interface ConfigOptions extends SettingOptions {
   readonly context?: string;

@@ -1,20 +1,27 @@
 // `driftmend dlq`: what the cluster gave up on, and what is to be done about it.
 //
-// Owns: how a letter is found, shown and ordered about. Does not own: the fold (operations/dead-letter-book.ts), what an order does
-// (operations/dead-letter-orders.ts). Reading needs no node: the log is read. An order is carried out by any node.
+// Owns: how a letter is found, shown and ordered about. Does not own: the fold (operations/dead-letters/dead-letter-book.ts), what an order does
+// (operations/dead-letters/dead-letter-orders.ts). Reading needs no node: the log is read. An order is carried out by any node.
 import type { DriftmendClient } from "../../transport/client.js";
 import {
   type DeadLetterOrder,
   type DeadLetterReceipt,
   encodeDeadLetterOrder,
   parseDeadLetterReceipt,
-} from "../../transport/operator-orders.js";
-import { type Book, type BookEntry, findEntry, pageOf, plainEntry, readBook } from "../dead-letter-book.js";
+} from "../../transport/messages/operator-orders.js";
+import { done, type Outcome } from "../cluster/outcome.js";
+import {
+  type Book,
+  type BookEntry,
+  findEntry,
+  pageOf,
+  plainEntry,
+  readBook,
+} from "../dead-letters/dead-letter-book.js";
 import { renderLetter, renderLetters } from "../terminal/dead-letters.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface ListOptions extends ClusterOptions {
   readonly model?: string;

@@ -2,7 +2,7 @@
 //
 // Owns: what is required, what is only better to have, and what to type when it is missing.
 // Does not own: finding the facts (doctor.ts).
-import { bytes, cut, printable } from "../terminal/text.js";
+import { bytes, cut, printable } from "../text.js";
 
 /** ok; warning: it runs, but not as well or not as safely; missing: nothing runs without it. */
 export interface Check {

@@ -5,13 +5,13 @@
 // D1. What it does on the server is over when it ends: a stream of its own for the time of a few appends, and subjects that nobody listens to.
 
 import type { Clock } from "../../models/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { type Role, roles } from "../../transport/credentials.js";
-import { rightsNeeded, tryRights } from "../../transport/rights-trial.js";
-import { knownHoles } from "../../transport/server-holes.js";
-import { serversIn } from "../../transport/server-list.js";
-import { lookAtAccount, lookAtMonitor } from "../../transport/server-look.js";
-import { tryStoring } from "../../transport/storing-trial.js";
+import { type Role, roles } from "../../transport/access/credentials.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { serversIn } from "../../transport/bus/server-list.js";
+import { rightsNeeded, tryRights } from "../../transport/server/rights-trial.js";
+import { knownHoles } from "../../transport/server/server-holes.js";
+import { lookAtAccount, lookAtMonitor } from "../../transport/server/server-look.js";
+import { tryStoring } from "../../transport/server/storing-trial.js";
 import type { Subjects } from "../../transport/subjects.js";
 import type { Check } from "./doctor-checks.js";
 import {

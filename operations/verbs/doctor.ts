@@ -9,13 +9,14 @@ import { availableParallelism, platform } from "node:os";
 import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Clock } from "../../models/clock.js";
-import { defaultStore } from "../../transport/context.js";
-import type { Role } from "../../transport/credentials.js";
-import { findServer, NoServerBinary } from "../../transport/server-binary.js";
-import { knownHoles } from "../../transport/server-holes.js";
+import { defaultStore } from "../../transport/access/context.js";
+import type { Role } from "../../transport/access/credentials.js";
+import { findServer, NoServerBinary } from "../../transport/server/server-binary.js";
+import { knownHoles } from "../../transport/server/server-holes.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { Colours } from "../terminal/colours.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { padRight, widthOf, wrap } from "../terminal/text.js";
+import { padRight, widthOf, wrap } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import {
   type Check,
@@ -28,7 +29,6 @@ import {
   checkSharedMemory,
 } from "./doctor-checks.js";
 import { serverChecks } from "./doctor-server.js";
-import { done, type Outcome } from "./outcome.js";
 import { checkListening } from "./server-checks.js";
 
 export interface DoctorOptions extends ClusterOptions {
@@ -76,7 +76,7 @@ function machine(options: DoctorOptions, terminal: Terminal, server: readonly Lo
     ...server,
     lookForLearner,
     lookForServing,
-    () => loads("hnswlib-node", "recalls experiences", () => import("../../models/memory-index.js")),
+    () => loads("hnswlib-node", "recalls experiences", () => import("../../models/memory/memory-index.js")),
     async () => checkSharedMemory(await freeBytes("/dev/shm")),
     () => lookAtClock(terminal.clock),
     () => lookAtStore(resolve(options.store ?? defaultStore)),
@@ -138,7 +138,7 @@ async function lookAtOwnServer({ natsServer, searchPath, listen, acceptKnownHole
 
 async function lookForLearner(): Promise<Check> {
   try {
-    const { LearnerError, openLearner } = await import("../../models/learner.js");
+    const { LearnerError, openLearner } = await import("../../models/learning/learner.js");
     try {
       const learner = await openLearner();
       learner.close();
@@ -156,7 +156,7 @@ async function lookForLearner(): Promise<Check> {
 async function lookForServing(): Promise<Check> {
   let does = "serves models on cpu, and on cuda with --ep cuda";
   const failure = await failureOf(async () => {
-    const { whyNoCuda } = await import("../../models/onnx-session.js");
+    const { whyNoCuda } = await import("../../models/serving/onnx-session.js");
     const why = await whyNoCuda(await readFile(new URL("../../../models/digits/source.onnx", import.meta.url)));
     if (why !== undefined) does = `serves models on cpu; cuda: ${why}`;
   });

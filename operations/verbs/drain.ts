@@ -1,14 +1,14 @@
 // `driftmend drain NODE`: a node leaves in order, and with --restart comes back.
 //
-// Owns: whom to order, and what is said of the acknowledgement. Does not own: the drain (operations/drain-order.ts), who may order it.
+// Owns: whom to order, and what is said of the acknowledgement. Does not own: the drain (operations/cluster/drain-order.ts), who may order it.
 import type { DriftmendClient } from "../../transport/client.js";
-import { type DrainReceipt, encodeDrainOrder, parseDrainReceipt } from "../../transport/operator-orders.js";
+import { type DrainReceipt, encodeDrainOrder, parseDrainReceipt } from "../../transport/messages/operator-orders.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { formatDuration } from "../duration.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { askTree } from "./look.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface DrainOptions extends ClusterOptions {
   readonly restart?: boolean;

@@ -3,8 +3,13 @@
 // Owns: the spelling of numbers, durations and addresses in flags. Does not own: which flags there are (cli.ts).
 import { isIP } from "node:net";
 import { InvalidArgumentError } from "commander";
-import { type GuardrailName, type GuardrailValues, guardrailNames, guardrails } from "../../models/guard-limits.js";
-import { isDtype } from "../../transport/codec.js";
+import {
+  type GuardrailName,
+  type GuardrailValues,
+  guardrailNames,
+  guardrails,
+} from "../../models/learning/guard-limits.js";
+import { isDtype } from "../../transport/messages/codec.js";
 import { isTimeoutName, type Timeouts, timeoutNames } from "../../transport/timeouts.js";
 import { formatDuration, parseDuration } from "../duration.js";
 import { type HttpAddress, parseHttpAddress } from "../http/http-address.js";

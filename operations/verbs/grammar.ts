@@ -3,12 +3,12 @@
 // Owns: these flags and their help. Does not own: the verbs (client-grammar.ts, cli.ts), what a flag's value means (flags.ts).
 
 import { type Command, Option } from "commander";
-import { executionProviders } from "../../models/execution-provider.js";
+import { executionProviders } from "../../models/serving/execution-provider.js";
 import { logLevels } from "../../supervision/logger.js";
+import type { Outcome } from "../cluster/outcome.js";
 import { overflowPolicies } from "../overflow.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { guardrailsOf, natsUrl, otlpUrl, shmPlace, timeoutsOf, traceWord, wholeNumber } from "./flags.js";
-import type { Outcome } from "./outcome.js";
 
 /** A verb that runs a cluster ends by its own rules and gives the exit code itself. */
 export type Work = (terminal: Terminal) => Promise<Outcome | number>;

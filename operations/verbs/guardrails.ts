@@ -1,17 +1,17 @@
 // `driftmend guardrails MODEL`: what keeps a step from making the model worse, how it is set, and how often it acted.
 //
-// Does not own: the guardrails (models/guardrails.ts), their counters (the updater counts, this asks it).
-import { type GuardrailName, guardrailNames, guardrails, isLooser, said } from "../../models/guard-limits.js";
+// Does not own: the guardrails (models/learning/guardrails.ts), their counters (the updater counts, this asks it).
+import { type GuardrailName, guardrailNames, guardrails, isLooser, said } from "../../models/learning/guard-limits.js";
 import { defaults } from "../../models/settings.js";
 import type { DriftmendClient } from "../../transport/client.js";
-import type { PlainMap } from "../../transport/codec.js";
-import { encodeLookRequest, parseActorLook, type TreeNode } from "../../transport/look-orders.js";
+import type { PlainMap } from "../../transport/messages/codec.js";
+import { encodeLookRequest, parseActorLook, type TreeNode } from "../../transport/messages/look-orders.js";
 import { isToken } from "../../transport/subjects.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { padRight, printable } from "../terminal/text.js";
+import { padRight, printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { askTree } from "./look.js";
-import { done, type Outcome } from "./outcome.js";
 
 interface Shown {
   readonly name: GuardrailName;

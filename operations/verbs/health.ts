@@ -1,12 +1,12 @@
 // `driftmend health`: how the cluster is, every check with its figure, and what to do about what fails.
 //
 // Owns: the verb's ending: 0 for healthy and degraded, 1 for unhealthy. Does not own: the checks (health/), the picture (terminal/health.ts).
-import { askReport } from "../metrics/ask-report.js";
+import { askReport } from "../ask-report.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { renderHealth } from "../terminal/health.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 import { noReport } from "./reports.js";
 
 export async function health(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {

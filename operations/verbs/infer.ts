@@ -1,13 +1,13 @@
 // `driftmend infer` and `driftmend feedback`: what a client of the cluster asks.
 import type { ClientOutcome } from "../../transport/client.js";
-import { readTensor, type Tensor } from "../../transport/codec.js";
+import { readTensor, type Tensor } from "../../transport/messages/codec.js";
+import type { FeedbackReply } from "../../transport/messages/wire.js";
 import { isToken } from "../../transport/subjects.js";
-import type { FeedbackReply } from "../../transport/wire.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { renderAnswer } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { percent, printable } from "../terminal/text.js";
+import { percent, printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 import { doubtAbout, readPicture } from "./picture.js";
 
 export interface InferOptions extends ClusterOptions {

@@ -5,12 +5,12 @@
 
 import { sharedMemoryDir, sharedMemoryOff } from "../../transport/tensors/segment-place.js";
 import { type SeenOwner, type SeenOwners, seeOwners } from "../../transport/tensors/segment-sweep.js";
-import { askReport } from "../metrics/ask-report.js";
+import { askReport } from "../ask-report.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { ClusterMetrics } from "../metrics/cluster-metrics.js";
 import { type LeaseList, type ListedLease, renderLeases } from "../terminal/leases.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface LeasesOptions extends ClusterOptions {
   readonly shm?: string;

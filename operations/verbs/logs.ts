@@ -2,14 +2,14 @@
 //
 // Owns: what is read and in which order it is printed. Does not own: what a line is (operations/traces/lines-of-trace.ts).
 import type { DriftmendClient } from "../../transport/client.js";
-import type { LineLevel, LogLine } from "../../transport/log-lines.js";
+import type { LineLevel, LogLine } from "../../transport/messages/log-lines.js";
 import { isToken, NameError } from "../../transport/subjects.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { logLineJson, renderLogLine } from "../terminal/log-lines.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { linesIn, type Wanted } from "../traces/lines-of-trace.js";
 import { readPast } from "../traces/past-telemetry.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 import { noPast } from "./past.js";
 
 export interface LogsOptions extends ClusterOptions {

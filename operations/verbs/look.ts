@@ -2,20 +2,20 @@
 //
 // Owns: whom to ask. The root answers for everybody; where there is none (nodes joined by hand) every node is asked.
 import type { DriftmendClient } from "../../transport/client.js";
-import type { Fields } from "../../transport/codec.js";
-import { map } from "../../transport/fields.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
-import { parseOutcome } from "../../transport/wire.js";
-import { askReport } from "../metrics/ask-report.js";
+import type { Fields } from "../../transport/messages/codec.js";
+import { map } from "../../transport/messages/fields.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
+import { parseOutcome } from "../../transport/messages/wire.js";
+import { askReport } from "../ask-report.js";
+import { done, type Outcome } from "../cluster/outcome.js";
+import { discoverNodes } from "../discovery.js";
 import type { ClusterMetrics } from "../metrics/cluster-metrics.js";
 import { renderVitals } from "../terminal/metrics.js";
 import { renderStatus } from "../terminal/status.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { cut, printable } from "../terminal/text.js";
 import { renderTree } from "../terminal/tree.js";
+import { cut, printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { discoverNodes } from "./discovery.js";
-import { done, type Outcome } from "./outcome.js";
 
 const nobody: Outcome = {
   kind: "failed",

@@ -3,13 +3,13 @@
 // Owns: these looks, and the redrawing. Does not own: the figures (operations/metrics/), their layout (terminal/metrics.ts).
 
 import type { DriftmendClient } from "../../transport/client.js";
-import { decodeMessage, encodeMessage } from "../../transport/codec.js";
-import { type AskedReport, askReport, type Report } from "../metrics/ask-report.js";
+import { decodeMessage, encodeMessage } from "../../transport/messages/codec.js";
+import { type AskedReport, askReport, type Report } from "../ask-report.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { renderMetrics, renderQueues, renderTop } from "../terminal/metrics.js";
 import { type Canvas, openPainter } from "../terminal/painter.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 import { askPatiently, noReport } from "./reports.js";
 
 export interface TopOptions extends ClusterOptions {

@@ -5,11 +5,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { unpackModel } from "../../models/adoption/model-package.js";
 import type { Clock } from "../../models/clock.js";
-import { unpackModel } from "../../models/model-package.js";
 import type { DriftmendClient } from "../../transport/client.js";
-import { openModelRegistry } from "../../transport/model-registry.js";
-import type { Outcome } from "./outcome.js";
+import { openModelRegistry } from "../../transport/log/model-registry.js";
+import type { Outcome } from "../cluster/outcome.js";
 
 export interface Wanted {
   readonly model: string;

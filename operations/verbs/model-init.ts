@@ -1,15 +1,15 @@
 // `driftmend model init`: an ONNX classifier and clean data become a model folder that the cluster serves and adapts.
 //
-// Owns: what is read and written, and what is said. Does not own: how a classifier is taken in (models/adopt.ts), what
+// Owns: what is read and written, and what is said. Does not own: how a classifier is taken in (models/adoption/adopt.ts), what
 // x and y must be (clean-data.ts).
 import { access, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type Adopted, adopt, writeModelFolder } from "../../models/adopt.js";
+import { type Adopted, adopt, writeModelFolder } from "../../models/adoption/adopt.js";
 import { isToken } from "../../transport/subjects.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { printable } from "../text.js";
 import { type Accepted, plainFloats, readCleanData } from "./clean-data.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface ModelInitOptions {
   readonly labels: string;

@@ -1,23 +1,23 @@
 // `driftmend model add`, `ls`, `show`, `rm`: the models of a cluster that runs.
 //
-// Owns: the order of the steps, and what is said. Does not own: the decisions (operations/model-admission.ts), the registry
-// (transport/model-registry.ts), what nodes do about it (actors/roster.ts).
+// Owns: the order of the steps, and what is said. Does not own: the decisions (operations/registry/model-admission.ts), the registry
+// (transport/log/model-registry.ts), what nodes do about it (actors/host/roster.ts).
 //
 // Whoever ends in the middle leaves nothing half served: pieces without a record are nobody's, and a removal without a purge keeps the log.
-import { packModel } from "../../models/model-package.js";
-import type { CommitOutcome } from "../../transport/chain.js";
+import { packModel } from "../../models/adoption/model-package.js";
 import type { DriftmendClient } from "../../transport/client.js";
-import { streamState, type Unavailable } from "../../transport/jetstream.js";
-import { type ModelRecord, noStanding, type Standings } from "../../transport/model-records.js";
-import { type ModelRegistry, openModelRegistry } from "../../transport/model-registry.js";
+import type { CommitOutcome } from "../../transport/log/chain.js";
+import { streamState, type Unavailable } from "../../transport/log/jetstream.js";
+import { type ModelRecord, noStanding, type Standings } from "../../transport/log/model-records.js";
+import { type ModelRegistry, openModelRegistry } from "../../transport/log/model-registry.js";
 import { isToken } from "../../transport/subjects.js";
-import { admission, removal, type Situation, unfit } from "../model-admission.js";
-import { awaitModels, lookAtModels, type NodeModels } from "../model-looks.js";
+import { done, type Outcome } from "../cluster/outcome.js";
+import { admission, removal, type Situation, unfit } from "../registry/model-admission.js";
+import { awaitModels, lookAtModels, type NodeModels } from "../registry/model-looks.js";
 import { addedLines, listLines, removedLines, showLines } from "../terminal/models.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
+import { printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface RemoveOptions extends ClusterOptions {
   readonly purgeLog?: boolean;

@@ -6,8 +6,8 @@
 // Y1. Never throws. Every failure is a refusal that says what to do.
 // Y2. The data is exactly as long as dtype and shape say: no byte is missing, none is left over.
 
-import { type Dtype, dtypes, elementsOf, isDtype, itemBytes } from "../../transport/codec.js";
-import { printable } from "../terminal/text.js";
+import { type Dtype, dtypes, elementsOf, isDtype, itemBytes } from "../../transport/messages/codec.js";
+import { printable } from "../text.js";
 
 /** Row-major, little-endian; `dt` and `sh` as in the contract's tensor. */
 export interface Picture {

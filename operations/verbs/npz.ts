@@ -7,7 +7,7 @@
 // Z1. Never throws. Every failure is a refusal that says what to do.
 // Z2. Nothing is unpacked beyond the size that was promised, and no promise beyond the bound is taken.
 import { crc32, inflateRawSync } from "node:zlib";
-import { printable } from "../terminal/text.js";
+import { printable } from "../text.js";
 import { type Picture, readNpy } from "./npy.js";
 
 export type NpzRead<Name extends string> =

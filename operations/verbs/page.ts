@@ -5,11 +5,11 @@
 // G1. A token stands in the fragment of the link: a browser sends that to nobody, and the page takes it out of the address bar.
 
 import { resolve } from "node:path";
-import { type ClusterContext, contextFile, defaultStore, readContext } from "../../transport/context.js";
+import { type ClusterContext, contextFile, defaultStore, readContext } from "../../transport/access/context.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { isLoopback } from "../http/http-address.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { startOne, whyNone } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface PageOptions {
   readonly json?: boolean;

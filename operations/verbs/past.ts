@@ -1,6 +1,6 @@
 // What is said when the recent past cannot be read.
-import type { Unavailable } from "../../transport/jetstream.js";
-import type { Outcome } from "./outcome.js";
+import type { Unavailable } from "../../transport/log/jetstream.js";
+import type { Outcome } from "../cluster/outcome.js";
 
 export function noPast(why: Unavailable["why"]): Outcome {
   if (why === "no_stream")

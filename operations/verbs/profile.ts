@@ -4,7 +4,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DriftmendClient } from "../../transport/client.js";
-import type { Parsed } from "../../transport/fields.js";
+import type { Parsed } from "../../transport/messages/fields.js";
 import {
   encodeProfileOrder,
   type ProfileOrder,
@@ -12,14 +12,14 @@ import {
   parseProfilePiece,
   parseProfileTaken,
   profileMsMax,
-} from "../../transport/profile-orders.js";
+} from "../../transport/messages/profile-orders.js";
+import type { Outcome as Heard } from "../../transport/messages/wire.js";
 import { isToken } from "../../transport/subjects.js";
-import type { Outcome as Heard } from "../../transport/wire.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { formatDuration } from "../duration.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { bytes as bytesText, count, printable } from "../terminal/text.js";
+import { bytes as bytesText, count, printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 import { phases } from "./trace.js";
 
 export interface ProfileOptions extends ClusterOptions {

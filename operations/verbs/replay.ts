@@ -1,18 +1,18 @@
 // `driftmend replay MODEL --verify`: folds the log again and says whether the committed parameters are what it gives.
 // `driftmend replay MODEL --what-if KEY=VALUE`: folds it under another setting too, and says what would have been different.
 //
-// Owns: what is said on the way. Does not own: the folds and the comparisons (operations/replay.ts, operations/what-if.ts).
+// Owns: what is said on the way. Does not own: the folds and the comparisons (operations/log/replay.ts, operations/log/what-if.ts).
 import type { Setting } from "../../models/setting-keys.js";
+import type { ClusterSettings } from "../../transport/access/context.js";
 import type { DriftmendClient } from "../../transport/client.js";
-import type { ClusterSettings } from "../../transport/context.js";
 import { isToken } from "../../transport/subjects.js";
-import { guardrailsIn } from "../cluster-settings.js";
+import { guardrailsIn } from "../cluster/cluster-settings.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import { renderReplay } from "../terminal/answer.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
 import { renderWhatIf } from "../terminal/what-if.js";
+import { printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface ReplayOptions extends ClusterOptions {
   readonly verify?: boolean;
@@ -40,7 +40,7 @@ export async function replay(model: string, options: ReplayOptions, terminal: Te
 
 async function verified(model: string, options: ReplayOptions, terminal: Terminal): Promise<Outcome> {
   return withFolder(model, options, terminal, async (folder, { bus, subjects }, settings) => {
-    const { replayModel } = await import("../replay.js");
+    const { replayModel } = await import("../log/replay.js");
     const tell = everySecond(terminal);
     const result = await replayModel({
       bus,
@@ -77,7 +77,7 @@ async function imagined(
     changes.push(read.setting);
   }
   return withFolder(model, options, terminal, async (folder, { bus, subjects }, settings) => {
-    const { whatIf } = await import("../what-if.js");
+    const { whatIf } = await import("../log/what-if.js");
     const tell = everySecond(terminal);
     const result = await whatIf({
       bus,
@@ -101,8 +101,8 @@ async function withFolder(
   terminal: Terminal,
   work: (folder: string, client: DriftmendClient, settings: ClusterSettings) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const { digitsFolder } = await import("../local-cluster.js");
-  const { entry } = await import("../up.js");
+  const { digitsFolder } = await import("../cluster/local-cluster.js");
+  const { entry } = await import("../cluster/up.js");
   const { withModelFolder } = await import("./model-folder.js");
   const wanted = { model, folder: options.model, otherwise: digitsFolder(entry) };
   return withCluster(options, "operator", terminal, (client, settings) =>

@@ -4,10 +4,10 @@
 
 import type { DriftmendClient } from "../../transport/client.js";
 import type { ReportName } from "../../transport/subjects.js";
-import { type AskedReport, askReport, type Report } from "../metrics/ask-report.js";
+import { type AskedReport, askReport, type Report } from "../ask-report.js";
+import type { Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../terminal/text.js";
-import type { Outcome } from "./outcome.js";
+import { printable } from "../text.js";
 
 /** A node that has just started has figures within two seconds. */
 const earlyTries = 12;

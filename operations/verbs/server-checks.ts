@@ -3,14 +3,14 @@
 // Owns: what is required, what is only better to have, and what to type when it is missing.
 // Does not own: finding the facts (doctor-server.ts, transport/), what this machine must have (doctor-checks.ts).
 
-import type { Role } from "../../transport/credentials.js";
-import type { RightsTried } from "../../transport/rights-trial.js";
-import type { ServerFacts } from "../../transport/server-facts.js";
-import { type Hole, soundVersion } from "../../transport/server-holes.js";
-import type { AccountLook, JetStreamAccount, MonitorLook } from "../../transport/server-look.js";
-import type { StoringTried } from "../../transport/storing-trial.js";
+import type { Role } from "../../transport/access/credentials.js";
+import type { ServerFacts } from "../../transport/bus/server-facts.js";
+import type { RightsTried } from "../../transport/server/rights-trial.js";
+import { type Hole, soundVersion } from "../../transport/server/server-holes.js";
+import type { AccountLook, JetStreamAccount, MonitorLook } from "../../transport/server/server-look.js";
+import type { StoringTried } from "../../transport/server/storing-trial.js";
 import { isLoopback } from "../http/http-address.js";
-import { bytes, cut, printable } from "../terminal/text.js";
+import { bytes, cut, printable } from "../text.js";
 import type { Check } from "./doctor-checks.js";
 
 const payloadNeeded = 640 * 1024;

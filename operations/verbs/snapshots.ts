@@ -1,20 +1,21 @@
 // `driftmend snapshots MODEL` lists what is kept; `driftmend snapshots restore MODEL` goes back to one, as a new committed version.
 //
 // Owns: the order and what is said of its end. Does not own: the restore itself (the leading updater), the snapshots (transport/).
+
+import { openSnapshots, type SnapshotListing } from "../../transport/log/snapshot.js";
 import {
   encodeRestoreOrder,
   parseRestored,
   type Restored,
   type RestoreOrder,
-} from "../../transport/operator-orders.js";
-import { openSnapshots, type SnapshotListing } from "../../transport/snapshot.js";
+} from "../../transport/messages/operator-orders.js";
 import { isToken } from "../../transport/subjects.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { Colours } from "../terminal/colours.js";
 import { renderTable } from "../terminal/table.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { bytes, count, printable, quantity } from "../terminal/text.js";
+import { bytes, count, printable, quantity } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 
 export interface RestoreOptions extends ClusterOptions {
   readonly until?: number;

@@ -1,11 +1,11 @@
 // `driftmend strategies`: how answers can be voted on, and which way a model uses.
 //
-// Owns: the list. Does not own: the strategies (models/vote.ts), the choice (the model's manifest: learning.strategy).
+// Owns: the list. Does not own: the strategies (models/memory/vote.ts), the choice (the model's manifest: learning.strategy).
 import { loadModel } from "../../models/manifest.js";
-import { strategies } from "../../models/vote.js";
+import { strategies } from "../../models/memory/vote.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { padRight } from "../terminal/text.js";
-import { done, type Outcome } from "./outcome.js";
+import { padRight } from "../text.js";
 
 export interface StrategiesOptions {
   /** The model's folder; the digits when left out. */
@@ -13,8 +13,8 @@ export interface StrategiesOptions {
 }
 
 export async function listStrategies(options: StrategiesOptions, terminal: Terminal): Promise<Outcome> {
-  const { digitsFolder } = await import("../local-cluster.js");
-  const { entry } = await import("../up.js");
+  const { digitsFolder } = await import("../cluster/local-cluster.js");
+  const { entry } = await import("../cluster/up.js");
   const { manifest } = await loadModel(options.model ?? digitsFolder(entry));
   const { strategy } = manifest.learning;
   const listed = Object.entries(strategies).map(([name, does]) => ({ name, does, used: name === strategy }));

@@ -3,7 +3,7 @@
 // Owns: these verbs and their flags. Does not own: what they do (the files beside this one).
 
 import { type Command, Option } from "commander";
-import { lineLevels } from "../../transport/log-lines.js";
+import { lineLevels } from "../../transport/messages/log-lines.js";
 import { durationMs, wholeNumber } from "./flags.js";
 import { clientVerb, type Run } from "./grammar.js";
 import type { LogsOptions } from "./logs.js";

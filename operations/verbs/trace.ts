@@ -2,7 +2,8 @@
 //
 // Owns: what is read and what is asked for. Does not own: putting traces together (operations/traces/trace-book.ts), drawing (terminal/trace.ts).
 import type { DriftmendClient } from "../../transport/client.js";
-import { parseEvent } from "../../transport/events.js";
+import { parseEvent } from "../../transport/messages/events.js";
+import { done, type Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { renderPhases, renderTrace, renderTraces } from "../terminal/trace.js";
 import { readPast } from "../traces/past-telemetry.js";
@@ -10,7 +11,6 @@ import { spansEvent } from "../traces/span-items.js";
 import { TraceBook } from "../traces/trace-book.js";
 import { phaseTables } from "../traces/trace-tree.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { done, type Outcome } from "./outcome.js";
 import { noPast } from "./past.js";
 
 export interface TraceOptions extends ClusterOptions {

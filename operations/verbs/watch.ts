@@ -1,15 +1,15 @@
 // `driftmend watch`: telemetry and alerts as they happen.
-import type { Bus } from "../../transport/bus.js";
-import { decodeMessage } from "../../transport/codec.js";
-import { parseAlert, parseEvent, parseMetrics } from "../../transport/events.js";
-import { parseLogLine } from "../../transport/log-lines.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { decodeMessage } from "../../transport/messages/codec.js";
+import { parseAlert, parseEvent, parseMetrics } from "../../transport/messages/events.js";
+import { parseLogLine } from "../../transport/messages/log-lines.js";
+import type { Outcome } from "../cluster/outcome.js";
 import type { Colours } from "../terminal/colours.js";
 import { renderAlert, renderEvent, renderMetrics } from "../terminal/events.js";
 import { renderLogLine } from "../terminal/log-lines.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { cut, printable } from "../terminal/text.js";
+import { cut, printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import type { Outcome } from "./outcome.js";
 
 /** Goes on until Ctrl-C, or until the connection is lost for good. */
 export async function watch(

@@ -8,12 +8,12 @@
 
 import { readdir, readFile } from "node:fs/promises";
 import type { Clock } from "../../models/clock.js";
-import { startBroker } from "../../transport/broker.js";
-import { connectBus } from "../../transport/bus.js";
-import { identityOf, makeCredentials } from "../../transport/credentials.js";
-import { lastSubjects, storedMessage } from "../../transport/jetstream.js";
+import { identityOf, makeCredentials } from "../../transport/access/credentials.js";
+import { connectBus } from "../../transport/bus/bus.js";
+import { lastSubjects, storedMessage } from "../../transport/log/jetstream.js";
 import { isAlive, isMissing, type ProcessIdentity } from "../../transport/process-identity.js";
-import { findServer } from "../../transport/server-binary.js";
+import { startBroker } from "../../transport/server/broker.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { bucketKeys, bucketStream, header, subjectsOf } from "../../transport/subjects.js";
 import type { Left } from "./evidence.js";
 

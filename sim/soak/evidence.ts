@@ -7,8 +7,8 @@
 //     and can be lost while the broker is away: it is judged only where no outage lies in between, and what could not be judged is counted.
 
 import type { Position } from "../../models/experience.js";
-import type { CleanupAudit } from "../../operations/cleanup-audit.js";
-import type { ChaosReceipt } from "../../transport/chaos-orders.js";
+import type { CleanupAudit } from "../../operations/cleanup/cleanup-audit.js";
+import type { ChaosReceipt } from "../../transport/messages/chaos-orders.js";
 
 /** One request or label of the client, and how it ended. From the client's ledger. */
 export interface Asked {

@@ -7,7 +7,7 @@
 //     repair, and escalation is a repair that gives up. Outages and lost leases add crashes of their own, so the pace keeps below the bound.
 
 import { type Random, seededRandom } from "../../models/clock.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { grouped } from "./evidence.js";
 
 export interface FaultCounts {

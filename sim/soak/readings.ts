@@ -1,22 +1,22 @@
 // What the log says after a soak: every row, task and commit, and an undisturbed run over all of it.
 //
 // Owns: waiting until everything enqueued is committed, reading the streams whole, the fold from the source by one learner in this process.
-// Does not own: the fold's rules (operations/log-fold.ts), the judgement (invariants.ts).
+// Does not own: the fold's rules (operations/log/log-fold.ts), the judgement (invariants.ts).
 //
 // R1. The fold begins at the source and reads the same two streams; nothing of what the cluster kept besides (snapshots, memories) enters.
 
 import { createHash } from "node:crypto";
 import type { Clock } from "../../models/clock.js";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
+import { type Backend, backends } from "../../models/learning/tensorflow.js";
 import type { Model } from "../../models/manifest.js";
-import { checksum, type Policy, sourcePolicy } from "../../models/policy.js";
-import { type Backend, backends } from "../../models/tensorflow.js";
-import { auditCleanups, type CleanupAudit } from "../../operations/cleanup-audit.js";
-import { LogFold, type LoggedUpdate } from "../../operations/log-fold.js";
-import { ModelLog } from "../../operations/model-log.js";
-import { replayModel } from "../../operations/replay.js";
-import type { Bus } from "../../transport/bus.js";
-import { encodeLookRequest, parseActorLook } from "../../transport/look-orders.js";
+import { checksum, type Policy, sourcePolicy } from "../../models/policy/policy.js";
+import { auditCleanups, type CleanupAudit } from "../../operations/cleanup/cleanup-audit.js";
+import { LogFold, type LoggedUpdate } from "../../operations/log/log-fold.js";
+import { ModelLog } from "../../operations/log/model-log.js";
+import { replayModel } from "../../operations/log/replay.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { encodeLookRequest, parseActorLook } from "../../transport/messages/look-orders.js";
 import type { StreamKind, Subjects } from "../../transport/subjects.js";
 import type { FoldedStep, LoggedLink, LoggedRow, LoggedTask, Parameters } from "./evidence.js";
 

@@ -6,7 +6,7 @@
 // Actors' events are heard over NATS and can be lost with the broker (evidence.ts E1). `auditActors` therefore passes over what an outage
 // touches, and `unjudged` counts it.
 
-import type { CleanupAudit } from "../../operations/cleanup-audit.js";
+import type { CleanupAudit } from "../../operations/cleanup/cleanup-audit.js";
 import type { ActorEvent, Death, Evidence, Left, LoggedLink, LoggedTask, Outage, Violation } from "./evidence.js";
 import { grouped } from "./evidence.js";
 

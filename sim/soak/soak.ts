@@ -8,12 +8,12 @@
 
 import type { Clock } from "../../models/clock.js";
 import type { Model } from "../../models/manifest.js";
-import { brokerName } from "../../operations/broker-watch.js";
-import type { ProcessEvent } from "../../supervision/process-spec.js";
-import type { Bus } from "../../transport/bus.js";
+import { brokerName } from "../../operations/broker/broker-watch.js";
+import type { ProcessEvent } from "../../supervision/process/process-spec.js";
+import type { ClusterContext } from "../../transport/access/context.js";
+import type { Bus } from "../../transport/bus/bus.js";
 import { DriftmendClient } from "../../transport/client.js";
-import type { ClusterContext } from "../../transport/context.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { connectAs } from "../connection.js";
 import type { Sample } from "../stream.js";

@@ -9,13 +9,13 @@
 
 import type { Clock } from "../../models/clock.js";
 import { within } from "../../supervision/deadline.js";
-import type { Bus } from "../../transport/bus.js";
+import type { Bus } from "../../transport/bus/bus.js";
 import {
   type ChaosReceipt,
   encodeChaosRequest,
   type FaultMode,
   parseChaosReceipt,
-} from "../../transport/chaos-orders.js";
+} from "../../transport/messages/chaos-orders.js";
 import type { Subjects } from "../../transport/subjects.js";
 import { type Fault, type Plan, pace } from "./plan.js";
 import type { Witness } from "./witness.js";

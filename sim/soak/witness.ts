@@ -6,9 +6,9 @@
 // W1. Process events come from the root in this process and are complete. What comes over NATS is not (evidence.ts E1).
 
 import type { Clock } from "../../models/clock.js";
-import { describeProcessExit, type ProcessEvent } from "../../supervision/process-spec.js";
-import type { Bus } from "../../transport/bus.js";
-import { parseEvent, type TelemetryEvent } from "../../transport/events.js";
+import { describeProcessExit, type ProcessEvent } from "../../supervision/process/process-spec.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { parseEvent, type TelemetryEvent } from "../../transport/messages/events.js";
 import { identify, type ProcessIdentity } from "../../transport/process-identity.js";
 import type { Subjects } from "../../transport/subjects.js";
 import type { ActorEvent, Death, Outage } from "./evidence.js";

@@ -5,7 +5,7 @@
 // A1. An assertion that could not be judged says why, and is neither passed nor failed. What a run was long enough for must be judged:
 //     a run that saw nothing fails.
 
-import { bytes, count, percent, plural } from "../../operations/terminal/text.js";
+import { bytes, count, percent, plural } from "../../operations/text.js";
 import type { Facts } from "./facts.js";
 import type { Crash } from "./learning-watch.js";
 import { judgeMemory, type MemoryVerdict, memoryRule } from "./memory.js";

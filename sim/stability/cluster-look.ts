@@ -2,10 +2,10 @@
 //
 // Owns: nothing but the question. Does not own: the figures (operations/metrics/).
 
-import { askReport } from "../../operations/metrics/ask-report.js";
+import { askReport } from "../../operations/ask-report.js";
 import type { ClusterMetrics } from "../../operations/metrics/cluster-metrics.js";
-import type { Bus } from "../../transport/bus.js";
-import type { ClusterContext } from "../../transport/context.js";
+import type { ClusterContext } from "../../transport/access/context.js";
+import type { Bus } from "../../transport/bus/bus.js";
 import { subjectsOf } from "../../transport/subjects.js";
 
 /** Undefined when no operations node answers, or none has figures yet. */

@@ -5,7 +5,7 @@
 // F1. What an assertion needs comes from sources that cannot be lost: the log and its chain, the cleanup stream, the client's own count.
 //     Figures over time are the cluster's own (ClusterMetrics), and how many of them were missed is counted.
 
-import type { CleanupAudit } from "../../operations/cleanup-audit.js";
+import type { CleanupAudit } from "../../operations/cleanup/cleanup-audit.js";
 import type { Evidence } from "../evidence.js";
 import type { AppliedIn, Crash } from "./learning-watch.js";
 import type { NodeLife } from "./memory.js";

@@ -1,6 +1,6 @@
 // What the chain of commits says of learning while a run goes on: updates by the second, and how each crash of the writer mended.
 //
-// Owns: updates applied by second, the recovery of each crash. Does not own: the chain (operations/model-log.ts), the kills (sim/worker-chaos.ts).
+// Owns: updates applied by second, the recovery of each crash. Does not own: the chain (operations/log/model-log.ts), the kills (sim/worker-chaos.ts).
 //
 // L1. A crash has recovered at the first commit of a later life that applied an update: not when a process is there, but when it learns.
 // L2. Read from the log, so nothing is missed while a subscriber is away.

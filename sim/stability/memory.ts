@@ -7,7 +7,7 @@
 //     are bounded, are full and their index has been built anew once.
 // M3. A leak is growth by a tenth and by 32 MB: each alone is noise of a small process, or of a large one.
 
-import { median } from "../../models/median.js";
+import { median } from "../../models/numbers/median.js";
 import { type Reading, type TrendLine, trendLine } from "./trend-line.js";
 
 export interface MemoryReading {

@@ -2,8 +2,8 @@
 //
 // Owns: their names and units. Does not own: the spelling of values (cli.ts, operations/verbs/flags.ts).
 
+import type { Outcome } from "../../operations/cluster/outcome.js";
 import { formatDuration } from "../../operations/duration.js";
-import type { Outcome } from "../../operations/verbs/outcome.js";
 import { atMostMs } from "./run.js";
 
 export interface StabilityOptions {

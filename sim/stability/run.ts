@@ -8,13 +8,13 @@
 
 import type { Clock } from "../../models/clock.js";
 import type { Model } from "../../models/manifest.js";
-import { openSession } from "../../models/onnx-session.js";
-import { auditCleanups } from "../../operations/cleanup-audit.js";
+import { openSession } from "../../models/serving/onnx-session.js";
+import { auditCleanups } from "../../operations/cleanup/cleanup-audit.js";
+import { ModelLog } from "../../operations/log/model-log.js";
 import type { ClusterMetrics } from "../../operations/metrics/cluster-metrics.js";
-import { ModelLog } from "../../operations/model-log.js";
-import type { Bus } from "../../transport/bus.js";
+import { accessAs, type ClusterContext } from "../../transport/access/context.js";
+import type { Bus } from "../../transport/bus/bus.js";
 import { DriftmendClient } from "../../transport/client.js";
-import { accessAs, type ClusterContext } from "../../transport/context.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { connectAs } from "../connection.js";
 import { gatherEvidence } from "../evidence.js";

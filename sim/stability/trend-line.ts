@@ -6,7 +6,7 @@
 // the variance of Kendall's S the ranks between which the true slope lies. Samples of memory follow one another, which the interval does
 // not know: they are thinned to medians of stretches before, so that neighbours have less to do with each other.
 
-import { median } from "../../models/median.js";
+import { median } from "../../models/numbers/median.js";
 
 export interface Reading {
   readonly atMs: number;

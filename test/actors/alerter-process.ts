@@ -1,12 +1,12 @@
 // An alerter in a process of its own, to be killed: `node alerter-process.js '{"url", "identity", "webhook", "node", "incarnation"}'`.
 
-import { alerter } from "../../actors/alerter.js";
-import { wireAlerter } from "../../actors/alerter-wiring.js";
+import { alerter } from "../../actors/operations/alerter.js";
+import { wireAlerter } from "../../actors/wiring/alerter-wiring.js";
 import { builtInRuleSet } from "../../operations/health/operations-file.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
-import { connectBus } from "../../transport/bus.js";
-import { type Credential, identityOf } from "../../transport/credentials.js";
+import { type Credential, identityOf } from "../../transport/access/credentials.js";
+import { connectBus } from "../../transport/bus/bus.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { smallTree } from "../supervision/small-tree.js";
 

@@ -1,7 +1,12 @@
 // An alerter on a clock of its own, with a bucket and sinks in memory.
 
-import { alerter } from "../../actors/alerter.js";
-import type { AlertAnswer, AlerterDeps, AlerterMessage, AlerterQuestion } from "../../actors/alerter-messages.js";
+import { alerter } from "../../actors/operations/alerter.js";
+import type {
+  AlertAnswer,
+  AlerterDeps,
+  AlerterMessage,
+  AlerterQuestion,
+} from "../../actors/operations/alerter-messages.js";
 import type { AlertList } from "../../operations/alerts/alert-list.js";
 import { type SavedAlerts, savedAlertsSchema } from "../../operations/alerts/alert-record.js";
 import type { AlertEvent } from "../../operations/alerts/alert-rules.js";
@@ -9,11 +14,11 @@ import { deliver } from "../../operations/alerts/notify/delivery.js";
 import type { Notification } from "../../operations/alerts/notify/notification.js";
 import { notifyDefaults } from "../../operations/alerts/notify/notify-settings.js";
 import type { Sink, SinkAnswer } from "../../operations/alerts/notify/sink.js";
-import { Breakers } from "../../operations/breakers.js";
+import { Breakers } from "../../operations/faults/breakers.js";
 import type { CheckResult } from "../../operations/health/health-report.js";
-import type { ActorTree } from "../../supervision/system.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { AlertOrder } from "../../transport/alert-orders.js";
+import type { AlertOrder } from "../../transport/messages/alert-orders.js";
 import { healthOf, metricsOf, nodeOf } from "../operations/alerts/reports.js";
 import { smallTree } from "../supervision/small-tree.js";
 

@@ -1,21 +1,21 @@
 // Requests whose input is sent by reference, at the door of a node: a real intake, receiver and sender over a bus in this process.
 
 import test, { type ExecutionContext } from "ava";
-import { Arrivals } from "../../actors/arrivals.js";
-import { Desk, deskDefaults, type OpenRequest } from "../../actors/desk.js";
-import { intake, type Served } from "../../actors/intake.js";
-import type { BufferMessage, InferenceMessage } from "../../actors/messages.js";
+import { Arrivals } from "../../actors/serving/arrivals.js";
+import { Desk, deskDefaults, type OpenRequest } from "../../actors/serving/desk.js";
+import { intake, type Served } from "../../actors/serving/intake.js";
+import type { BufferMessage, InferenceMessage } from "../../actors/serving/messages.js";
 import type { Manifest } from "../../models/manifest.js";
-import { numbersIn } from "../../models/sent-input.js";
+import { numbersIn } from "../../models/serving/sent-input.js";
 import { InferMeter } from "../../operations/metrics/infer-meter.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { RemoteTensor } from "../../transport/codec.js";
+import type { RemoteTensor } from "../../transport/messages/codec.js";
+import type { TensorRef } from "../../transport/messages/tensor-ref.js";
+import { encodeInferenceRequest, parseInferenceReply, type Refusal } from "../../transport/messages/wire.js";
 import { TensorBuffers } from "../../transport/tensors/buffers.js";
 import { TensorReceiver } from "../../transport/tensors/receiver.js";
 import { TensorSender } from "../../transport/tensors/sender.js";
-import type { TensorRef } from "../../transport/tensors/tensor-ref.js";
-import { encodeInferenceRequest, parseInferenceReply, type Refusal } from "../../transport/wire.js";
 import { actor, smallTree } from "../supervision/small-tree.js";
 import { inbox, RecordingBus, settle, smallModel, subjects } from "./small-node.js";
 

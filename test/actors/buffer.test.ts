@@ -2,12 +2,12 @@
 
 import type { Worker } from "node:worker_threads";
 import test from "ava";
-import type { BufferMessage } from "../../actors/messages.js";
-import { type Adaptation, AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation.js";
+import type { BufferMessage } from "../../actors/serving/messages.js";
+import { type Adaptation, AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation/adaptation.js";
+import { adaptationRow } from "../../models/adaptation/logged-rows.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
-import { adaptationRow } from "../../models/logged-rows.js";
-import { foldExperience, sourcePolicy } from "../../models/policy.js";
+import { foldExperience, sourcePolicy } from "../../models/policy/policy.js";
 import { answersOf, besideSource, labelFor } from "../models/small-world.js";
 import { MemoryLog } from "./memory-log.js";
 import { type AnyRecord, rememberingNode } from "./remembering-node.js";

@@ -1,7 +1,7 @@
 // The desk closes every request exactly once: answered, or refused by name.
 
 import test from "ava";
-import { type Closed, Desk, deskDefaults, type OpenRequest } from "../../actors/desk.js";
+import { type Closed, Desk, deskDefaults, type OpenRequest } from "../../actors/serving/desk.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { Askers, openAt, wantedRequest } from "./small-node.js";
 

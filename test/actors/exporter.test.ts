@@ -1,11 +1,11 @@
 // The exporter in a real supervision tree: spans it hears of reach the collector, and its end sends what waits.
 
 import test from "ava";
-import { exporter } from "../../actors/exporter.js";
-import { Counters } from "../../operations/telemetry.js";
+import { exporter } from "../../actors/operations/exporter.js";
+import { Counters } from "../../operations/metrics/telemetry.js";
 import { OtlpSink, type Post } from "../../operations/traces/otlp.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { TelemetryEvent } from "../../transport/events.js";
+import type { TelemetryEvent } from "../../transport/messages/events.js";
 import { eventsTold, jobOf } from "../operations/traces/traced-jobs.js";
 import { deferred, smallTree } from "../supervision/small-tree.js";
 

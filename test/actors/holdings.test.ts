@@ -2,11 +2,11 @@
 
 import test from "ava";
 import { Holdings } from "../../actors/holdings.js";
-import type { Behaviour } from "../../supervision/behaviour.js";
-import type { CleanupHook } from "../../supervision/cleanup.js";
+import type { Behaviour } from "../../supervision/actor/behaviour.js";
 import { systemClock } from "../../supervision/clock.js";
-import { type HeldLease, type LeaseView, openLease } from "../../transport/lease.js";
-import { ensureLeaseBucket } from "../../transport/streams.js";
+import type { CleanupHook } from "../../supervision/tree/cleanup.js";
+import { type HeldLease, type LeaseView, openLease } from "../../transport/log/lease.js";
+import { ensureLeaseBucket } from "../../transport/log/streams.js";
 import { actor, smallTree } from "../supervision/small-tree.js";
 import { startCluster } from "../transport/fixture.js";
 

@@ -1,15 +1,15 @@
 // The host of a tree over a real broker: what it says, in which order, and that nobody waits for an actor that gave up.
 
 import test from "ava";
-import type { Desk } from "../../actors/desk.js";
-import { type HostedNode, hostNode } from "../../actors/host.js";
-import type { InferenceMessage, VoterMessage } from "../../actors/messages.js";
+import { type HostedNode, hostNode } from "../../actors/host/host.js";
+import type { Desk } from "../../actors/serving/desk.js";
+import type { InferenceMessage, VoterMessage } from "../../actors/serving/messages.js";
 import { seededRandom } from "../../models/clock.js";
+import type { Ref } from "../../supervision/actor/ref.js";
 import { systemClock } from "../../supervision/clock.js";
 import { silentLogger } from "../../supervision/logger.js";
-import type { Ref } from "../../supervision/ref.js";
-import type { Bus } from "../../transport/bus.js";
-import { parseEvent } from "../../transport/events.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { parseEvent } from "../../transport/messages/events.js";
 import { answersOf } from "../models/small-world.js";
 import { actor, generous } from "../supervision/small-tree.js";
 import { startCluster } from "../transport/fixture.js";

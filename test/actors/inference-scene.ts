@@ -1,14 +1,14 @@
 // Inference in a small tree, with the real engine and the digits model, and what its tests ask of it.
 
-import { type HeadSource, type InferenceDeps, inference } from "../../actors/inference.js";
-import type { BufferMessage, InferenceMessage, ServedHead } from "../../actors/messages.js";
-import { Shadows } from "../../actors/shadows.js";
-import { type Adapted, sourceAdapted } from "../../models/adaptation.js";
+import { type HeadSource, type InferenceDeps, inference } from "../../actors/serving/inference.js";
+import type { BufferMessage, InferenceMessage, ServedHead } from "../../actors/serving/messages.js";
+import { Shadows } from "../../actors/serving/shadows.js";
+import { type Adapted, sourceAdapted } from "../../models/adaptation/adaptation.js";
+import type { Parameters } from "../../models/adaptation/pass.js";
 import { pictureSize } from "../../models/digits/idx.js";
-import { startEngine } from "../../models/engine.js";
 import { loadModel, type Model } from "../../models/manifest.js";
-import type { Parameters } from "../../models/pass.js";
-import type { ActorTree } from "../../supervision/system.js";
+import { startEngine } from "../../models/serving/engine.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import { digitsFolder, firstDigits } from "../models/digits-model.js";
 import { type EventLog, smallTree } from "../supervision/small-tree.js";
 import { Askers, type Inbox, inbox, openAt, quietDesk, recorded } from "./small-node.js";

@@ -2,10 +2,10 @@
 
 import type { Worker } from "node:worker_threads";
 import test from "ava";
-import { type HeadSource, type InferenceDeps, inference } from "../../actors/inference.js";
+import { type HeadSource, type InferenceDeps, inference } from "../../actors/serving/inference.js";
 import { pictureSize } from "../../models/digits/idx.js";
 import type { Model } from "../../models/manifest.js";
-import { openSession } from "../../models/onnx-session.js";
+import { openSession } from "../../models/serving/onnx-session.js";
 import { childPath, TOP_PATH } from "../../supervision/path.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { TensorBuffers } from "../../transport/tensors/buffers.js";

@@ -1,19 +1,19 @@
 // The intake: every message that can be answered is answered, and a closed door lets what is open be finished.
 
 import test from "ava";
-import type { Written } from "../../actors/feedback.js";
-import { intake, type Served } from "../../actors/intake.js";
-import type { BufferMessage, InferenceMessage } from "../../actors/messages.js";
+import type { Written } from "../../actors/serving/feedback.js";
+import { intake, type Served } from "../../actors/serving/intake.js";
+import type { BufferMessage, InferenceMessage } from "../../actors/serving/messages.js";
 import { InferMeter } from "../../operations/metrics/infer-meter.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { ActorTree } from "../../supervision/system.js";
-import { header } from "../../transport/subjects.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import {
   encodeFeedbackRequest,
   encodeInferenceRequest,
   parseFeedbackReply,
   parseInferenceReply,
-} from "../../transport/wire.js";
+} from "../../transport/messages/wire.js";
+import { header } from "../../transport/subjects.js";
 import { actor, smallTree } from "../supervision/small-tree.js";
 import { type Inbox, inbox, quietDesk, recorded, settle, smallModel, subjects } from "./small-node.js";
 

@@ -1,15 +1,15 @@
 // What the rows of a micro-batch become.
 
 import test from "ava";
-import { answerOf, type Judgement, judge, pastAnswerOf, tasksOf } from "../../actors/judgement.js";
-import type { EmbeddedBatch, PastAnswer, VoterMessage } from "../../actors/messages.js";
+import { answerOf, type Judgement, judge, pastAnswerOf, tasksOf } from "../../actors/serving/judgement.js";
+import type { EmbeddedBatch, PastAnswer, VoterMessage } from "../../actors/serving/messages.js";
+import { kindsOf } from "../../models/adaptation/standing.js";
 import { seededRandom } from "../../models/clock.js";
-import { roundedToHalves } from "../../models/half.js";
 import type { Model } from "../../models/manifest.js";
-import type { Neighbours } from "../../models/memory.js";
-import { kindsOf } from "../../models/standing.js";
-import { ownVerdict } from "../../models/vote.js";
-import { type InferenceReply, parseInferenceReply } from "../../transport/wire.js";
+import type { Neighbours } from "../../models/memory/memory.js";
+import { ownVerdict } from "../../models/memory/vote.js";
+import { roundedToHalves } from "../../models/numbers/half.js";
+import { type InferenceReply, parseInferenceReply } from "../../transport/messages/wire.js";
 import { answersOf, classes } from "../models/small-world.js";
 import { Askers, batchOf, openAt, quietDesk, smallModel, traceOf } from "./small-node.js";
 

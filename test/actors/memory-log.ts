@@ -1,6 +1,6 @@
 // A log in memory that keeps the promises of the real one: sequence numbers from 1, one record for each message id, following in order.
 
-import type { AppendOutcome } from "../../transport/log.js";
+import type { AppendOutcome } from "../../transport/log/log.js";
 
 export class MemoryLog<T> {
   readonly #entries: T[] = [];

@@ -1,13 +1,13 @@
 // The durable side of one model in memory: both logs, the fenced chain, the snapshots, and a lease that one writer holds.
 
-import type { UpdaterStore } from "../../actors/updater.js";
+import type { UpdaterStore } from "../../actors/learning/updater.js";
 import type { ExperienceRecord, UpdateEntry } from "../../models/experience.js";
 import type { Model } from "../../models/manifest.js";
-import { sourcePolicy } from "../../models/policy.js";
-import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
-import type { LoggedExperience, LoggedUpdate } from "../../operations/log-fold.js";
-import type { HeldLease } from "../../transport/lease.js";
-import type { Commit } from "../../transport/records.js";
+import { sourcePolicy } from "../../models/policy/policy.js";
+import { decodePolicy, encodePolicy } from "../../models/policy/policy-snapshot.js";
+import type { LoggedExperience, LoggedUpdate } from "../../operations/log/log-fold.js";
+import type { HeldLease } from "../../transport/log/lease.js";
+import type { Commit } from "../../transport/log/records.js";
 import { MemoryLog } from "./memory-log.js";
 
 export class MemoryStore implements UpdaterStore {

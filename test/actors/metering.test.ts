@@ -1,15 +1,15 @@
 // What the actors tell the instruments while they work: the updater of its jobs, the voter of its answers, the buffer of its searches.
 
 import test from "ava";
-import { Desk } from "../../actors/desk.js";
-import { judge } from "../../actors/judgement.js";
-import type { BufferMessage, RelayMessage, VoterMessage } from "../../actors/messages.js";
-import { voter } from "../../actors/voter.js";
+import { Desk } from "../../actors/serving/desk.js";
+import { judge } from "../../actors/serving/judgement.js";
+import type { BufferMessage, RelayMessage, VoterMessage } from "../../actors/serving/messages.js";
+import { voter } from "../../actors/serving/voter.js";
 import { seededRandom } from "../../models/clock.js";
-import { openLearner as openWasm } from "../../models/learner.js";
+import { openLearner as openWasm } from "../../models/learning/learner.js";
 import { InferMeter } from "../../operations/metrics/infer-meter.js";
 import { PercentileSketch } from "../../operations/metrics/percentile-sketch.js";
-import type { Telemetry } from "../../operations/telemetry.js";
+import type { Telemetry } from "../../operations/metrics/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { answersOf } from "../models/small-world.js";

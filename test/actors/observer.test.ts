@@ -8,7 +8,7 @@ import {
   observer,
   type Past,
   type ReportMessage,
-} from "../../actors/observer.js";
+} from "../../actors/operations/observer.js";
 import type { HealthReport } from "../../operations/health/health-report.js";
 import type { ClusterMetrics } from "../../operations/metrics/cluster-metrics.js";
 import type { Kept } from "../../operations/metrics/kept-figures.js";

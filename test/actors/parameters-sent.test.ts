@@ -1,12 +1,12 @@
 // What the engine is given to compute with: the same object as long as nothing in it changed, for every other one is copied to its thread.
 
 import test from "ava";
-import { inference } from "../../actors/inference.js";
-import type { BufferMessage, InferenceMessage } from "../../actors/messages.js";
-import { type Adapted, sourceAdapted } from "../../models/adaptation.js";
-import type { Engine } from "../../models/engine.js";
-import { oneLook } from "../../models/looking.js";
-import type { Parameters } from "../../models/pass.js";
+import { inference } from "../../actors/serving/inference.js";
+import type { BufferMessage, InferenceMessage } from "../../actors/serving/messages.js";
+import { type Adapted, sourceAdapted } from "../../models/adaptation/adaptation.js";
+import type { Parameters } from "../../models/adaptation/pass.js";
+import type { Engine } from "../../models/serving/engine.js";
+import { oneLook } from "../../models/serving/looking.js";
 import { smallTree } from "../supervision/small-tree.js";
 import { Askers, inbox, openAt, quietDesk, settle, smallModel } from "./small-node.js";
 

@@ -1,7 +1,7 @@
 // What a node knows of answered requests, by id.
 
 import test from "ava";
-import { PastAnswers } from "../../actors/past-answers.js";
+import { PastAnswers } from "../../actors/serving/past-answers.js";
 
 const answered = { answer: 3, confidence: 0.5, cold: true, version: 7, traceId: "t" };
 

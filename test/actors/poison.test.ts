@@ -1,12 +1,12 @@
 // Updates that end their writer each time, or that no fold can ever take in: skipped by a commit that names them, by every fold alike.
 
 import test, { type ExecutionContext } from "ava";
-import type { PoisonedUpdate } from "../../actors/updater.js";
+import type { PoisonedUpdate } from "../../actors/learning/updater.js";
 import type { UpdateTask } from "../../models/experience.js";
-import { openLearner } from "../../models/learner.js";
-import { checksum, type Policy, sourcePolicy } from "../../models/policy.js";
-import { maxDeliver } from "../../operations/attempts.js";
-import { LogFold } from "../../operations/log-fold.js";
+import { openLearner } from "../../models/learning/learner.js";
+import { checksum, type Policy, sourcePolicy } from "../../models/policy/policy.js";
+import { maxDeliver } from "../../operations/log/attempts.js";
+import { LogFold } from "../../operations/log/log-fold.js";
 import { taskFor } from "../models/small-world.js";
 import { deferred } from "../supervision/small-tree.js";
 import { Trap, wrapped } from "../writer/wrapped-store.js";

@@ -1,13 +1,13 @@
 // What a node says when it was told to compute where it cannot: an engine that fell back, and an actor that is restarted.
 
 import test from "ava";
-import { inference } from "../../actors/inference.js";
-import type { BufferMessage } from "../../actors/messages.js";
-import { ProviderWish } from "../../actors/provider-wish.js";
-import { sourceAdapted } from "../../models/adaptation.js";
-import { type Engine, startEngine } from "../../models/engine.js";
-import type { RunsOn } from "../../models/execution-provider.js";
+import { inference } from "../../actors/serving/inference.js";
+import type { BufferMessage } from "../../actors/serving/messages.js";
+import { ProviderWish } from "../../actors/serving/provider-wish.js";
+import { sourceAdapted } from "../../models/adaptation/adaptation.js";
 import { loadModel } from "../../models/manifest.js";
+import { type Engine, startEngine } from "../../models/serving/engine.js";
+import type { RunsOn } from "../../models/serving/execution-provider.js";
 import { loggerTo } from "../../supervision/logger.js";
 import { digitsFolder } from "../models/digits-model.js";
 import { smallTree } from "../supervision/small-tree.js";

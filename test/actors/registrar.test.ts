@@ -1,11 +1,11 @@
 // The registrar in a real tree: it reads the registry, follows it, and tidies behind itself. The registry and the roster are told what to say.
 
 import test from "ava";
-import { type RegistrarDeps, registrar } from "../../actors/registrar.js";
-import { startTree } from "../../supervision/system.js";
+import { type RegistrarDeps, registrar } from "../../actors/host/registrar.js";
+import { startTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { LoggedModelRecord, Standings } from "../../transport/model-records.js";
-import type { StandingsOutcome } from "../../transport/model-registry.js";
+import type { LoggedModelRecord, Standings } from "../../transport/log/model-records.js";
+import type { StandingsOutcome } from "../../transport/log/model-registry.js";
 import { actor, depsWith, EventLog, generous } from "../supervision/small-tree.js";
 
 const purged = (name: string, seq: number): LoggedModelRecord => ({

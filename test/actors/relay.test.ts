@@ -1,14 +1,14 @@
 // The relay: the experience log is the outbox, and no task that it asks for is lost.
 
 import test from "ava";
-import type { RelayMessage } from "../../actors/messages.js";
-import { type Outbox, type RelayDeps, relay } from "../../actors/relay.js";
+import type { RelayMessage } from "../../actors/serving/messages.js";
+import { type Outbox, type RelayDeps, relay } from "../../actors/serving/relay.js";
 import { type Clock, seededRandom } from "../../models/clock.js";
 import type { ExperienceRecord, UpdateTask } from "../../models/experience.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { ActorTree } from "../../supervision/system.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { AppendOutcome } from "../../transport/log.js";
+import type { AppendOutcome } from "../../transport/log/log.js";
 import { answersOf, labelFor, smallSubject, taskFor } from "../models/small-world.js";
 import { deferred, smallTree } from "../supervision/small-tree.js";
 import { MemoryLog } from "./memory-log.js";

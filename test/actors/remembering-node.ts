@@ -1,15 +1,21 @@
 // One buffer in a real supervision tree, with the real memory behind it and a log in memory in front of it.
 
-import { type BufferDeps, buffer } from "../../actors/buffer.js";
-import type { BufferMessage, InferenceMessage, Located, Remembered, VoterMessage } from "../../actors/messages.js";
+import { type BufferDeps, buffer } from "../../actors/serving/buffer.js";
+import type {
+  BufferMessage,
+  InferenceMessage,
+  Located,
+  Remembered,
+  VoterMessage,
+} from "../../actors/serving/messages.js";
 import type { ExperienceRecord, Position } from "../../models/experience.js";
 import type { Model } from "../../models/manifest.js";
-import type { LoggedExperience } from "../../operations/log-fold.js";
-import { Counters } from "../../operations/telemetry.js";
-import { ask } from "../../supervision/ask.js";
-import type { ChildSpec } from "../../supervision/child-spec.js";
+import type { LoggedExperience } from "../../operations/log/log-fold.js";
+import { Counters } from "../../operations/metrics/telemetry.js";
+import { ask } from "../../supervision/actor/ask.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { ActorTree } from "../../supervision/system.js";
+import type { ChildSpec } from "../../supervision/tree/child-spec.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import { type EventLog, smallTree } from "../supervision/small-tree.js";
 import { MemoryLog } from "./memory-log.js";
 import { type Inbox, inbox, smallModel } from "./small-node.js";

@@ -3,14 +3,14 @@
 // Substrate: a virtual clock; no actors, no broker.
 
 import test from "ava";
-import { Desk } from "../../actors/desk.js";
+import { Roster, type RosterDeps } from "../../actors/host/roster.js";
 import { ModelRoll } from "../../actors/model-roll.js";
-import type { ModelWiring } from "../../actors/model-wiring.js";
-import { Roster, type RosterDeps } from "../../actors/roster.js";
-import type { Acquired } from "../../operations/model-cache.js";
-import type { AddOutcome } from "../../supervision/supervisor.js";
+import { Desk } from "../../actors/serving/desk.js";
+import type { ModelWiring } from "../../actors/wiring/model-wiring.js";
+import type { Acquired } from "../../operations/registry/model-cache.js";
+import type { AddOutcome } from "../../supervision/tree/supervisor.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import { type AddedModel, modelBounds, type Standings } from "../../transport/model-records.js";
+import { type AddedModel, modelBounds, type Standings } from "../../transport/log/model-records.js";
 import { actor, deferred } from "../supervision/small-tree.js";
 import { smallModel } from "./small-node.js";
 

@@ -1,12 +1,12 @@
 // Shadow answers: which requests get one, when it is asked for, and where nothing need be run for it.
 
 import test from "ava";
-import { Shadows, sourceAnswerOf } from "../../actors/shadows.js";
-import { sourceParameters } from "../../models/adaptation.js";
-import { oneLook } from "../../models/looking.js";
-import { openAdaptableSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
-import { argmax } from "../../models/softmax.js";
+import { Shadows, sourceAnswerOf } from "../../actors/serving/shadows.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { graphOf } from "../../models/adaptation/pass.js";
+import { argmax } from "../../models/numbers/softmax.js";
+import { oneLook } from "../../models/serving/looking.js";
+import { openAdaptableSession } from "../../models/serving/onnx-session.js";
 import { firstDigits } from "../models/digits-model.js";
 import { anythingElse, digits, headFor, input, runs, scene, unadapted, watchedEngine } from "./inference-scene.js";
 import { recorded, settle, subjects } from "./small-node.js";

@@ -1,23 +1,23 @@
 // What the actors of a node are given in tests: a small model, a bus that records, askers that remember, inboxes to look into.
 
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
-import type { Answerer, NewRequest } from "../../actors/desk.js";
-import { Desk, type OpenRequest } from "../../actors/desk.js";
-import type { EmbeddedBatch } from "../../actors/messages.js";
+import type { Answerer, NewRequest } from "../../actors/serving/desk.js";
+import { Desk, type OpenRequest } from "../../actors/serving/desk.js";
+import type { EmbeddedBatch } from "../../actors/serving/messages.js";
+import type { Embedded } from "../../models/adaptation/pass.js";
 import { type ExperienceBatch, noLooks } from "../../models/experience.js";
 import type { Model } from "../../models/manifest.js";
-import type { Embedded } from "../../models/pass.js";
 import type { LearningSettings } from "../../models/settings.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
 import { newTimings } from "../../operations/timings/batch-timings.js";
-import type { ChildSpec } from "../../supervision/child-spec.js";
 import { systemClock } from "../../supervision/clock.js";
+import type { ChildSpec } from "../../supervision/tree/child-spec.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Bus, Incoming, Subscribed } from "../../transport/bus.js";
-import { parseEvent, type TelemetryEvent } from "../../transport/events.js";
+import type { Bus, Incoming, Subscribed } from "../../transport/bus/bus.js";
+import { parseEvent, type TelemetryEvent } from "../../transport/messages/events.js";
+import { type InferenceReply, parseInferenceReply } from "../../transport/messages/wire.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { timeoutDefaults } from "../../transport/timeouts.js";
-import { type InferenceReply, parseInferenceReply } from "../../transport/wire.js";
 import { smallSubject } from "../models/small-world.js";
 
 export const subjects = subjectsOf("test");

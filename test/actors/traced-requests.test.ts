@@ -1,9 +1,9 @@
 // Spans of requests that travel through a real supervision tree: closed whatever becomes of the actors between request and reply.
 
 import test from "ava";
-import { Desk, deskDefaults, type OpenRequest } from "../../actors/desk.js";
-import type { BufferMessage, RelayMessage, VoterMessage } from "../../actors/messages.js";
-import { voter } from "../../actors/voter.js";
+import { Desk, deskDefaults, type OpenRequest } from "../../actors/serving/desk.js";
+import type { BufferMessage, RelayMessage, VoterMessage } from "../../actors/serving/messages.js";
+import { voter } from "../../actors/serving/voter.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch } from "../../models/experience.js";
 import { SpanRecorder } from "../../operations/traces/recorder.js";
@@ -13,7 +13,7 @@ import { spansOf } from "../../operations/traces/spans.js";
 import { parseTraceparent, requestSpanId, type TraceContext, traceAll } from "../../operations/traces/trace-context.js";
 import { systemClock } from "../../supervision/clock.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { AppendOutcome } from "../../transport/log.js";
+import type { AppendOutcome } from "../../transport/log/log.js";
 import { answersOf } from "../models/small-world.js";
 import { deferred, smallTree } from "../supervision/small-tree.js";
 import { MemoryLog } from "./memory-log.js";

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 import { SpanRecorder } from "../../operations/traces/recorder.js";
 import type { Span } from "../../operations/traces/span.js";
 import { spansEvent } from "../../operations/traces/span-items.js";

@@ -1,6 +1,6 @@
 // What the updater tells whoever listens about each task: the figures of the step, or the guard that refused it.
 import test from "ava";
-import { learningRate } from "../../models/rate.js";
+import { learningRate } from "../../models/learning/rate.js";
 import { MemoryStore } from "./memory-store.js";
 import { settle, smallModel } from "./small-node.js";
 import { committedAll, learn, writingNode } from "./writing-node.js";

@@ -1,9 +1,9 @@
 // The updater: real policy, real gradients, a store in memory. One writer, each task applied once, the same bits after every crash.
 
 import test from "ava";
-import type { UpdaterMessage } from "../../actors/updater.js";
+import type { UpdaterMessage } from "../../actors/learning/updater.js";
 import { seededRandom } from "../../models/clock.js";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { answersOf, taskFor } from "../models/small-world.js";
 import { deferred } from "../supervision/small-tree.js";

@@ -1,12 +1,12 @@
 // The voter in a real supervision tree, with a log in memory: append, then reply, whatever happens in between (law 2).
 
 import test from "ava";
-import type { BufferMessage, RelayMessage, VoterMessage } from "../../actors/messages.js";
-import { type VoterDeps, voter } from "../../actors/voter.js";
+import type { BufferMessage, RelayMessage, VoterMessage } from "../../actors/serving/messages.js";
+import { type VoterDeps, voter } from "../../actors/serving/voter.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch } from "../../models/experience.js";
-import type { ActorTree } from "../../supervision/system.js";
-import type { AppendOutcome } from "../../transport/log.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
+import type { AppendOutcome } from "../../transport/log/log.js";
 import { answersOf } from "../models/small-world.js";
 import { deferred, smallTree } from "../supervision/small-tree.js";
 import { MemoryLog } from "./memory-log.js";

@@ -1,10 +1,15 @@
 // The watchdog on a clock of its own: silence, sweeps, confirmations, leases that nobody renews. The detector is the real one.
 
 import test from "ava";
-import { type ReclaimedLease, type WatchdogDeps, type WatchdogMessage, watchdog } from "../../actors/watchdog.js";
-import type { TensorLook } from "../../operations/tensor-lease-watch.js";
-import { AccrualDetector, accrualDefaults } from "../../supervision/accrual-detector.js";
-import type { ActorTree } from "../../supervision/system.js";
+import {
+  type ReclaimedLease,
+  type WatchdogDeps,
+  type WatchdogMessage,
+  watchdog,
+} from "../../actors/operations/watchdog.js";
+import type { TensorLook } from "../../operations/cluster/tensor-lease-watch.js";
+import { AccrualDetector, accrualDefaults } from "../../supervision/process/accrual-detector.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { noLeases } from "../../transport/tensors/segment-leases.js";
 import { smallTree } from "../supervision/small-tree.js";

@@ -2,7 +2,7 @@
 
 import { createServer, type Server } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { type WebDeps, type WebMessage, web } from "../../actors/web.js";
+import { type WebDeps, type WebMessage, web } from "../../actors/operations/web.js";
 import { healthReportSchema } from "../../operations/health/health-report.js";
 import { LiveEvents } from "../../operations/http/events.js";
 import { found, type Sources } from "../../operations/http/sources.js";
@@ -10,7 +10,7 @@ import { clusterMetricsSchema } from "../../operations/metrics/cluster-metrics.j
 import { systemClock } from "../../supervision/clock.js";
 import { silentLogger } from "../../supervision/logger.js";
 import type { ActorPath } from "../../supervision/path.js";
-import type { ActorTree } from "../../supervision/system.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import { scene } from "../operations/http/http-scene.js";
 import { type EventLog, smallTree } from "../supervision/small-tree.js";
 import { until } from "../until.js";

@@ -1,17 +1,17 @@
 // What the wiring gives the actors, over a real broker: logs whose end nobody can read, or that were emptied.
 
 import test from "ava";
-import type { ModelWiring } from "../../actors/model-wiring.js";
-import { wire } from "../../actors/wiring.js";
+import type { ModelWiring } from "../../actors/wiring/model-wiring.js";
+import { wire } from "../../actors/wiring/wiring.js";
 import { seededRandom } from "../../models/clock.js";
 import type { Position } from "../../models/experience.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
+import type { Ref } from "../../supervision/actor/ref.js";
 import { systemClock } from "../../supervision/clock.js";
 import { childPath, TOP_PATH } from "../../supervision/path.js";
-import type { Ref } from "../../supervision/ref.js";
-import type { Bus } from "../../transport/bus.js";
-import { openLog } from "../../transport/log.js";
-import { ensureStreams } from "../../transport/streams.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { openLog } from "../../transport/log/log.js";
+import { ensureStreams } from "../../transport/log/streams.js";
 import { answersOf, taskFor } from "../models/small-world.js";
 import { startCluster, text } from "../transport/fixture.js";
 import { smallModel } from "./small-node.js";

@@ -1,12 +1,12 @@
 // One updater in a real supervision tree over a store in memory, and what the same logs give when nothing is in between.
 
-import { type UpdaterDeps, updater } from "../../actors/updater.js";
+import { type UpdaterDeps, updater } from "../../actors/learning/updater.js";
 import { seededRandom } from "../../models/clock.js";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 import type { Model } from "../../models/manifest.js";
-import { checksum, type Policy, sourcePolicy } from "../../models/policy.js";
-import { LogFold } from "../../operations/log-fold.js";
-import type { ActorTree, TreeDeps } from "../../supervision/system.js";
+import { checksum, type Policy, sourcePolicy } from "../../models/policy/policy.js";
+import { LogFold } from "../../operations/log/log-fold.js";
+import type { ActorTree, TreeDeps } from "../../supervision/tree/system.js";
 import { answersOf, taskFor } from "../models/small-world.js";
 import { type EventLog, smallTree } from "../supervision/small-tree.js";
 import { MemoryLease, type MemoryStore } from "./memory-store.js";

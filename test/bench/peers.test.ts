@@ -8,9 +8,9 @@ import { startErlang } from "../../bench/erlang-messages.js";
 import { openPeerLab } from "../../bench/peers/lab.js";
 import { nameOf, type Peer } from "../../bench/peers/peer.js";
 import { answerIn, Runner } from "../../bench/peers/runner.js";
-import { digitsFolder } from "../../operations/local-cluster.js";
-import { entry } from "../../operations/up.js";
-import { findServer } from "../../transport/server-binary.js";
+import { digitsFolder } from "../../operations/cluster/local-cluster.js";
+import { entry } from "../../operations/cluster/up.js";
+import { findServer } from "../../transport/server/server-binary.js";
 
 const classes = 10;
 

@@ -4,10 +4,10 @@
 import { connect } from "node:net";
 import test, { type ExecutionContext } from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { type BusEvent, ConnectError, connectBus, type RequestOutcome } from "../../transport/bus.js";
-import { encodeMessage, type Tensor } from "../../transport/codec.js";
+import { type BusEvent, ConnectError, connectBus, type RequestOutcome } from "../../transport/bus/bus.js";
+import { encodeMessage, type Tensor } from "../../transport/messages/codec.js";
+import { encodeInferenceRequest, parseInferenceReply, type Refusal } from "../../transport/messages/wire.js";
 import { header, inboxPrefixOf, jetStreamApi } from "../../transport/subjects.js";
-import { encodeInferenceRequest, parseInferenceReply, type Refusal } from "../../transport/wire.js";
 import { type Picture, someDigits, tensorOf } from "./pictures.js";
 import { busAs, experiencesIn, Heard, model, nodeOf, nodeReady, type Running, startRunning } from "./running.js";
 

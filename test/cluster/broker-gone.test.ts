@@ -3,12 +3,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import test from "ava";
-import { gaveUpExitCode } from "../../actors/host.js";
+import { gaveUpExitCode } from "../../actors/host/host.js";
 import { systemClock } from "../../supervision/clock.js";
-import { startBroker } from "../../transport/broker.js";
-import { environmentOf, makeCredentials } from "../../transport/credentials.js";
-import { type MetricsSample, parseMetrics } from "../../transport/events.js";
-import { findServer } from "../../transport/server-binary.js";
+import { environmentOf, makeCredentials } from "../../transport/access/credentials.js";
+import { type MetricsSample, parseMetrics } from "../../transport/messages/events.js";
+import { startBroker } from "../../transport/server/broker.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { startCluster } from "../transport/fixture.js";
 import { startOver } from "./over-broker.js";
 import { someDigits, tensorOf } from "./pictures.js";

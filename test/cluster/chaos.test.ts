@@ -4,9 +4,9 @@
 import { once } from "node:events";
 import { readFile, rm } from "node:fs/promises";
 import test from "ava";
-import type { ActiveChaos, ChaosReceipt, Halted } from "../../transport/chaos-orders.js";
-import { contextFile } from "../../transport/context.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import { contextFile } from "../../transport/access/context.js";
+import type { ActiveChaos, ChaosReceipt, Halted } from "../../transport/messages/chaos-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { until } from "../until.js";
 import { ask, type Ended, type Program, processesOf, start, survivors, typedIn } from "./program.js";
 import { Heard, lookAt, nodeOf, type Sight, temporaryStore, treeOf } from "./running.js";

@@ -1,8 +1,8 @@
 // One cluster under many requests at once: a real broker, real node processes, and deaths in the middle.
 
 import test from "ava";
-import { auditCleanups } from "../../operations/cleanup-audit.js";
-import { replayModel } from "../../operations/replay.js";
+import { auditCleanups } from "../../operations/cleanup/cleanup-audit.js";
+import { replayModel } from "../../operations/log/replay.js";
 import { systemClock } from "../../supervision/clock.js";
 import {
   actorOf,

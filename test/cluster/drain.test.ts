@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import test, { type ExecutionContext } from "ava";
 import { systemClock } from "../../supervision/clock.js";
 import type { DriftmendClient } from "../../transport/client.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { identify } from "../../transport/process-identity.js";
 import { discovery } from "../../transport/subjects.js";
 import { modelTaking } from "../models/slow-model.js";

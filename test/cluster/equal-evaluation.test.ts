@@ -10,7 +10,7 @@ import { loadDigitPool } from "../../sim/digits.js";
 import { requestId, stages } from "../../sim/evaluation/methods/driftmend.js";
 import { digitStream } from "../../sim/evaluation/streams.js";
 import { systemClock } from "../../supervision/clock.js";
-import { map } from "../../transport/fields.js";
+import { map } from "../../transport/messages/fields.js";
 import { tensorOf } from "./pictures.js";
 import { folder, type Running, startRunning, statusOf } from "./running.js";
 

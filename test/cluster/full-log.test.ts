@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { openLog } from "../../transport/log.js";
+import { openLog } from "../../transport/log/log.js";
 import { startCluster } from "../transport/fixture.js";
 import { startOver } from "./over-broker.js";
 import { experiencesIn, Heard, nodeOf, startRunning, tasksIn } from "./running.js";

@@ -1,7 +1,7 @@
 // The guardrails of a running cluster, as an operator sees and sets them.
 
 import test from "ava";
-import { clusterSettingsOf, nodeFlagsOf } from "../../operations/cluster-settings.js";
+import { clusterSettingsOf, nodeFlagsOf } from "../../operations/cluster/cluster-settings.js";
 import { easyDigits, hardDigits, tensorOf } from "./pictures.js";
 import { ask } from "./program.js";
 import { Heard, settledCommit, startRunning } from "./running.js";

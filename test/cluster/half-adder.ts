@@ -1,10 +1,10 @@
 // Adds a model as an operator does, and is killed (-9, by itself) between two pieces: for many-models.test.ts.
 
-import { packModel } from "../../models/model-package.js";
+import { packModel } from "../../models/adoption/model-package.js";
 import { systemClock } from "../../supervision/clock.js";
-import { connectBus } from "../../transport/bus.js";
-import { accessAs, readContext } from "../../transport/context.js";
-import { openModelRegistry } from "../../transport/model-registry.js";
+import { accessAs, readContext } from "../../transport/access/context.js";
+import { connectBus } from "../../transport/bus/bus.js";
+import { openModelRegistry } from "../../transport/log/model-registry.js";
 import { subjectsOf } from "../../transport/subjects.js";
 
 const [contextFile = "", folder = ""] = process.argv.slice(2);

@@ -7,9 +7,9 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../supervision/clock.js";
+import { type Credential, environmentOf, type Role } from "../../transport/access/credentials.js";
 import { DriftmendClient } from "../../transport/client.js";
-import { type Credential, environmentOf, type Role } from "../../transport/credentials.js";
-import { type LeaseView, openLease } from "../../transport/lease.js";
+import { type LeaseView, openLease } from "../../transport/log/lease.js";
 import type { Cluster } from "../transport/fixture.js";
 import { entry } from "./running.js";
 

@@ -3,7 +3,7 @@
 
 import { rm } from "node:fs/promises";
 import test from "ava";
-import { replayModel } from "../../operations/replay.js";
+import { replayModel } from "../../operations/log/replay.js";
 import { systemClock } from "../../supervision/clock.js";
 import { processesOf, start, survivors } from "./program.js";
 import {

@@ -8,7 +8,7 @@ import { chooseAddress } from "../../operations/http/http-address.js";
 import { makeTokens } from "../../operations/http/http-tokens.js";
 import { systemClock } from "../../supervision/clock.js";
 import type { ClientOutcome } from "../../transport/client.js";
-import type { InferenceReply } from "../../transport/wire.js";
+import type { InferenceReply } from "../../transport/messages/wire.js";
 import { type TritonAnswer, type TritonWish, tritonAnswer, tritonRequest } from "../operations/http/triton-bytes.js";
 import { type Picture, someDigits, tensorOf } from "./pictures.js";
 import { experiencesIn, nodeOf, type Running, startRunning } from "./running.js";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import { systemClock } from "../../supervision/clock.js";
 import { DriftmendClient } from "../../transport/client.js";
-import type { Tensor } from "../../transport/codec.js";
+import type { Tensor } from "../../transport/messages/codec.js";
 import { chunkBytesMax } from "../../transport/tensors/bounds.js";
 import { parseSenderOrder } from "../../transport/tensors/chunk-messages.js";
 import { type LargeClassifier, largeClassifier } from "../models/large-classifier.js";

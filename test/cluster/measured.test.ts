@@ -5,7 +5,7 @@ import test from "ava";
 import { lookUp } from "../../operations/metrics/catalogue.js";
 import { PercentileSketch } from "../../operations/metrics/percentile-sketch.js";
 import { systemClock } from "../../supervision/clock.js";
-import { type MetricsSample, parseMetrics } from "../../transport/events.js";
+import { type MetricsSample, parseMetrics } from "../../transport/messages/events.js";
 import { experiencesIn, Heard, model, type Running, settledCommit, startRunning } from "./running.js";
 import { Traffic } from "./traffic.js";
 

@@ -3,13 +3,13 @@
 
 import { readdir, rm } from "node:fs/promises";
 import test, { type ExecutionContext } from "ava";
-import { openLearner } from "../../models/learner.js";
-import { checksum, sourcePolicy } from "../../models/policy.js";
-import { LogFold } from "../../operations/log-fold.js";
-import { replayModel } from "../../operations/replay.js";
+import { openLearner } from "../../models/learning/learner.js";
+import { checksum, sourcePolicy } from "../../models/policy/policy.js";
+import { LogFold } from "../../operations/log/log-fold.js";
+import { replayModel } from "../../operations/log/replay.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { Bus, RequestOutcome } from "../../transport/bus.js";
-import { encodeInferenceRequest, type InferenceReply } from "../../transport/wire.js";
+import type { Bus, RequestOutcome } from "../../transport/bus/bus.js";
+import { encodeInferenceRequest, type InferenceReply } from "../../transport/messages/wire.js";
 import { easyDigits, tensorOf } from "./pictures.js";
 import { type Program, processesOf, start, survivors } from "./program.js";
 import {

@@ -2,10 +2,10 @@
 
 import { readFile } from "node:fs/promises";
 import test from "ava";
-import { type Asker, askReport, type Report } from "../../operations/metrics/ask-report.js";
+import { type Asker, askReport, type Report } from "../../operations/ask-report.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { streamState } from "../../transport/jetstream.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { streamState } from "../../transport/log/jetstream.js";
 import type { ReportName } from "../../transport/subjects.js";
 import { ask } from "./program.js";
 import { busAs, Heard, nodeOf, nodeReady, type Running, settledCommit, startRunning, treeOf } from "./running.js";

@@ -3,9 +3,9 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { npzOf } from "../../models/npz.js";
-import { openAnySession } from "../../models/onnx-session.js";
-import { argmax, at, softmax } from "../../models/softmax.js";
+import { npzOf } from "../../models/numbers/npz.js";
+import { argmax, at, softmax } from "../../models/numbers/softmax.js";
+import { openAnySession } from "../../models/serving/onnx-session.js";
 import { clusteredRows, pictureClassifier } from "../models/small-classifiers.js";
 import { type Program, start, typedIn } from "./program.js";
 import { lookAt, temporaryStore } from "./running.js";

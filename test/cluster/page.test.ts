@@ -6,7 +6,7 @@ import { join } from "node:path";
 import anyTest, { type ExecutionContext } from "ava";
 import type { Browser } from "playwright-core";
 import { viewNames } from "../../operations/page/route.js";
-import type { ClusterContext } from "../../transport/context.js";
+import type { ClusterContext } from "../../transport/access/context.js";
 import { findBrowser, launch, openPage, type Watched } from "../page/browser.js";
 import { goTo, overflowPx } from "../page/in-page.js";
 import { type Program, start } from "./program.js";

@@ -1,11 +1,11 @@
 // Digits for tests of the whole: real ones from the test part, sorted by how sure the untouched model is of them.
 
 import { seededRandom } from "../../models/clock.js";
-import { openSession } from "../../models/onnx-session.js";
-import { softmax } from "../../models/softmax.js";
+import { softmax } from "../../models/numbers/softmax.js";
+import { openSession } from "../../models/serving/onnx-session.js";
 import { drawDigit, loadDigitPool } from "../../sim/digits.js";
 import { driftingStream } from "../../sim/stream.js";
-import type { Tensor } from "../../transport/codec.js";
+import type { Tensor } from "../../transport/messages/codec.js";
 import { model } from "./running.js";
 
 export interface Picture {

@@ -1,14 +1,14 @@
 // A serving node as a process of its own, for dead-letters.test.ts: the real one, but for an engine to which some pictures are poison.
 
 import { existsSync } from "node:fs";
-import { gaveUpExitCode, hostNode } from "../../actors/host.js";
+import { gaveUpExitCode, hostNode } from "../../actors/host/host.js";
 import { seededRandom } from "../../models/clock.js";
-import { type Engine, startEngine } from "../../models/engine.js";
+import { type Engine, startEngine } from "../../models/serving/engine.js";
 import { nodeTree } from "../../node.js";
 import { systemClock } from "../../supervision/clock.js";
 import { openLogger } from "../../supervision/logger.js";
-import { reportReady, watchParent } from "../../supervision/parent-watch.js";
-import { connectBus } from "../../transport/bus.js";
+import { reportReady, watchParent } from "../../supervision/process/parent-watch.js";
+import { connectBus } from "../../transport/bus/bus.js";
 import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
 import { poisonOf } from "./poison.js";
 import { model } from "./running.js";

@@ -3,13 +3,13 @@
 
 import { rm } from "node:fs/promises";
 import test, { type ExecutionContext } from "ava";
-import { clusterSettingsOf, nodeFlagsOf, type SettingOptions } from "../../operations/cluster-settings.js";
+import { clusterSettingsOf, nodeFlagsOf, type SettingOptions } from "../../operations/cluster/cluster-settings.js";
 import type { OverflowPolicy } from "../../operations/overflow.js";
 import { systemClock } from "../../supervision/clock.js";
 import { type ClientOutcome, DriftmendClient } from "../../transport/client.js";
-import { parseMetrics } from "../../transport/events.js";
+import { parseMetrics } from "../../transport/messages/events.js";
+import type { InferenceReply } from "../../transport/messages/wire.js";
 import { discovery } from "../../transport/subjects.js";
-import type { InferenceReply } from "../../transport/wire.js";
 import { modelTaking } from "../models/slow-model.js";
 import { easyDigits, hardDigits, someDigits, tensorOf } from "./pictures.js";
 import { busAs, experiencesIn, Heard, nodeOf, type Running, startRunning, statusOf, tasksIn } from "./running.js";

@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { systemClock } from "../../supervision/clock.js";
-import { type ClusterContext, contextFile } from "../../transport/context.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import { type ClusterContext, contextFile } from "../../transport/access/context.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { identify, isAlive, type ProcessIdentity } from "../../transport/process-identity.js";
 import { entry, type Sight, treeOf } from "./running.js";
 

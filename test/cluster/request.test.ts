@@ -3,9 +3,9 @@
 
 import test from "ava";
 import type { ClientOutcome } from "../../transport/client.js";
-import type { Fields } from "../../transport/codec.js";
+import type { Fields } from "../../transport/messages/codec.js";
+import { encodeInferenceRequest, type InferenceReply, parseInferenceReply } from "../../transport/messages/wire.js";
 import { discovery, header } from "../../transport/subjects.js";
-import { encodeInferenceRequest, type InferenceReply, parseInferenceReply } from "../../transport/wire.js";
 import { easyDigits, hardDigits, type Picture, someDigits, tensorOf } from "./pictures.js";
 import {
   actorOf,

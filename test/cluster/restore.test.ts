@@ -1,11 +1,11 @@
 // `driftmend snapshots` against a whole cluster: what is listed, going back as a new version, refusals by name, and replay afterwards.
 
 import test from "ava";
-import { decodePolicy } from "../../models/policy-snapshot.js";
-import type { WhatIf } from "../../operations/what-if.js";
+import { decodePolicy } from "../../models/policy/policy-snapshot.js";
+import type { WhatIf } from "../../operations/log/what-if.js";
 import { systemClock } from "../../supervision/clock.js";
-import { contextFile } from "../../transport/context.js";
-import { openSnapshots } from "../../transport/snapshot.js";
+import { contextFile } from "../../transport/access/context.js";
+import { openSnapshots } from "../../transport/log/snapshot.js";
 import { easyDigits, tensorOf } from "./pictures.js";
 import { ask, typedIn } from "./program.js";
 import { Heard, model, nodeOf, nodeReady, type Running, settledCommit, startRunning } from "./running.js";

@@ -9,26 +9,26 @@ import { fileURLToPath } from "node:url";
 import { seededRandom } from "../../models/clock.js";
 import { type ExperienceBatch, rowsOf, type UpdateTask } from "../../models/experience.js";
 import { loadModel, type Model } from "../../models/manifest.js";
-import { digitsFolder, type LocalCluster, startLocalCluster } from "../../operations/local-cluster.js";
-import type { LocalClusterOptions } from "../../operations/local-cluster-options.js";
-import { ModelLog } from "../../operations/model-log.js";
+import { digitsFolder, type LocalCluster, startLocalCluster } from "../../operations/cluster/local-cluster.js";
+import type { LocalClusterOptions } from "../../operations/cluster/local-cluster-options.js";
+import { ModelLog } from "../../operations/log/model-log.js";
 import { systemClock } from "../../supervision/clock.js";
 import { openLogger } from "../../supervision/logger.js";
-import { type Bus, connectBus } from "../../transport/bus.js";
+import { accessAs, type ClusterContext } from "../../transport/access/context.js";
+import { type Bus, connectBus } from "../../transport/bus/bus.js";
+import { DriftmendClient } from "../../transport/client.js";
 import {
   type ChaosReceipt,
   encodeChaosRequest,
   type FaultMode,
   parseChaosReceipt,
-} from "../../transport/chaos-orders.js";
-import { DriftmendClient } from "../../transport/client.js";
-import type { Fields } from "../../transport/codec.js";
-import { accessAs, type ClusterContext } from "../../transport/context.js";
-import { parseEvent, type TelemetryEvent } from "../../transport/events.js";
-import { map } from "../../transport/fields.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/look-orders.js";
+} from "../../transport/messages/chaos-orders.js";
+import type { Fields } from "../../transport/messages/codec.js";
+import { parseEvent, type TelemetryEvent } from "../../transport/messages/events.js";
+import { map } from "../../transport/messages/fields.js";
+import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
+import { parseOutcome } from "../../transport/messages/wire.js";
 import { type Subjects, subjectsOf } from "../../transport/subjects.js";
-import { parseOutcome } from "../../transport/wire.js";
 
 export const entry = fileURLToPath(new URL("../../cli.js", import.meta.url));
 export const folder = digitsFolder(entry);

@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import test from "ava";
 import type { LeaseList } from "../../operations/terminal/leases.js";
 import { systemClock as clock } from "../../supervision/clock.js";
-import { contextFile } from "../../transport/context.js";
+import { contextFile } from "../../transport/access/context.js";
 import { clusterDirectory, sharedMemoryDir } from "../../transport/tensors/segment-place.js";
 import { openSegments, type SegmentRef } from "../../transport/tensors/segments.js";
 import { withTimeouts } from "../../transport/timeouts.js";

@@ -3,7 +3,7 @@
 
 import type { Sample } from "../../sim/stream.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { InferenceReply } from "../../transport/wire.js";
+import type { InferenceReply } from "../../transport/messages/wire.js";
 import { driftingDigits, tensorOf } from "./pictures.js";
 import type { Sight } from "./running.js";
 

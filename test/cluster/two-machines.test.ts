@@ -22,9 +22,9 @@ import {
 import { SteadyLoad } from "../../sim/soak/ledger.js";
 import { readAll } from "../../sim/soak/readings.js";
 import { systemClock as clock } from "../../supervision/clock.js";
-import { type Broker, startBroker } from "../../transport/broker.js";
-import { type Credentials, environmentOf, makeCredentials } from "../../transport/credentials.js";
-import { findServer } from "../../transport/server-binary.js";
+import { type Credentials, environmentOf, makeCredentials } from "../../transport/access/credentials.js";
+import { type Broker, startBroker } from "../../transport/server/broker.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { until } from "../until.js";
 import { driftingDigits } from "./pictures.js";

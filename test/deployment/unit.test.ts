@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
-import { type ClusterContext, contextFile } from "../../transport/context.js";
+import { type ClusterContext, contextFile } from "../../transport/access/context.js";
 import { timeoutDefaults } from "../../transport/timeouts.js";
 import { someDigits, tensorOf } from "../cluster/pictures.js";
 import { entry, lookAt } from "../cluster/running.js";

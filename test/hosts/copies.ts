@@ -4,8 +4,8 @@
 
 import { createHash } from "node:crypto";
 import type { Violation } from "../../sim/soak/evidence.js";
-import type { Bus } from "../../transport/bus.js";
-import { directMessage, streamState } from "../../transport/jetstream.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { directMessage, streamState } from "../../transport/log/jetstream.js";
 
 /** With three copies one that differs is missed with a chance of (2/3) to this power. */
 const readsEach = 8;

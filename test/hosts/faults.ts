@@ -9,9 +9,9 @@
 
 import type { HealthReport } from "../../operations/health/health-report.js";
 import { systemClock as clock } from "../../supervision/clock.js";
-import { streamState } from "../../transport/jetstream.js";
-import { openLease } from "../../transport/lease.js";
-import { encodeLookRequest, parseActorLook } from "../../transport/look-orders.js";
+import { streamState } from "../../transport/log/jetstream.js";
+import { openLease } from "../../transport/log/lease.js";
+import { encodeLookRequest, parseActorLook } from "../../transport/messages/look-orders.js";
 import { model, statusOf } from "../cluster/running.js";
 import { until } from "../until.js";
 import type { Lan } from "./lan.js";

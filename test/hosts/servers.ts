@@ -11,9 +11,9 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { systemClock as clock } from "../../supervision/clock.js";
-import { type Bus, ConnectError, connectBus } from "../../transport/bus.js";
-import { ask } from "../../transport/jetstream.js";
-import { findServer } from "../../transport/server-binary.js";
+import { type Bus, ConnectError, connectBus } from "../../transport/bus/bus.js";
+import { ask } from "../../transport/log/jetstream.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { jetStreamApi } from "../../transport/subjects.js";
 import { until } from "../until.js";
 

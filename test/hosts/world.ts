@@ -2,11 +2,11 @@
 //
 // Owns: the order of start and end. Does not own: where a host is (lan.ts, servers.ts), what is done to it (faults.ts).
 
+import { askReport } from "../../operations/ask-report.js";
 import type { HealthReport } from "../../operations/health/health-report.js";
-import { askReport } from "../../operations/metrics/ask-report.js";
 import { type Readings, readAll } from "../../sim/soak/readings.js";
 import { systemClock as clock } from "../../supervision/clock.js";
-import { type Bus, connectBus } from "../../transport/bus.js";
+import { type Bus, connectBus } from "../../transport/bus/bus.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { folder, model } from "../cluster/running.js";
 import { until } from "../until.js";

@@ -11,12 +11,17 @@ const onlookers = ["bench", "test"] as const;
 
 /** One seam per foreign library. Tests and benchmarks may hold a library against its seam. */
 const seams: Readonly<Record<string, readonly string[]>> = {
-  nact: ["supervision/kernel.ts"],
-  "onnxruntime-node": ["models/onnx-session.ts"],
-  "hnswlib-node": ["models/memory-index.ts"],
-  "@tensorflow/": ["models/tensorflow.ts", "models/digits/train.ts", "models/mail/train.ts"],
-  msgpackr: ["transport/codec.ts"],
-  "@nats-io/": ["transport/bus.ts", "transport/bus-outcome.ts", "transport/bus-wire.ts", "transport/bus-sign-in.ts"],
+  nact: ["supervision/actor/kernel.ts"],
+  "onnxruntime-node": ["models/serving/onnx-session.ts"],
+  "hnswlib-node": ["models/memory/memory-index.ts"],
+  "@tensorflow/": ["models/learning/tensorflow.ts", "models/digits/train.ts", "models/mail/train.ts"],
+  msgpackr: ["transport/messages/codec.ts"],
+  "@nats-io/": [
+    "transport/bus/bus.ts",
+    "transport/bus/bus-outcome.ts",
+    "transport/bus/bus-wire.ts",
+    "transport/bus/bus-sign-in.ts",
+  ],
   "@nats-io/nkeys": [],
   "onnx-proto": ["models/onnx-file.ts"],
   nodemailer: ["operations/alerts/notify/mail.ts"],
@@ -89,6 +94,19 @@ test("imports run one way: models, transport, supervision, operations, actors, n
   t.true(inRooms().length > 100, "the sources were read");
 });
 
+function circlesIn(next: ReadonlyMap<string, Iterable<string>>): readonly string[] {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const walk = (place: string, path: readonly string[]): void => {
+    if (path.includes(place)) circles.push([...path.slice(path.indexOf(place)), place].join(" -> "));
+    if (done.has(place) || path.includes(place)) return;
+    for (const to of next.get(place) ?? []) walk(to, [...path, place]);
+    done.add(place);
+  };
+  for (const place of next.keys()) walk(place, []);
+  return circles;
+}
+
 test("no file imports itself through others", (t) => {
   const next = new Map(
     inRooms().map((source) => [
@@ -96,16 +114,23 @@ test("no file imports itself through others", (t) => {
       source.imports.filter((specifier) => specifier.startsWith(".")).map((specifier) => target(source, specifier)),
     ]),
   );
-  const done = new Set<string>();
-  const circles: string[] = [];
-  const walk = (file: string, path: readonly string[]): void => {
-    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(" -> "));
-    if (done.has(file) || path.includes(file)) return;
-    for (const to of next.get(file) ?? []) walk(to, [...path, file]);
-    done.add(file);
-  };
-  for (const file of next.keys()) walk(file, []);
-  t.deepEqual(circles, []);
+  t.deepEqual(circlesIn(next), []);
+});
+
+/** A room's folder, or a file that stands in none. */
+function partOf(file: string): string {
+  return file.split("/").slice(0, 2).join("/");
+}
+
+test("inside a room too imports run one way, from folder to folder", (t) => {
+  const next = new Map<string, Set<string>>();
+  for (const source of inRooms())
+    for (const specifier of source.imports.filter((name) => name.startsWith("."))) {
+      const [from, to] = [partOf(source.file), partOf(target(source, specifier))];
+      if (from !== to && roomOf(from) === roomOf(to)) next.set(from, (next.get(from) ?? new Set()).add(to));
+    }
+  t.deepEqual(circlesIn(next), []);
+  t.true(next.size > 50, "folders import each other");
 });
 
 test("each foreign library has one seam", (t) => {

@@ -27,7 +27,7 @@ test("a node starts without the libraries of the HTTP interface, of mail, of the
   t.true(loaded.has("nact") && loaded.has("msgpackr"), [...loaded].join(" "));
   for (const name of ["fastify", "@fastify/swagger", "nodemailer", "yaml", "@tensorflow/tfjs", "onnx-proto"])
     t.false(loaded.has(name), name);
-  t.true(loadedBy("actors/web-wiring.ts").has("fastify"), "the control: who serves HTTP loads it");
+  t.true(loadedBy("actors/wiring/web-wiring.ts").has("fastify"), "the control: who serves HTTP loads it");
 });
 
 test("the command line starts without what only some verbs need", (t) => {

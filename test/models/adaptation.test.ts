@@ -11,14 +11,14 @@ import {
   sourceParameters,
   tableRows,
   tallyOf,
-} from "../../models/adaptation.js";
+} from "../../models/adaptation/adaptation.js";
+import { domainsMax, normalisation, sourceNormalisation } from "../../models/adaptation/domains.js";
+import { adaptationRow } from "../../models/adaptation/logged-rows.js";
+import { isFloored, looksFor } from "../../models/adaptation/rollout.js";
+import { kindsOf } from "../../models/adaptation/standing.js";
 import { type Random, seededRandom } from "../../models/clock.js";
-import { domainsMax, normalisation, sourceNormalisation } from "../../models/domains.js";
-import { adaptationRow } from "../../models/logged-rows.js";
 import type { Subject } from "../../models/manifest.js";
-import { checksum, foldExperience, sourcePolicy } from "../../models/policy.js";
-import { isFloored, looksFor } from "../../models/rollout.js";
-import { kindsOf } from "../../models/standing.js";
+import { checksum, foldExperience, sourcePolicy } from "../../models/policy/policy.js";
 import type { View } from "../../models/views.js";
 import { answersOf, besideSource, channels, classes, smallSubject } from "./small-world.js";
 

@@ -1,9 +1,9 @@
 // What serving is given of an adaptation: only where a bit changed, and then every bit.
 import test from "ava";
-import { type AdaptationRow, AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation.js";
+import { type AdaptationRow, AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation/adaptation.js";
+import { kindsOf } from "../../models/adaptation/standing.js";
 import { type Random, seededRandom } from "../../models/clock.js";
 import type { Subject } from "../../models/manifest.js";
-import { kindsOf } from "../../models/standing.js";
 import type { View } from "../../models/views.js";
 import { classes, smallSubject } from "./small-world.js";
 

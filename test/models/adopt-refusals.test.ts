@@ -1,6 +1,6 @@
 // Substrate: small ONNX files that cannot be taken in, or only as something else than they look like.
 import test from "ava";
-import { adopt } from "../../models/adopt.js";
+import { adopt } from "../../models/adoption/adopt.js";
 import { sizeOf } from "../../models/manifest.js";
 import { adopted, adoption, picture, refusal } from "./adopting.js";
 import { dictionaries, externalWeights, halfInput, listedConstants, twoInputs } from "./odd-files.js";

@@ -3,9 +3,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { adopt } from "../../models/adopt.js";
-import { emptyDomains, normalisation, sourceNormalisation } from "../../models/domains.js";
-import { openAnySession, openSession } from "../../models/onnx-session.js";
+import { emptyDomains, normalisation, sourceNormalisation } from "../../models/adaptation/domains.js";
+import { adopt } from "../../models/adoption/adopt.js";
+import { openAnySession, openSession } from "../../models/serving/onnx-session.js";
 import { defaults } from "../../models/settings.js";
 import { adopted, adoption, fileOf, opened, picture, refusal, trainedDigits, unheard, worst } from "./adopting.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";

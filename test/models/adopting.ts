@@ -1,17 +1,17 @@
 // Taking in a small model in a test: with the same labels each time, and opened as the cluster would open it.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { sourceParameters } from "../../models/adaptation.js";
-import { type Adopted, adopt } from "../../models/adopt.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { sourceNormalisation } from "../../models/adaptation/domains.js";
+import { graphOf } from "../../models/adaptation/pass.js";
+import { type Adopted, adopt } from "../../models/adoption/adopt.js";
+import { type NormWeights, trainedGraph } from "../../models/adoption/graph.js";
+import type { CleanRows } from "../../models/adoption/inspect.js";
 import { readCalibration } from "../../models/calibration.js";
 import { convolutions, features, width } from "../../models/digits/network.js";
-import { sourceNormalisation } from "../../models/domains.js";
-import { type NormWeights, trainedGraph } from "../../models/graph.js";
-import type { CleanRows } from "../../models/inspect.js";
 import { parseManifest } from "../../models/manifest.js";
 import { floatsOf, ownPrefix, readOnnx } from "../../models/onnx-file.js";
-import { openAdaptableSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
+import { openAdaptableSession } from "../../models/serving/onnx-session.js";
 import { digitsFolder } from "./digits-model.js";
 import { labels } from "./small-classifiers.js";
 

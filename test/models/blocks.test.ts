@@ -1,7 +1,7 @@
 // Blocks in memory: round trips, and bytes that no honest writer made.
 import test from "ava";
 import fc from "fast-check";
-import { BlocksError, float32Block, readBlocks, uint8Block, writeBlocks } from "../../models/blocks.js";
+import { BlocksError, float32Block, readBlocks, uint8Block, writeBlocks } from "../../models/numbers/blocks.js";
 
 const sample = () =>
   writeBlocks(

@@ -2,15 +2,21 @@
 //
 // The plainer cases stand beside each function (domains.test.ts, vote.test.ts, reward.test.ts, gate.test.ts, rate.test.ts).
 import test, { type ExecutionContext } from "ava";
+import {
+  chooseSlot,
+  emptyDomains,
+  foldMoments,
+  momentDistance,
+  normalisation,
+} from "../../models/adaptation/domains.js";
 import type { Calibration } from "../../models/calibration.js";
-import { chooseSlot, emptyDomains, foldMoments, momentDistance, normalisation } from "../../models/domains.js";
-import { gate, isCold } from "../../models/gate.js";
-import { priority } from "../../models/priority.js";
-import { learningRate } from "../../models/rate.js";
-import { coherenceAt, reward } from "../../models/reward.js";
+import { gate, isCold } from "../../models/judging/gate.js";
+import { priority } from "../../models/judging/priority.js";
+import { coherenceAt, reward } from "../../models/judging/reward.js";
+import { learningRate } from "../../models/learning/rate.js";
+import { castVotes, type Neighbour } from "../../models/memory/vote.js";
+import { at } from "../../models/numbers/softmax.js";
 import { defaults, type VoteStrategy } from "../../models/settings.js";
-import { at } from "../../models/softmax.js";
-import { castVotes, type Neighbour } from "../../models/vote.js";
 
 function near(t: ExecutionContext, found: number | undefined, expected: number, what: string): void {
   t.true(Math.abs((found ?? Number.NaN) - expected) < 1e-6, `${what}: ${found} instead of ${expected}`);

@@ -1,8 +1,8 @@
 // The calibration file: round trip of the shipped one, and files that contradict themselves.
 import test from "ava";
-import { BlocksError, readBlocks, writeBlocks } from "../../models/blocks.js";
 import { readCalibration, unitRows, writeCalibration } from "../../models/calibration.js";
 import { loadModel } from "../../models/manifest.js";
+import { BlocksError, readBlocks, writeBlocks } from "../../models/numbers/blocks.js";
 import { digitsFolder } from "./digits-model.js";
 
 const { calibration } = await loadModel(digitsFolder);

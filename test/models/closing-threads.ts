@@ -1,12 +1,12 @@
 // A process that starts threads and closes them while they are in native code, over and over. Told on the command line: memory, engine
 // or deaf, and how often. It says `closed N` at the end; a mistake aborts it.
 import { Worker } from "node:worker_threads";
-import { sourceParameters } from "../../models/adaptation.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
-import { startEngine } from "../../models/engine.js";
 import { loadModel } from "../../models/manifest.js";
-import { startMemory } from "../../models/memory.js";
-import { ended, exitOf } from "../../models/thread-end.js";
+import { startMemory } from "../../models/memory/memory.js";
+import { startEngine } from "../../models/serving/engine.js";
+import { ended, exitOf } from "../../models/threads/thread-end.js";
 import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder } from "./digits-model.js";
 

@@ -1,12 +1,12 @@
 // The anchors next to an embedding, against the serving graph's own figure.
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { sourceParameters } from "../../models/adaptation.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { densityOf, nearestAnchors } from "../../models/adaptation/density.js";
+import { graphOf } from "../../models/adaptation/pass.js";
 import { seededRandom } from "../../models/clock.js";
-import { densityOf, nearestAnchors } from "../../models/density.js";
 import { loadModel } from "../../models/manifest.js";
-import { openAdaptableSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
+import { openAdaptableSession } from "../../models/serving/onnx-session.js";
 import { embeddingOf, smallCalibration } from "./small-world.js";
 
 test("the density of a logged embedding is what the serving graph gave", async (t) => {

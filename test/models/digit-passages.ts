@@ -1,12 +1,12 @@
 // Real digits as passages: streams of sim/stream.ts through the shipped graph with the moments of their domains, as the cluster embeds them.
 // The embeddings do not depend on the head, so one run serves every setting of it.
-import { AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation.js";
+import { AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation/adaptation.js";
+import { chooseSlot } from "../../models/adaptation/domains.js";
+import { graphOf } from "../../models/adaptation/pass.js";
 import { seededRandom } from "../../models/clock.js";
-import { chooseSlot } from "../../models/domains.js";
 import type { Subject } from "../../models/manifest.js";
 import { loadModel } from "../../models/manifest.js";
-import { openAdaptableSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
+import { openAdaptableSession } from "../../models/serving/onnx-session.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { drawDigit, loadDigitPool } from "../../sim/digits.js";
 import { type DriftName, drift, type Severity } from "../../sim/drift.js";

@@ -12,3 +12,8 @@ export async function firstDigits(rows: number): Promise<{ input: Float32Array; 
   for (let row = 0; row < rows; row++) input.set(pictureOf(digits, row), row * pictureSize);
   return { input, labels: digits.labels.subarray(0, rows) };
 }
+
+/** These rows of pictures, in this order. */
+export function chosen(order: readonly number[], of: (row: number) => Float32Array): Float32Array {
+  return Float32Array.from(order.flatMap((row) => [...of(row)]));
+}

@@ -1,7 +1,5 @@
 // Domains on a model of two classes and two channels, small enough to compute by hand.
 import test from "ava";
-import type { Calibration } from "../../models/calibration.js";
-import { seededRandom } from "../../models/clock.js";
 import {
   chooseSlot,
   type Domains,
@@ -13,7 +11,9 @@ import {
   normalisation,
   place,
   sourceNormalisation,
-} from "../../models/domains.js";
+} from "../../models/adaptation/domains.js";
+import type { Calibration } from "../../models/calibration.js";
+import { seededRandom } from "../../models/clock.js";
 
 /** Signatures are (first mean - 1, first root mean square - 2), and reach one unit far. */
 const calibration: Calibration = {

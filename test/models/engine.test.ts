@@ -1,12 +1,12 @@
 // The engine's real thread with the shipped digits model, against the same graph in process.
 import { rm } from "node:fs/promises";
 import test from "ava";
-import { sourceParameters } from "../../models/adaptation.js";
-import { EngineError, startEngine } from "../../models/engine.js";
-import { look, lookSetup } from "../../models/looking.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { type Embedded, graphOf } from "../../models/adaptation/pass.js";
 import { loadModel } from "../../models/manifest.js";
-import { openAdaptableSession } from "../../models/onnx-session.js";
-import { type Embedded, graphOf } from "../../models/pass.js";
+import { EngineError, startEngine } from "../../models/serving/engine.js";
+import { look, lookSetup } from "../../models/serving/looking.js";
+import { openAdaptableSession } from "../../models/serving/onnx-session.js";
 import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
 import { modelTaking } from "./slow-model.js";

@@ -1,12 +1,12 @@
 // Which execution provider a session opens on, with a stand-in for ONNX Runtime where a GPU is needed, and with the real one.
 
 import test from "ava";
-import { sourceParameters } from "../../models/adaptation.js";
-import { startEngine } from "../../models/engine.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { graphOf } from "../../models/adaptation/pass.js";
 import { loadModel } from "../../models/manifest.js";
-import { type Opening, openAdaptableSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
-import { nodeFlagsOf } from "../../operations/cluster-settings.js";
+import { startEngine } from "../../models/serving/engine.js";
+import { type Opening, openAdaptableSession } from "../../models/serving/onnx-session.js";
+import { nodeFlagsOf } from "../../operations/cluster/cluster-settings.js";
 import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
 

@@ -1,6 +1,6 @@
 import test from "ava";
-import { gate, isCold } from "../../models/gate.js";
-import { priority } from "../../models/priority.js";
+import { gate, isCold } from "../../models/judging/gate.js";
+import { priority } from "../../models/judging/priority.js";
 import { defaults } from "../../models/settings.js";
 
 test("(S2-5) at or above the gate there is nothing to learn, below it there is one task's worth", (t) => {

@@ -2,14 +2,14 @@
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import onnxProto from "onnx-proto";
-import { sourceParameters } from "../../models/adaptation.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { graphOf as servedAs } from "../../models/adaptation/pass.js";
 import { seededRandom } from "../../models/clock.js";
-import { GraphProgram } from "../../models/graph-program.js";
-import { GraphError, readGraph } from "../../models/graph-reading.js";
+import { GraphProgram } from "../../models/learning/graph-program.js";
+import { GraphError, readGraph } from "../../models/learning/graph-reading.js";
+import { openArithmetic, type Tensor } from "../../models/learning/tensorflow.js";
 import { loadModel } from "../../models/manifest.js";
-import { openAdaptableSession, openSession } from "../../models/onnx-session.js";
-import { graphOf as servedAs } from "../../models/pass.js";
-import { openArithmetic, type Tensor } from "../../models/tensorflow.js";
+import { openAdaptableSession, openSession } from "../../models/serving/onnx-session.js";
 import { loadDigitPool } from "../../sim/digits.js";
 import { driftingStream } from "../../sim/stream.js";
 

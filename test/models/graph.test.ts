@@ -1,11 +1,11 @@
 // The two shipped graphs in ONNX Runtime, in process, against each other and against arithmetic done here.
 import test from "ava";
-import { AdaptedView, emptyAdaptation, foldRow, sourceParameters } from "../../models/adaptation.js";
-import { sourceNormalisation } from "../../models/domains.js";
+import { AdaptedView, emptyAdaptation, foldRow, sourceParameters } from "../../models/adaptation/adaptation.js";
+import { sourceNormalisation } from "../../models/adaptation/domains.js";
+import { graphOf, type Parameters } from "../../models/adaptation/pass.js";
+import { signatureOf, squaredDistance } from "../../models/adaptation/signature.js";
 import { loadModel } from "../../models/manifest.js";
-import { openAdaptableSession, openSession } from "../../models/onnx-session.js";
-import { graphOf, type Parameters } from "../../models/pass.js";
-import { signatureOf, squaredDistance } from "../../models/signature.js";
+import { openAdaptableSession, openSession } from "../../models/serving/onnx-session.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
 
 const model = await loadModel(digitsFolder);

@@ -1,7 +1,14 @@
 // Guardrails may be tightened by whoever likes to, and loosened only by name.
 
 import test from "ava";
-import { GuardrailError, guarded, guardrailNames, guardrails, isLooser, said } from "../../models/guard-limits.js";
+import {
+  GuardrailError,
+  guarded,
+  guardrailNames,
+  guardrails,
+  isLooser,
+  said,
+} from "../../models/learning/guard-limits.js";
 import { defaults } from "../../models/settings.js";
 import { smallModel } from "../actors/small-node.js";
 

@@ -2,9 +2,9 @@
 // And Adam's first steps, by hand.
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { guardedStep, sourceHeadState } from "../../models/guarded-step.js";
-import { headLogProbabilities, meanKl } from "../../models/guardrails.js";
-import type { Learner } from "../../models/learner.js";
+import { guardedStep, sourceHeadState } from "../../models/learning/guarded-step.js";
+import { headLogProbabilities, meanKl } from "../../models/learning/guardrails.js";
+import type { Learner } from "../../models/learning/learner.js";
 import type { Subject } from "../../models/manifest.js";
 import {
   applySkip,
@@ -14,8 +14,8 @@ import {
   type Policy,
   type StepOutcome,
   sourcePolicy,
-} from "../../models/policy.js";
-import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
+} from "../../models/policy/policy.js";
+import { decodePolicy, encodePolicy } from "../../models/policy/policy-snapshot.js";
 import { defaults, type LearningSettings } from "../../models/settings.js";
 import { plainLearner } from "./live-through.js";
 import { answersOf, classes, smallSubject, taskFor, width } from "./small-world.js";

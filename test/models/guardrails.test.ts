@@ -8,7 +8,7 @@ import {
   meanKl,
   restoredToward,
   smoothed,
-} from "../../models/guardrails.js";
+} from "../../models/learning/guardrails.js";
 import { defaults } from "../../models/settings.js";
 import { smallCalibration, width } from "./small-world.js";
 

@@ -8,7 +8,7 @@
 // there. The streams here are planted, or real embeddings under planted answers. What the limits refuse, and under which name, stands in
 // guard-rows.test.ts.
 import test, { type ExecutionContext } from "ava";
-import { guardrails } from "../../models/guard-limits.js";
+import { guardrails } from "../../models/learning/guard-limits.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { driftingStream } from "../../sim/stream.js";
 import { digitsSubject, driftedDigits, passagesOf, pool } from "./digit-passages.js";

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import fc from "fast-check";
-import { halvesOf, numbersOf, roundedToHalves } from "../../models/half.js";
+import { halvesOf, numbersOf, roundedToHalves } from "../../models/numbers/half.js";
 
 const every = Uint16Array.from({ length: 65_536 }, (_, bits) => bits);
 

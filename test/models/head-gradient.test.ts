@@ -1,10 +1,10 @@
 // The gradient of each term of the loss, alone and together, against central differences of the loss written down anew in float64.
 //
-// There is no entropy term: the loss is -mean pi(vote) + klWeight * mean KL(base || pi) and nothing else (models/head-gradient.ts).
+// There is no entropy term: the loss is -mean pi(vote) + klWeight * mean KL(base || pi) and nothing else (models/learning/head-gradient.ts).
 import test from "ava";
 import fc from "fast-check";
 import { seededRandom } from "../../models/clock.js";
-import { type HeadBatch, plainHeadGradient } from "../../models/head-gradient.js";
+import { type HeadBatch, plainHeadGradient } from "../../models/learning/head-gradient.js";
 
 interface Scene {
   readonly head: Float32Array;

@@ -2,10 +2,10 @@
 
 import { rm } from "node:fs/promises";
 import test from "ava";
-import { sourceParameters } from "../../models/adaptation.js";
-import { EngineError, startEngine } from "../../models/engine.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
 import { loadModel } from "../../models/manifest.js";
-import { StuckThreads } from "../../models/thread-silence.js";
+import { EngineError, startEngine } from "../../models/serving/engine.js";
+import { StuckThreads } from "../../models/threads/thread-silence.js";
 import { systemClock } from "../../supervision/clock.js";
 import { modelTaking } from "./slow-model.js";
 

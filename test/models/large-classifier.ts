@@ -6,10 +6,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import onnxProto from "onnx-proto";
-import { type Adopted, adopt, refOf, writeModelFolder } from "../../models/adopt.js";
+import { type Adopted, adopt, refOf, writeModelFolder } from "../../models/adoption/adopt.js";
 import { parseManifest } from "../../models/manifest.js";
-import { openAnySession } from "../../models/onnx-session.js";
-import { argmax, at, softmax } from "../../models/softmax.js";
+import { argmax, at, softmax } from "../../models/numbers/softmax.js";
+import { openAnySession } from "../../models/serving/onnx-session.js";
 import { clusteredRows, labels, pictureClassifier } from "./small-classifiers.js";
 
 const { onnx } = onnxProto;

@@ -3,9 +3,9 @@
 import test from "ava";
 import { standardNormal } from "../../models/chance.js";
 import { seededRandom } from "../../models/clock.js";
-import { convertPortion, placeFor } from "../../models/large-input.js";
 import { prepareInput } from "../../models/manifest.js";
-import { type Dtype, dtypes, elementsOf, itemBytes, tensorOver } from "../../transport/codec.js";
+import { convertPortion, placeFor } from "../../models/serving/large-input.js";
+import { type Dtype, dtypes, elementsOf, itemBytes, tensorOver } from "../../transport/messages/codec.js";
 import { smallSubject } from "./small-world.js";
 
 const sh = [3, 41];

@@ -1,11 +1,11 @@
 // What a label and a reward do to the memory and to the material of a step.
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { memoryRows } from "../../models/memory-rows.js";
-import { behindMax, MemoryStore } from "../../models/memory-store.js";
-import { checksum, foldExperience, sourcePolicy } from "../../models/policy.js";
-import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
-import { decodeExperience, encodeExperience } from "../../transport/records.js";
+import { memoryRows } from "../../models/memory/memory-rows.js";
+import { behindMax, MemoryStore } from "../../models/memory/memory-store.js";
+import { checksum, foldExperience, sourcePolicy } from "../../models/policy/policy.js";
+import { decodePolicy, encodePolicy } from "../../models/policy/policy-snapshot.js";
+import { decodeExperience, encodeExperience } from "../../transport/log/records.js";
 import { answersOf, labelFor, smallSubject, width } from "./small-world.js";
 
 const subject = smallSubject({ trust: 0 });

@@ -1,7 +1,7 @@
 // Learning leaves the event loop its turn: a fold of many steps must not keep timers and sockets waiting (law 10).
 
 import test from "ava";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 
 const [rows, width, classes] = [8, 6, 3];
 const steps = 50;

@@ -1,9 +1,9 @@
 // The gradient, held to finite differences and to plain arithmetic, on the backends that are installed.
 import test from "ava";
 import { type Random, seededRandom } from "../../models/clock.js";
-import { type HeadBatch, plainHeadGradient } from "../../models/head-gradient.js";
-import { type Attempt, chooseBackend, LearnerError, openLearner } from "../../models/learner.js";
-import { headLogits, logSoftmax } from "../../models/softmax.js";
+import { type HeadBatch, plainHeadGradient } from "../../models/learning/head-gradient.js";
+import { type Attempt, chooseBackend, LearnerError, openLearner } from "../../models/learning/learner.js";
+import { headLogits, logSoftmax } from "../../models/numbers/softmax.js";
 
 const [rows, width, classes] = [32, 64, 10];
 

@@ -4,12 +4,12 @@
 // whoever checks had been fooled.
 import test from "ava";
 import fc from "fast-check";
-import { BlocksError } from "../../models/blocks.js";
 import { type Calibration, readCalibration, writeCalibration } from "../../models/calibration.js";
 import { seededRandom } from "../../models/clock.js";
 import type { Subject } from "../../models/manifest.js";
-import { applyTask, checksum, foldExperience, type Policy, sourcePolicy } from "../../models/policy.js";
-import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
+import { BlocksError } from "../../models/numbers/blocks.js";
+import { applyTask, checksum, foldExperience, type Policy, sourcePolicy } from "../../models/policy/policy.js";
+import { decodePolicy, encodePolicy } from "../../models/policy/policy-snapshot.js";
 import { plainLearner } from "./live-through.js";
 import { answersOf, smallCalibration, smallSubject, taskFor } from "./small-world.js";
 

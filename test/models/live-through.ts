@@ -2,13 +2,13 @@
 // does it. Every decision is production's (vote.ts, gate.ts, policy.ts); the gradient is the plain one, which learner.test.ts holds every
 // backend to: here accuracies matter, not bits.
 import { noLooks } from "../../models/experience.js";
-import { gate, isCold } from "../../models/gate.js";
-import { plainHeadGradient } from "../../models/head-gradient.js";
-import type { Learner } from "../../models/learner.js";
+import { gate, isCold } from "../../models/judging/gate.js";
+import { plainHeadGradient } from "../../models/learning/head-gradient.js";
+import type { Learner } from "../../models/learning/learner.js";
 import type { Subject } from "../../models/manifest.js";
-import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../models/policy.js";
-import { headLogits } from "../../models/softmax.js";
-import { ownVerdict, type Verdict } from "../../models/vote.js";
+import { ownVerdict, type Verdict } from "../../models/memory/vote.js";
+import { headLogits } from "../../models/numbers/softmax.js";
+import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../models/policy/policy.js";
 
 /** One request: what the model saw, and what was true. */
 export interface Passage {

@@ -1,18 +1,24 @@
 // Looking: the shipped digits model in process, with plans that are written here and chances found for them.
 import test, { type ExecutionContext } from "ava";
-import { AdaptedView, emptyAdaptation, foldRow, sourceParameters, tableRows } from "../../models/adaptation.js";
+import {
+  AdaptedView,
+  emptyAdaptation,
+  foldRow,
+  sourceParameters,
+  tableRows,
+} from "../../models/adaptation/adaptation.js";
+import { type Embedded, graphOf, type Parameters, type Run } from "../../models/adaptation/pass.js";
+import { closedPlan, type LookPlan, plan, weigh } from "../../models/adaptation/rollout.js";
+import { type DomainStanding, kindsOf, plain } from "../../models/adaptation/standing.js";
 import { seededRandom } from "../../models/clock.js";
-import { look, lookSetup, oneLook } from "../../models/looking.js";
 import { loadModel } from "../../models/manifest.js";
-import { openAdaptableSession, openSession } from "../../models/onnx-session.js";
-import { type Embedded, graphOf, type Parameters, type Run } from "../../models/pass.js";
+import { argmax, softmax } from "../../models/numbers/softmax.js";
 import { requestChance } from "../../models/request-chance.js";
-import { closedPlan, type LookPlan, plan, weigh } from "../../models/rollout.js";
-import { argmax, softmax } from "../../models/softmax.js";
-import { type DomainStanding, kindsOf, plain } from "../../models/standing.js";
+import { look, lookSetup, oneLook } from "../../models/serving/looking.js";
+import { openAdaptableSession, openSession } from "../../models/serving/onnx-session.js";
 import { applyView } from "../../models/views.js";
 import { drift } from "../../sim/drift.js";
-import { digitsFolder, firstDigits } from "./digits-model.js";
+import { chosen, digitsFolder, firstDigits } from "./digits-model.js";
 
 const model = await loadModel(digitsFolder);
 const { calibration, manifest } = model;
@@ -25,13 +31,7 @@ const size = 784;
 const rows = 12;
 const { input, labels } = await firstDigits(rows);
 test.after.always(() => session.close());
-
 const picture = (of: Float32Array, row: number): Float32Array => of.slice(row * size, (row + 1) * size);
-
-/** These rows of pictures, in this order. */
-function chosen(order: readonly number[], of: (row: number) => Float32Array): Float32Array {
-  return Float32Array.from(order.flatMap((row) => [...of(row)]));
-}
 
 const everyRow = [...Array(rows).keys()];
 const random = seededRandom(2);

@@ -3,8 +3,8 @@ import test from "ava";
 import fc from "fast-check";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch } from "../../models/experience.js";
-import { type MemoryRows, memoryRows } from "../../models/memory-rows.js";
-import { MemoryStore } from "../../models/memory-store.js";
+import { type MemoryRows, memoryRows } from "../../models/memory/memory-rows.js";
+import { MemoryStore } from "../../models/memory/memory-store.js";
 import { answersOf, smallSubject, width } from "./small-world.js";
 
 function batchOf(priorities: readonly number[], cold: readonly number[] = []): ExperienceBatch {

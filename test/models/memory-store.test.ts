@@ -2,9 +2,9 @@
 import test from "ava";
 import fc from "fast-check";
 import { type Random, seededRandom } from "../../models/clock.js";
-import type { Neighbours } from "../../models/memory.js";
-import type { MemoryRows } from "../../models/memory-rows.js";
-import { MemoryStore } from "../../models/memory-store.js";
+import type { Neighbours } from "../../models/memory/memory.js";
+import type { MemoryRows } from "../../models/memory/memory-rows.js";
+import { MemoryStore } from "../../models/memory/memory-store.js";
 
 const width = 64;
 

@@ -1,8 +1,8 @@
 // The memory behind its thread, with a real worker. The contents themselves are tested in memory-store.test.ts.
 import test from "ava";
 import { type Clock, seededRandom } from "../../models/clock.js";
-import { startMemory } from "../../models/memory.js";
-import { memoryRows } from "../../models/memory-rows.js";
+import { startMemory } from "../../models/memory/memory.js";
+import { memoryRows } from "../../models/memory/memory-rows.js";
 import { defaults } from "../../models/settings.js";
 import { systemClock } from "../../supervision/clock.js";
 import { answersOf, smallSubject, width } from "./small-world.js";

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import fc from "fast-check";
-import { NumberSet } from "../../models/number-set.js";
+import { NumberSet } from "../../models/numbers/number-set.js";
 
 const most = 16;
 

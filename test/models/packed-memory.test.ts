@@ -1,7 +1,7 @@
 // What is packed comes out as it went in, whatever travels together.
 import test from "ava";
 import fc from "fast-check";
-import type { MemoryRows } from "../../models/memory-rows.js";
+import type { MemoryRows } from "../../models/memory/memory-rows.js";
 import {
   answerIn,
   type MemoryChange,
@@ -9,7 +9,7 @@ import {
   PackedChanges,
   packMemory,
   searchIn,
-} from "../../models/packed-memory.js";
+} from "../../models/memory/packed-memory.js";
 
 const width = 5;
 const whole = fc.integer({ min: 0, max: 2 ** 37 - 1 });

@@ -1,8 +1,8 @@
 // What the engine's thread hands over: the same columns, in one piece of memory.
 
 import test from "ava";
-import { packed } from "../../models/packed-pass.js";
-import type { Embedded } from "../../models/pass.js";
+import type { Embedded } from "../../models/adaptation/pass.js";
+import { packed } from "../../models/serving/packed-pass.js";
 
 const logits = Float32Array.of(1, 2, 3, 4, 5, 6);
 const none = {

@@ -2,10 +2,10 @@
 // every class is learned as the next one. With the guards the model stays what it was; without them it collapses.
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { headAccuracy } from "../../models/guardrails.js";
-import { openLearner } from "../../models/learner.js";
+import { headAccuracy } from "../../models/learning/guardrails.js";
+import { openLearner } from "../../models/learning/learner.js";
 import type { Subject } from "../../models/manifest.js";
-import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../models/policy.js";
+import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../models/policy/policy.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { answersOf, smallSubject, taskFor } from "./small-world.js";
 

@@ -4,10 +4,10 @@
 // The learner is the plain one: what is tried is the fold, and its promises hold for any gradient.
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
-import { adaptationArrays } from "../../models/adaptation.js";
+import { adaptationArrays } from "../../models/adaptation/adaptation.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch } from "../../models/experience.js";
-import { allFinite, headLogProbabilities, meanKl } from "../../models/guardrails.js";
+import { allFinite, headLogProbabilities, meanKl } from "../../models/learning/guardrails.js";
 import type { Subject } from "../../models/manifest.js";
 import {
   applyMark,
@@ -18,8 +18,8 @@ import {
   foldExperience,
   type Policy,
   sourcePolicy,
-} from "../../models/policy.js";
-import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
+} from "../../models/policy/policy.js";
+import { decodePolicy, encodePolicy } from "../../models/policy/policy-snapshot.js";
 import { plainLearner } from "./live-through.js";
 import { answersOf, classes, labelFor, smallSubject, taskFor, width } from "./small-world.js";
 

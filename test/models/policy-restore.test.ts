@@ -3,7 +3,7 @@
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import type { Restore } from "../../models/experience.js";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 import {
   applyRestore,
   applySkip,
@@ -14,8 +14,8 @@ import {
   misfit,
   type Policy,
   sourcePolicy,
-} from "../../models/policy.js";
-import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
+} from "../../models/policy/policy.js";
+import { decodePolicy, encodePolicy } from "../../models/policy/policy-snapshot.js";
 import { answersOf, labelFor, smallSubject, taskFor } from "./small-world.js";
 
 const learner = await openLearner("wasm");

@@ -4,7 +4,7 @@
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceRecord, UpdateTask } from "../../models/experience.js";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 import type { Subject } from "../../models/manifest.js";
 import {
   applyMark,
@@ -14,8 +14,8 @@ import {
   type Policy,
   type StepOutcome,
   sourcePolicy,
-} from "../../models/policy.js";
-import { decodePolicy, encodePolicy } from "../../models/policy-snapshot.js";
+} from "../../models/policy/policy.js";
+import { decodePolicy, encodePolicy } from "../../models/policy/policy-snapshot.js";
 import { defaults } from "../../models/settings.js";
 import { answersOf, besideSource, labelFor, smallSubject, taskFor, width } from "./small-world.js";
 

@@ -1,14 +1,14 @@
 // What the moments of a convolution are, on a network small enough to be worked out here, rewritten as every classifier is.
 import test from "ava";
-import { sourceParameters } from "../../models/adaptation.js";
-import { calibrate, embedWith } from "../../models/calibrate.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { sourceNormalisation } from "../../models/adaptation/domains.js";
+import { graphOf } from "../../models/adaptation/pass.js";
+import { calibrate, embedWith } from "../../models/adoption/calibrate.js";
+import { type Network, type NormWeights, trainedGraph } from "../../models/adoption/graph.js";
+import { inspect } from "../../models/adoption/inspect.js";
+import { servingGraph } from "../../models/adoption/rewrite.js";
 import { seededRandom } from "../../models/clock.js";
-import { sourceNormalisation } from "../../models/domains.js";
-import { type Network, type NormWeights, trainedGraph } from "../../models/graph.js";
-import { inspect } from "../../models/inspect.js";
-import { openAdaptableSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
-import { servingGraph } from "../../models/rewrite.js";
+import { openAdaptableSession } from "../../models/serving/onnx-session.js";
 import { smallSubject } from "./small-world.js";
 
 const side = 4;

@@ -1,6 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
-import { learningRate } from "../../models/rate.js";
+import { learningRate } from "../../models/learning/rate.js";
 
 test("(S2-44) confidence 0, 0.5 and 1 give the highest rate, half of it, and the lowest", (t) => {
   const limits = { min: 1e-4, max: 3e-3 };

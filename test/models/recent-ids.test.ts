@@ -1,7 +1,7 @@
 // Which ids are repeats, and that the array alone says so.
 
 import test from "ava";
-import { RecentIds, recentIdsWindow } from "../../models/recent-ids.js";
+import { RecentIds, recentIdsWindow } from "../../models/memory/recent-ids.js";
 
 test("the first record of an id counts, a later one is a repeat and changes nothing", (t) => {
   const recent = new RecentIds();

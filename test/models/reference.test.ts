@@ -6,11 +6,11 @@
 import { readFileSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { z } from "zod";
-import { guardedStep, sourceHeadState } from "../../models/guarded-step.js";
-import { clipByNorm, meanKl, restoredToward, smoothed } from "../../models/guardrails.js";
-import { plainHeadGradient } from "../../models/head-gradient.js";
-import { type Learner, openLearner } from "../../models/learner.js";
-import { logSoftmax } from "../../models/softmax.js";
+import { guardedStep, sourceHeadState } from "../../models/learning/guarded-step.js";
+import { clipByNorm, meanKl, restoredToward, smoothed } from "../../models/learning/guardrails.js";
+import { plainHeadGradient } from "../../models/learning/head-gradient.js";
+import { type Learner, openLearner } from "../../models/learning/learner.js";
+import { logSoftmax } from "../../models/numbers/softmax.js";
 import { plainLearner } from "./live-through.js";
 import { smallSubject } from "./small-world.js";
 

@@ -1,7 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { seededRandom } from "../../models/clock.js";
-import { admit, classesHeld, correct, draw, emptyReplay, passBy, type Replay } from "../../models/replay.js";
+import { admit, classesHeld, correct, draw, emptyReplay, passBy, type Replay } from "../../models/learning/replay.js";
 
 function unit(value: number): Float32Array {
   return Float32Array.of(value, 1);

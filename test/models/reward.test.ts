@@ -1,6 +1,6 @@
 import test from "ava";
-import type { Neighbours } from "../../models/memory.js";
-import { coherenceAt, reward } from "../../models/reward.js";
+import { coherenceAt, reward } from "../../models/judging/reward.js";
+import type { Neighbours } from "../../models/memory/memory.js";
 
 /** Of the second of two rows; the first one's say nothing of it. */
 function neighbours(similarities: readonly number[], answers: readonly number[]): Neighbours {

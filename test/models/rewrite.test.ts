@@ -1,20 +1,20 @@
 // Substrate: the published digits model. Its trained network is put together again from its own files, written as an
 // exporter would write it, and rewritten by the same code that takes in other people's models.
 import test from "ava";
-import { sourceParameters } from "../../models/adaptation.js";
-import { embedWith } from "../../models/calibrate.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { sourceNormalisation } from "../../models/adaptation/domains.js";
+import { graphOf } from "../../models/adaptation/pass.js";
+import { signatureOf, squaredDistance } from "../../models/adaptation/signature.js";
+import { embedWith } from "../../models/adoption/calibrate.js";
+import { type Network, sourceGraph, trainedGraph } from "../../models/adoption/graph.js";
+import { inspect } from "../../models/adoption/inspect.js";
+import { servingGraph } from "../../models/adoption/rewrite.js";
 import type { Calibration } from "../../models/calibration.js";
 import { adaptableDigits } from "../../models/digits/calibrate.js";
 import { readDigits } from "../../models/digits/idx.js";
-import { sourceNormalisation } from "../../models/domains.js";
-import { type Network, sourceGraph, trainedGraph } from "../../models/graph.js";
-import { inspect } from "../../models/inspect.js";
 import { loadModel } from "../../models/manifest.js";
 import { floatsOf, readOnnx } from "../../models/onnx-file.js";
-import { openAdaptableSession, openSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
-import { servingGraph } from "../../models/rewrite.js";
-import { signatureOf, squaredDistance } from "../../models/signature.js";
+import { openAdaptableSession, openSession } from "../../models/serving/onnx-session.js";
 import { digitsFolder, firstDigits } from "./digits-model.js";
 
 const model = await loadModel(digitsFolder);

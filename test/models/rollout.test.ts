@@ -1,7 +1,15 @@
 // Who gets more looks and what they weigh: decisions by hand, chance given.
 import test from "ava";
-import { closedPlan, isFloored, type LookPlan, looksFor, mayLookAgain, plan, weigh } from "../../models/rollout.js";
-import type { DomainStanding } from "../../models/standing.js";
+import {
+  closedPlan,
+  isFloored,
+  type LookPlan,
+  looksFor,
+  mayLookAgain,
+  plan,
+  weigh,
+} from "../../models/adaptation/rollout.js";
+import type { DomainStanding } from "../../models/adaptation/standing.js";
 
 const views = 4;
 const high = 0.9;

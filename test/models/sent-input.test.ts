@@ -4,8 +4,8 @@ import test from "ava";
 import { standardNormal } from "../../models/chance.js";
 import { seededRandom } from "../../models/clock.js";
 import { prepareInput } from "../../models/manifest.js";
-import { lengthOf, numbersIn, stacked, takeSent } from "../../models/sent-input.js";
-import { type Dtype, dtypes, elementsOf, itemBytes, tensorOver } from "../../transport/codec.js";
+import { lengthOf, numbersIn, stacked, takeSent } from "../../models/serving/sent-input.js";
+import { type Dtype, dtypes, elementsOf, itemBytes, tensorOver } from "../../transport/messages/codec.js";
 import { smallSubject } from "./small-world.js";
 
 const sh = [3, 7];

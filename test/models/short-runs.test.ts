@@ -2,8 +2,8 @@
 
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { ComputeTime } from "../../models/compute-time.js";
-import { type ShortRunSettings, ShortRuns, shortRunDefaults } from "../../models/short-runs.js";
+import { ComputeTime } from "../../models/serving/compute-time.js";
+import { type ShortRunSettings, ShortRuns, shortRunDefaults } from "../../models/serving/short-runs.js";
 
 const settings: ShortRunSettings = {
   budgetMs: 1,

@@ -1,10 +1,10 @@
 // What a signature tells apart: clean rows of every content are near each other, inputs of another kind are not.
 import test from "ava";
+import { emptyDomains, place } from "../../models/adaptation/domains.js";
+import { firstLayerOf, signatureBasis, signatureOf, squaredDistance } from "../../models/adaptation/signature.js";
 import type { Calibration, SignatureBasis } from "../../models/calibration.js";
 import { standardNormal } from "../../models/chance.js";
 import { type Random, seededRandom } from "../../models/clock.js";
-import { emptyDomains, place } from "../../models/domains.js";
-import { firstLayerOf, signatureBasis, signatureOf, squaredDistance } from "../../models/signature.js";
 import { smallCalibration } from "./small-world.js";
 
 /** Moments of one row: the first layer's means and root mean squares as given, then a layer of one channel that says nothing here. */

@@ -5,10 +5,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import onnxProto from "onnx-proto";
-import { sourceParameters } from "../../models/adaptation.js";
+import { sourceParameters } from "../../models/adaptation/adaptation.js";
+import { graphOf } from "../../models/adaptation/pass.js";
 import { loadModel, type Model, sha256 } from "../../models/manifest.js";
-import { openAdaptableSession } from "../../models/onnx-session.js";
-import { graphOf } from "../../models/pass.js";
+import { openAdaptableSession } from "../../models/serving/onnx-session.js";
 import { digitsFolder } from "./digits-model.js";
 
 const { onnx } = onnxProto;

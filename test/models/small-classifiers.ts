@@ -1,13 +1,14 @@
 // Small ONNX classifiers as exporters write them, with random weights, and clean rows labelled by their own answers.
 //
 // Channels differ much in mean and size, so that a normalisation that went missing would be seen.
+
+import type { CleanRows } from "../../models/adoption/inspect.js";
 import { standardNormal } from "../../models/chance.js";
 import { seededRandom } from "../../models/clock.js";
-import type { CleanRows } from "../../models/inspect.js";
 import { sizeOf } from "../../models/manifest.js";
+import { argmax } from "../../models/numbers/softmax.js";
 import { GraphWriter, type Shape } from "../../models/onnx-file.js";
-import { openAnySession } from "../../models/onnx-session.js";
-import { argmax } from "../../models/softmax.js";
+import { openAnySession } from "../../models/serving/onnx-session.js";
 
 export const classes = 3;
 export const labels = ["a", "b", "c"];

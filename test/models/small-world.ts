@@ -2,6 +2,8 @@
 //
 // Class c lies around the axes 2c and 2c + 1; the source head reads those axes. Nothing here is a mock: calibration and
 // records have the shapes of the real ones and go through the production code.
+
+import { kindsOf } from "../../models/adaptation/standing.js";
 import type { Calibration, SignatureBasis } from "../../models/calibration.js";
 import { unitRows } from "../../models/calibration.js";
 import { type Random, seededRandom } from "../../models/clock.js";
@@ -12,11 +14,10 @@ import {
   type Position,
   type UpdateTask,
 } from "../../models/experience.js";
-import { roundedToHalves } from "../../models/half.js";
 import type { Subject } from "../../models/manifest.js";
+import { roundedToHalves } from "../../models/numbers/half.js";
+import { argmax, headLogits, softmax } from "../../models/numbers/softmax.js";
 import { defaults, type LearningSettings } from "../../models/settings.js";
-import { argmax, headLogits, softmax } from "../../models/softmax.js";
-import { kindsOf } from "../../models/standing.js";
 
 export const classes = 3;
 export const width = 8;

@@ -1,7 +1,7 @@
 // The kernels of the head, against the loop that their doc comments describe, to the bit.
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { headLogits, logSoftmax, sparseLogits, sparseRows } from "../../models/softmax.js";
+import { headLogits, logSoftmax, sparseLogits, sparseRows } from "../../models/numbers/softmax.js";
 
 /** b plus its products in index order, one after the other. */
 function plainLogits(embeddings: Float32Array, head: Float32Array, width: number, classes: number): Float64Array {

@@ -1,6 +1,6 @@
 // The standing of looks: scores worked out by hand, when views are tried, when the source takes over.
 import test from "ava";
-import { domainsMax } from "../../models/domains.js";
+import { domainsMax } from "../../models/adaptation/domains.js";
 import {
   emptyStanding,
   entropy,
@@ -13,7 +13,7 @@ import {
   type Standing,
   scoreOf,
   standingOf,
-} from "../../models/standing.js";
+} from "../../models/adaptation/standing.js";
 import { smallCalibration } from "./small-world.js";
 
 const calibration = {

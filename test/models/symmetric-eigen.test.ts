@@ -1,7 +1,7 @@
 // Eigenvalues and eigenvectors, on matrices whose own are known, and against their definition.
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { symmetricEigen } from "../../models/symmetric-eigen.js";
+import { symmetricEigen } from "../../models/numbers/symmetric-eigen.js";
 
 const near = (found: number | undefined, expected: number, within = 1e-10): boolean =>
   Math.abs((found ?? Number.NaN) - expected) <= within;

@@ -2,8 +2,8 @@
 
 import { Worker } from "node:worker_threads";
 import test from "ava";
-import { exitOf } from "../../models/thread-end.js";
-import { Silence, StuckThreads } from "../../models/thread-silence.js";
+import { exitOf } from "../../models/threads/thread-end.js";
+import { Silence, StuckThreads } from "../../models/threads/thread-silence.js";
 import { systemClock } from "../../supervision/clock.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 

@@ -1,7 +1,6 @@
 // Votes worked out by hand; nothing is measured here.
 import test from "ava";
-import { emptyNeighbours } from "../../models/packed-memory.js";
-import { at, softmax } from "../../models/softmax.js";
+import { emptyNeighbours } from "../../models/memory/packed-memory.js";
 import {
   areSilent,
   castVotes,
@@ -11,7 +10,8 @@ import {
   neighboursOf,
   ownVerdict,
   strategies,
-} from "../../models/vote.js";
+} from "../../models/memory/vote.js";
+import { at, softmax } from "../../models/numbers/softmax.js";
 
 const hourMs = 3_600_000;
 /** Softmax of these is exactly 0.6, 0.3, 0.1 up to rounding. */

@@ -2,9 +2,9 @@
 
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { type Learner, openLearner } from "../../models/learner.js";
-import { applyTask, checksum, foldExperience, sourcePolicy } from "../../models/policy.js";
-import { rehearse } from "../../models/warm-up.js";
+import { type Learner, openLearner } from "../../models/learning/learner.js";
+import { rehearse } from "../../models/learning/warm-up.js";
+import { applyTask, checksum, foldExperience, sourcePolicy } from "../../models/policy/policy.js";
 import { answersOf, smallSubject, taskFor } from "./small-world.js";
 
 const learner = await openLearner("wasm");

@@ -1,8 +1,8 @@
 // How often an update may end its writer: the decision alone, instantly.
 
 import test from "ava";
-import { begin, hopeless, maxDeliver, passed, takenBack, withCause, withSkip } from "../../operations/attempts.js";
-import type { Trying } from "../../transport/records.js";
+import { begin, hopeless, maxDeliver, passed, takenBack, withCause, withSkip } from "../../operations/log/attempts.js";
+import type { Trying } from "../../transport/log/records.js";
 import { taskFor } from "../models/small-world.js";
 
 /** Every death finds what the try before it left in the chain; the steps until something is skipped. */

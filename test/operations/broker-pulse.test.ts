@@ -1,7 +1,7 @@
 // The broker's pulse on a clock of its own: who is deaf, and when it may be killed for it.
 
 import test from "ava";
-import { feelPulse } from "../../operations/broker-pulse.js";
+import { feelPulse } from "../../operations/broker/broker-pulse.js";
 import { silentLogger } from "../../supervision/logger.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 

@@ -3,10 +3,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import test from "ava";
-import { superviseBroker } from "../../operations/broker-watch.js";
+import { superviseBroker } from "../../operations/broker/broker-watch.js";
 import { silentLogger } from "../../supervision/logger.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Broker, BrokerExit } from "../../transport/broker.js";
+import type { Broker, BrokerExit } from "../../transport/server/broker.js";
 
 const crashed: BrokerExit = { code: 1, signal: null, lastWords: "" };
 const killed: BrokerExit = { code: 137, signal: null, lastWords: "" };

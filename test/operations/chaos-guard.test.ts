@@ -1,6 +1,6 @@
 // Substrate: none. The guard is a pure function over what runs, what is faulted, and what has to stay.
 import test from "ava";
-import { type GuardVerdict, judgeFault, type PoolMember } from "../../supervision/fault-guard.js";
+import { type GuardVerdict, judgeFault, type PoolMember } from "../../supervision/faults/fault-guard.js";
 
 const member = (id: string, isUp = true): PoolMember => ({ id, pool: id.replace(/-\d+$/, ""), isUp });
 const whole = (node: string) => ({ node, target: node });

@@ -1,7 +1,7 @@
 // Substrate: a virtual clock. The ledgers of faults and of schedules.
 import test from "ava";
-import { RunningSchedules } from "../../operations/running-schedules.js";
-import { FaultLedger } from "../../supervision/fault-ledger.js";
+import { RunningSchedules } from "../../operations/faults/running-schedules.js";
+import { FaultLedger } from "../../supervision/faults/fault-ledger.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 
 const hang = { node: "n1", target: "digits/voter", mode: "hang", forMs: 1_000, by: "operator" } as const;

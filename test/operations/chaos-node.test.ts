@@ -1,12 +1,12 @@
 // Substrate: a real nats-server and a small tree of actors: what one node answers on its chaos subject, with and without a root.
 import test from "ava";
-import { askFault, type ChaosDoor, haltChaos, keepSchedule, listChaos } from "../../operations/chaos-client.js";
-import { takeNodeFaults } from "../../operations/node-faults.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { takeNodeFaults } from "../../operations/cluster/node-faults.js";
+import { askFault, type ChaosDoor, haltChaos, keepSchedule, listChaos } from "../../operations/faults/chaos-client.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { type ChaosOrder, encodeGranted, parseChaosOrder } from "../../transport/chaos-orders.js";
-import { encodeRefusal } from "../../transport/wire.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { type ChaosOrder, encodeGranted, parseChaosOrder } from "../../transport/messages/chaos-orders.js";
+import { encodeRefusal } from "../../transport/messages/wire.js";
 import { actor, type EventLog, smallTree } from "../supervision/small-tree.js";
 import { type Cluster, startCluster } from "../transport/fixture.js";
 

@@ -1,7 +1,7 @@
 // Substrate: none. What is said on a chaos subject, in both directions, and how it is shown.
 import test from "ava";
 import fc from "fast-check";
-import type { FaultRecord, FaultReport } from "../../operations/fault-run.js";
+import type { FaultRecord, FaultReport } from "../../operations/faults/fault-run.js";
 import {
   renderActiveChaos,
   renderFaultLine,
@@ -19,8 +19,8 @@ import {
   parseActiveChaos,
   parseChaosOrder,
   parseHalted,
-} from "../../transport/chaos-orders.js";
-import { encodeMessage } from "../../transport/codec.js";
+} from "../../transport/messages/chaos-orders.js";
+import { encodeMessage } from "../../transport/messages/codec.js";
 import { inboxPrefixOf, userOfInbox } from "../../transport/subjects.js";
 
 const orders: readonly ChaosOrder[] = [

@@ -1,6 +1,6 @@
 // Substrate: none. A schedule follows from its seed.
 import test from "ava";
-import { spread } from "../../operations/fault-run.js";
+import { spread } from "../../operations/faults/fault-run.js";
 import {
   candidatesIn,
   type Draw,
@@ -9,8 +9,8 @@ import {
   type ScheduleSettings,
   strikableKinds,
   targetKinds,
-} from "../../operations/fault-schedule.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+} from "../../operations/faults/fault-schedule.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 
 const usual: ScheduleSettings = { probability: 0.01, seed: 7, targets: targetKinds };
 

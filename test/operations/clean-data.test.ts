@@ -1,6 +1,6 @@
 // Substrate: archives as the mail example writes them; what is wrong with each stands in its title.
 import test from "ava";
-import { type NpzArray, npzOf } from "../../models/npz.js";
+import { type NpzArray, npzOf } from "../../models/numbers/npz.js";
 import { plainFloats, readCleanData } from "../../operations/verbs/clean-data.js";
 import { oneAccepted, valueRange } from "../../operations/verbs/flags.js";
 

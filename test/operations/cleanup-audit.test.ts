@@ -1,8 +1,8 @@
 // crashes == cleanups: the verdict over records in the order of the stream.
 
 import test from "ava";
-import { auditOf } from "../../operations/cleanup-audit.js";
-import type { CleanupRecord, NodeLife } from "../../transport/events.js";
+import { auditOf } from "../../operations/cleanup/cleanup-audit.js";
+import type { CleanupRecord, NodeLife } from "../../transport/messages/events.js";
 
 const life = (incarnation = 1, run = "r1"): NodeLife => ({ node: "learning-1", incarnation, run });
 const root = { by: "supervisor", author: "root", atMs: 100 } as const;

@@ -3,25 +3,25 @@
 // The supervisor's clock is virtual where it must wait: a wait that ends without it did not wait.
 
 import test from "ava";
-import { watchdog } from "../../actors/watchdog.js";
-import { wire } from "../../actors/wiring.js";
+import { watchdog } from "../../actors/operations/watchdog.js";
+import { wire } from "../../actors/wiring/wiring.js";
 import type { Clock } from "../../models/clock.js";
-import { auditCleanups, type CleanupAudit } from "../../operations/cleanup-audit.js";
+import { auditCleanups, type CleanupAudit } from "../../operations/cleanup/cleanup-audit.js";
+import { CleanupLog } from "../../operations/cleanup/cleanup-log.js";
 import {
   type CleanupDeps,
   CleanupOverdueError,
   confirmCleanup,
   reclaimFormer,
   recordStart,
-} from "../../operations/cleanup-confirmation.js";
-import { CleanupLog } from "../../operations/cleanup-log.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+} from "../../operations/cluster/cleanup-confirmation.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { type CleanupRecord, encodeCleanup } from "../../transport/events.js";
-import { type LeaseOwner, openLease } from "../../transport/lease.js";
-import { ensureCleanupStream, ensureLeaseBucket } from "../../transport/streams.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { type LeaseOwner, openLease } from "../../transport/log/lease.js";
+import { ensureCleanupStream, ensureLeaseBucket } from "../../transport/log/streams.js";
+import { type CleanupRecord, encodeCleanup } from "../../transport/messages/events.js";
 import { smallModel } from "../actors/small-node.js";
 import { smallTree } from "../supervision/small-tree.js";
 import { startCluster } from "../transport/fixture.js";

@@ -2,15 +2,15 @@
 
 import test from "ava";
 import { deadLetterOfUpdate } from "../../actors/giving-up.js";
-import { type Book, enter, pageOf } from "../../operations/dead-letter-book.js";
+import { type Book, enter, pageOf } from "../../operations/dead-letters/dead-letter-book.js";
 import { systemClock } from "../../supervision/clock.js";
 import {
   type DeadLetterMark,
   type DeadLetterRecord,
   decodeDeadLetter,
   encodeDeadLetter,
-} from "../../transport/dead-letter-records.js";
-import { ensureDeadLetterStream, openDeadLetters } from "../../transport/dead-letters.js";
+} from "../../transport/log/dead-letter-records.js";
+import { ensureDeadLetterStream, openDeadLetters } from "../../transport/log/dead-letters.js";
 import { startCluster } from "../transport/fixture.js";
 
 function letter(jobId: string, model = "digits"): DeadLetterRecord {

@@ -2,7 +2,7 @@
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import { AlertBook } from "../../operations/alerts/alert-book.js";
-import { KlWatch, klWindow } from "../../operations/kl-watch.js";
+import { KlWatch, klWindow } from "../../operations/log/kl-watch.js";
 
 const settings = { above: 0.2, forMs: 10_000 };
 

@@ -1,7 +1,7 @@
 // Where a server that is started may listen: pure.
 
 import test from "ava";
-import { type ListeningOptions, refusalOf } from "../../operations/listening.js";
+import { type ListeningOptions, refusalOf } from "../../operations/cluster/listening.js";
 import { listenAddress } from "../../operations/verbs/flags.js";
 
 const old = "nats-server: v2.9.10";

@@ -3,10 +3,10 @@
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceRecord, UpdateEntry } from "../../models/experience.js";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 import type { Model } from "../../models/manifest.js";
-import { checksum, sourcePolicy } from "../../models/policy.js";
-import { LogFold, type LoggedExperience } from "../../operations/log-fold.js";
+import { checksum, sourcePolicy } from "../../models/policy/policy.js";
+import { LogFold, type LoggedExperience } from "../../operations/log/log-fold.js";
 import { MemoryLog } from "../actors/memory-log.js";
 import { settle, smallModel } from "../actors/small-node.js";
 import { answersOf, labelFor, taskFor } from "../models/small-world.js";

@@ -1,11 +1,12 @@
 // Substrate: none. What a look inside, a fault, a watch and a doctor's visit show, as pure text.
 import test from "ava";
+import { exitCodeOf } from "../../operations/cluster/outcome.js";
+import { nodeIn } from "../../operations/discovery.js";
 import { renderReceipt, renderReplay } from "../../operations/terminal/answer.js";
 import { plain } from "../../operations/terminal/colours.js";
 import { renderAlert, renderEvent, renderMetrics, timeOfDay } from "../../operations/terminal/events.js";
 import { renderStatus } from "../../operations/terminal/status.js";
 import { findTarget } from "../../operations/verbs/chaos.js";
-import { nodeIn } from "../../operations/verbs/discovery.js";
 import { renderChecks } from "../../operations/verbs/doctor.js";
 import {
   checkClock,
@@ -18,8 +19,7 @@ import {
   isAtLeast,
   parseVersion,
 } from "../../operations/verbs/doctor-checks.js";
-import { exitCodeOf } from "../../operations/verbs/outcome.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 
 test("a status shows whatever a node says of itself, nested and aligned (S2-56, S2-57, S2-62)", (t) => {
   const status = {

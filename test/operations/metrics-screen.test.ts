@@ -3,7 +3,7 @@
 import test from "ava";
 import { plain } from "../../operations/terminal/colours.js";
 import { renderMetrics, renderQueues, renderTop, renderVitals } from "../../operations/terminal/metrics.js";
-import { widthOf } from "../../operations/terminal/text.js";
+import { widthOf } from "../../operations/text.js";
 import { freshAggregate, lookedAt, pass, startMs, Telling } from "./metrics/nodes-telling.js";
 
 function busy() {

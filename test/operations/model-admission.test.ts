@@ -3,10 +3,10 @@
 // Substrate: a pure decision.
 
 import test from "ava";
-import type { ModelPackage } from "../../models/model-package.js";
-import { admission, removal, type Situation, unfit } from "../../operations/model-admission.js";
-import type { ModelOnNode } from "../../transport/model-looks.js";
-import { type AddedModel, modelBounds, noStanding } from "../../transport/model-records.js";
+import type { ModelPackage } from "../../models/adoption/model-package.js";
+import { admission, removal, type Situation, unfit } from "../../operations/registry/model-admission.js";
+import { type AddedModel, modelBounds, noStanding } from "../../transport/log/model-records.js";
+import type { ModelOnNode } from "../../transport/messages/model-looks.js";
 
 const [own, other] = ["a".repeat(64), "b".repeat(64)];
 const packed: ModelPackage = { name: "mail", files: [{ file: "manifest.json", bytes: 9 }], bytes: 9, sha256: own };

@@ -1,7 +1,7 @@
 // Substrate: archives written by our own writer, by NumPy (kept as base64), and damaged ones.
 import test from "ava";
 import fc from "fast-check";
-import { npzOf } from "../../models/npz.js";
+import { npzOf } from "../../models/numbers/npz.js";
 import { readNpz } from "../../operations/verbs/npz.js";
 
 const archive = npzOf({

@@ -1,7 +1,7 @@
 // How long an orderly end is waited for.
 
 import test from "ava";
-import { drainWithin, patience } from "../../operations/patience.js";
+import { drainWithin, patience } from "../../operations/cluster/patience.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 
 const never = new Promise<void>(() => undefined);

@@ -2,9 +2,9 @@
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch } from "../../models/experience.js";
+import { argmax } from "../../models/numbers/softmax.js";
 import type { LearningSettings } from "../../models/settings.js";
-import { argmax } from "../../models/softmax.js";
-import { Recast } from "../../operations/recast.js";
+import { Recast } from "../../operations/log/recast.js";
 import { smallModel } from "../actors/small-node.js";
 import { answersOf, classes, labelFor, width } from "../models/small-world.js";
 

@@ -6,7 +6,7 @@ import { type DemoState, renderDemo, renderDemoLine } from "../../operations/ter
 import { type DemoReport, renderReport } from "../../operations/terminal/report.js";
 import { sparkline } from "../../operations/terminal/sparkline.js";
 import { renderTable } from "../../operations/terminal/table.js";
-import { bytes, count, cut, percent, points, printable, widthOf } from "../../operations/terminal/text.js";
+import { bytes, count, cut, percent, points, printable, widthOf } from "../../operations/text.js";
 
 const esc = "\u001b";
 

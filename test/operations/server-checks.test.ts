@@ -13,10 +13,10 @@ import {
   checkSync,
   checkTls,
 } from "../../operations/verbs/server-checks.js";
-import type { ServerFacts } from "../../transport/server-facts.js";
-import { knownHoles } from "../../transport/server-holes.js";
-import type { AccountLook, JetStreamAccount, MonitorFacts, MonitorLook } from "../../transport/server-look.js";
-import { clocksApart, type StoringTried } from "../../transport/storing-trial.js";
+import type { ServerFacts } from "../../transport/bus/server-facts.js";
+import { knownHoles } from "../../transport/server/server-holes.js";
+import type { AccountLook, JetStreamAccount, MonitorFacts, MonitorLook } from "../../transport/server/server-look.js";
+import { clocksApart, type StoringTried } from "../../transport/server/storing-trial.js";
 
 const old = { version: "2.9.10", holes: knownHoles("2.9.10"), accepted: false };
 const facts: ServerFacts = {

@@ -1,7 +1,7 @@
 // Telemetry speaks when it can and never stands in the way of what it speaks of.
 
 import test from "ava";
-import { Counters } from "../../operations/telemetry.js";
+import { Counters } from "../../operations/metrics/telemetry.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { recorded } from "../actors/small-node.js";
 

@@ -1,7 +1,7 @@
 // What two looks at the tensor leases of a host say about the time between them.
 
 import test from "ava";
-import { TensorLeaseWatch } from "../../operations/tensor-lease-watch.js";
+import { TensorLeaseWatch } from "../../operations/cluster/tensor-lease-watch.js";
 import { type LeaseTotals, noLeases } from "../../transport/tensors/segment-leases.js";
 import type { OwnerRecord } from "../../transport/tensors/segment-owner.js";
 import type { Sweep } from "../../transport/tensors/segment-sweep.js";

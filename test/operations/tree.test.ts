@@ -2,7 +2,7 @@
 import test from "ava";
 import { plain } from "../../operations/terminal/colours.js";
 import { renderTree } from "../../operations/terminal/tree.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 
 const actor = (name: string, more: Partial<TreeNode> = {}): TreeNode => ({
   name,

@@ -8,24 +8,24 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { type Broker, startBroker } from "../../transport/broker.js";
-import { type Bus, connectBus, type Incoming } from "../../transport/bus.js";
-import { encodeChaosReceipt, parseChaosOrder } from "../../transport/chaos-orders.js";
-import { encodeMessage } from "../../transport/codec.js";
-import { writeContext } from "../../transport/context.js";
-import { makeCredentials } from "../../transport/credentials.js";
-import { encodeEvent } from "../../transport/events.js";
-import { encodeTree, type TreeNode } from "../../transport/look-orders.js";
-import { findServer } from "../../transport/server-binary.js";
-import { announceService } from "../../transport/service.js";
-import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
+import { writeContext } from "../../transport/access/context.js";
+import { makeCredentials } from "../../transport/access/credentials.js";
+import { type Bus, connectBus, type Incoming } from "../../transport/bus/bus.js";
+import { announceService } from "../../transport/bus/service.js";
+import { encodeChaosReceipt, parseChaosOrder } from "../../transport/messages/chaos-orders.js";
+import { encodeMessage } from "../../transport/messages/codec.js";
+import { encodeEvent } from "../../transport/messages/events.js";
+import { encodeTree, type TreeNode } from "../../transport/messages/look-orders.js";
 import {
   encodeFeedbackReply,
   encodeInferenceReply,
   encodeRefusal,
   parseFeedbackRequest,
   parseInferenceRequest,
-} from "../../transport/wire.js";
+} from "../../transport/messages/wire.js";
+import { type Broker, startBroker } from "../../transport/server/broker.js";
+import { findServer } from "../../transport/server/server-binary.js";
+import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
 
 const cli = fileURLToPath(new URL("../../cli.js", import.meta.url));
 const subjects = subjectsOf("driftmend");

@@ -4,13 +4,13 @@ import { appendFile, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { quietMs, ViolationTally, watchViolations } from "../../operations/violation-watch.js";
+import { quietMs, ViolationTally, watchViolations } from "../../operations/cluster/violation-watch.js";
 import { systemClock } from "../../supervision/clock.js";
 import { silentLogger } from "../../supervision/logger.js";
-import { makeCredentials } from "../../transport/credentials.js";
-import type { EventItem } from "../../transport/events.js";
-import { publicKeyOf } from "../../transport/nkeys.js";
-import { followLog, violationIn } from "../../transport/server-log.js";
+import { makeCredentials } from "../../transport/access/credentials.js";
+import { publicKeyOf } from "../../transport/access/nkeys.js";
+import type { EventItem } from "../../transport/messages/events.js";
+import { followLog, violationIn } from "../../transport/server/server-log.js";
 import { startCluster, text } from "../transport/fixture.js";
 
 const pid = 27695;
@@ -105,7 +105,7 @@ test("what a client, an operator and a stranger try at the real server becomes a
   operator.publish("driftmend.wal.update.digits", text("{}"));
   await Promise.all([client.flush(), operator.flush()]);
   await t.throwsAsync(
-    import("../../transport/bus.js").then(({ connectBus }) =>
+    import("../../transport/bus/bus.js").then(({ connectBus }) =>
       connectBus({ url: broker.url, user: "client", password: "wrong", name: "x", clock: systemClock }),
     ),
   );

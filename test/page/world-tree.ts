@@ -1,7 +1,7 @@
 // The supervision tree of a cluster that never was, at any incarnation, and the receipt of a fault in it.
 
 import type { ChaosReceiptBody } from "../../operations/http/answer-shapes.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 
 const running = { state: "running", restarts: 0, generation: 1 } as const;
 

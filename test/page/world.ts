@@ -5,7 +5,7 @@ import type { AlertList } from "../../operations/alerts/alert-list.js";
 import type { HealthReport } from "../../operations/health/health-report.js";
 import type { Learning, Letters, Series, Traces } from "../../operations/http/answer-shapes.js";
 import type { ClusterMetrics } from "../../operations/metrics/cluster-metrics.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { actorCrashed, degraded, ended, klDrift } from "./world-alarms.js";
 import { learningOf, lettersOf, reportsOf, stabilityRun, traceLine } from "./world-jobs.js";
 import { distribution, hourOfSeries, metricsOf, stepSeconds } from "./world-metrics.js";

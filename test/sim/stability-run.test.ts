@@ -3,7 +3,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { askReport } from "../../operations/metrics/ask-report.js";
+import { askReport } from "../../operations/ask-report.js";
 import { type ClusterMetrics, clusterMetricsSchema } from "../../operations/metrics/cluster-metrics.js";
 import type { StabilityReport } from "../../sim/stability/report/document.js";
 import { systemClock } from "../../supervision/clock.js";

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
 import { pictureSize } from "../../models/digits/idx.js";
-import { openSession } from "../../models/onnx-session.js";
+import { openSession } from "../../models/serving/onnx-session.js";
 import { drawDigit, loadDigitPool } from "../../sim/digits.js";
 import { driftNames, type Severity } from "../../sim/drift.js";
 import { driftingStream, type Sample, unseenVariants, type Variant, variants } from "../../sim/stream.js";

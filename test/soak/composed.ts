@@ -8,21 +8,26 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { seededRandom } from "../../models/clock.js";
-import { superviseBroker } from "../../operations/broker-watch.js";
-import { type CleanupDeps, confirmCleanup, type Death, recordStart } from "../../operations/cleanup-confirmation.js";
-import { Porter } from "../../operations/porter.js";
-import { answerAsRoot } from "../../operations/root-looks.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { superviseBroker } from "../../operations/broker/broker-watch.js";
+import {
+  type CleanupDeps,
+  confirmCleanup,
+  type Death,
+  recordStart,
+} from "../../operations/cluster/cleanup-confirmation.js";
+import { Porter } from "../../operations/cluster/porter.js";
+import { answerAsRoot } from "../../operations/cluster/root-looks.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
 import type { SoakCluster } from "../../sim/soak/soak.js";
 import { systemClock } from "../../supervision/clock.js";
 import { openLogger } from "../../supervision/logger.js";
-import { startProcesses } from "../../supervision/process-root.js";
-import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../../supervision/process-spec.js";
-import { startBroker } from "../../transport/broker.js";
-import { connectBus } from "../../transport/bus.js";
-import { makePasswords, type Passwords } from "../../transport/credentials.js";
-import { findServer } from "../../transport/server-binary.js";
-import { ensureCleanupStream, ensureLeaseBucket } from "../../transport/streams.js";
+import { startProcesses } from "../../supervision/process/process-root.js";
+import { describeProcessExit, type ProcessEvent, type ProcessSpec } from "../../supervision/process/process-spec.js";
+import { makePasswords, type Passwords } from "../../transport/access/credentials.js";
+import { connectBus } from "../../transport/bus/bus.js";
+import { ensureCleanupStream, ensureLeaseBucket } from "../../transport/log/streams.js";
+import { startBroker } from "../../transport/server/broker.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
 import { folder } from "../cluster/running.js";
 

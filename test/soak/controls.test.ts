@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { confirmCleanup } from "../../operations/cleanup-confirmation.js";
+import { confirmCleanup } from "../../operations/cluster/cleanup-confirmation.js";
 import { runSoak, type Scene, type SoakResult } from "../../sim/soak/soak.js";
 import { systemClock as clock } from "../../supervision/clock.js";
 import { driftingDigits } from "../cluster/pictures.js";

@@ -2,9 +2,9 @@
 //
 // The n-th incarnation of a node ends at the n-th point, under way; the one after the last point goes on.
 
-import type { ModelWiring } from "../../actors/model-wiring.js";
-import type { Ref } from "../../supervision/ref.js";
-import type { Bus } from "../../transport/bus.js";
+import type { ModelWiring } from "../../actors/wiring/model-wiring.js";
+import type { Ref } from "../../supervision/actor/ref.js";
+import type { Bus } from "../../transport/bus/bus.js";
 
 export const faultPoints = [
   "after receive",

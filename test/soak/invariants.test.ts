@@ -1,7 +1,7 @@
 // The invariants of a soak: whole evidence gives no violation, and each kind of damage to it gives the violation of that name.
 
 import test from "ava";
-import type { CleanupAudit } from "../../operations/cleanup-audit.js";
+import type { CleanupAudit } from "../../operations/cleanup/cleanup-audit.js";
 import type { Evidence } from "../../sim/soak/evidence.js";
 import { violationsIn } from "../../sim/soak/invariants.js";
 import { auditActors, updateDips } from "../../sim/soak/repair-invariants.js";

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import { type Fault, pace, planFaults, targetsIn } from "../../sim/soak/plan.js";
-import type { TreeNode } from "../../transport/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 
 const leaf = { generation: 1, state: "running", restarts: 0, children: [] } as const;
 const actors = (...names: string[]): TreeNode[] => names.map((name) => ({ ...leaf, name, kind: "actor" }));

@@ -8,7 +8,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { startLocalCluster } from "../../operations/local-cluster.js";
+import { startLocalCluster } from "../../operations/cluster/local-cluster.js";
 import { renderSoak, reportOf } from "../../sim/soak/report.js";
 import { runSoak } from "../../sim/soak/soak.js";
 import { systemClock as clock } from "../../supervision/clock.js";

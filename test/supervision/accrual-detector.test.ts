@@ -6,7 +6,7 @@ import {
   type AccrualSettings,
   accrualDefaults,
   suspicionMax,
-} from "../../supervision/accrual-detector.js";
+} from "../../supervision/process/accrual-detector.js";
 
 const strict: AccrualSettings = { expectedIntervalMs: 1_000, window: 10, minDeviationMs: 100, acceptablePauseMs: 0 };
 

@@ -1,9 +1,9 @@
 // Request and reply: one outcome for every ask, as soon as it is certain.
 
 import test from "ava";
-import { AskError, ask, type ReplyTo } from "../../supervision/ask.js";
+import { AskError, ask, type ReplyTo } from "../../supervision/actor/ask.js";
+import type { Ref } from "../../supervision/actor/ref.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { Ref } from "../../supervision/ref.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { actor, deferred, smallTree } from "./small-tree.js";
 

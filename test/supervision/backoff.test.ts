@@ -3,7 +3,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { seededRandom } from "../../models/clock.js";
-import { backoffDefaults, nextBackoff } from "../../supervision/backoff.js";
+import { backoffDefaults, nextBackoff } from "../../supervision/tree/backoff.js";
 
 const exact = { initialMs: 10, factor: 2, maxMs: 100, jitter: 0, resetAfterMs: 1_000 };
 const noChance = () => 0;

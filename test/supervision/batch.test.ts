@@ -1,8 +1,8 @@
 // Natural batching: what is queued goes in one turn, and a poisoned message is found.
 
 import test from "ava";
-import type { BatchBehaviour } from "../../supervision/behaviour.js";
-import type { ChildSpec } from "../../supervision/child-spec.js";
+import type { BatchBehaviour } from "../../supervision/actor/behaviour.js";
+import type { ChildSpec } from "../../supervision/tree/child-spec.js";
 import { deferred, smallTree } from "./small-tree.js";
 
 /** Records its batches; crashes when one holds "poison". */

@@ -2,11 +2,11 @@
 // restart-intensity.ts). Substrate: real trees on a virtual clock.
 
 import test from "ava";
-import type { SupervisorSpec } from "../../supervision/child-spec.js";
-import { EscalationError } from "../../supervision/escalation.js";
 import type { SupervisionEvent } from "../../supervision/events.js";
-import { aged, agesOf, historyOf, type SpentBudgets } from "../../supervision/restart-intensity.js";
-import { type ActorTree, startTree } from "../../supervision/system.js";
+import type { SupervisorSpec } from "../../supervision/tree/child-spec.js";
+import { EscalationError } from "../../supervision/tree/escalation.js";
+import { aged, agesOf, historyOf, type SpentBudgets } from "../../supervision/tree/restart-intensity.js";
+import { type ActorTree, startTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { actor, depsWith, EventLog } from "./small-tree.js";
 

@@ -2,9 +2,9 @@
 
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { ChaosRefusedError } from "../../supervision/chaos.js";
-import { UnknownActorError } from "../../supervision/ref.js";
-import { startTree } from "../../supervision/system.js";
+import { UnknownActorError } from "../../supervision/actor/ref.js";
+import { ChaosRefusedError } from "../../supervision/faults/chaos.js";
+import { startTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { actor, deferred, depsWith, EventLog, generous, smallTree } from "./small-tree.js";
 

@@ -4,10 +4,10 @@
 
 import { seededRandom } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
-import { EscalationError } from "../../supervision/escalation.js";
 import { silentLogger } from "../../supervision/logger.js";
-import { reportReady, reportSpent, spentIn, watchParent } from "../../supervision/parent-watch.js";
-import { startTree } from "../../supervision/system.js";
+import { reportReady, reportSpent, spentIn, watchParent } from "../../supervision/process/parent-watch.js";
+import { EscalationError } from "../../supervision/tree/escalation.js";
+import { startTree } from "../../supervision/tree/system.js";
 
 const [incarnation = "1", spent = "{}"] = process.argv.slice(2);
 const intensity = { restarts: 2, withinMs: 60_000 };

@@ -3,9 +3,9 @@
 // Substrate: real trees. Tests about waiting run on a virtual clock.
 
 import test from "ava";
-import type { SupervisorSpec } from "../../supervision/child-spec.js";
-import { UnknownActorError } from "../../supervision/ref.js";
-import { startTree } from "../../supervision/system.js";
+import { UnknownActorError } from "../../supervision/actor/ref.js";
+import type { SupervisorSpec } from "../../supervision/tree/child-spec.js";
+import { startTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { actor, deferred, depsWith, EventLog, generous, smallTree } from "./small-tree.js";
 

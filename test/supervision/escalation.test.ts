@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { startProcesses } from "../../supervision/process-root.js";
-import type { ProcessSpec } from "../../supervision/process-spec.js";
+import { startProcesses } from "../../supervision/process/process-root.js";
+import type { ProcessSpec } from "../../supervision/process/process-spec.js";
 import { child, isAlive, observed } from "./observed-root.js";
 
 const crashingNode = fileURLToPath(new URL("./crashing-node.js", import.meta.url));

@@ -1,7 +1,7 @@
 // What an ended incarnation tells through the refs it held (law 5). Substrate: real trees.
 
 import test from "ava";
-import type { Ref, TellOutcome } from "../../supervision/ref.js";
+import type { Ref, TellOutcome } from "../../supervision/actor/ref.js";
 import { actor, deferred, smallTree } from "./small-tree.js";
 
 test("a ref that an ended incarnation kept carries nothing, to others or to itself; the next one's does (law 5)", async (t) => {

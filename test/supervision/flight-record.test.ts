@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { type FlightRecord, openFlightRecord } from "../../supervision/flight-record.js";
+import { type FlightRecord, openFlightRecord } from "../../supervision/process/flight-record.js";
 
 function directoryOf(t: ExecutionContext): string {
   const directory = mkdtempSync(join(tmpdir(), "driftmend-flight-"));

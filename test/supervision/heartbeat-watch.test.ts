@@ -1,10 +1,10 @@
 // Which silence is a death, and which is the listener's own. Substrate: a virtual clock.
 
 import test from "ava";
-import { AccrualDetector } from "../../supervision/accrual-detector.js";
-import { type Beating, HeartbeatWatch, heartbeat, watchSettings } from "../../supervision/heartbeat-watch.js";
-import { beatMs } from "../../supervision/parent-watch.js";
-import { waitedForCpuMs } from "../../supervision/run-queue.js";
+import { AccrualDetector } from "../../supervision/process/accrual-detector.js";
+import { type Beating, HeartbeatWatch, heartbeat, watchSettings } from "../../supervision/process/heartbeat-watch.js";
+import { beatMs } from "../../supervision/process/parent-watch.js";
+import { waitedForCpuMs } from "../../supervision/process/run-queue.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 
 /** Time that can be taken away from whoever waits on it, as a stopped process loses it. */

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { startProcesses } from "../../supervision/process-root.js";
+import { startProcesses } from "../../supervision/process/process-root.js";
 import { child, childFile, isAlive, observed, parentFile, untilDead } from "./observed-root.js";
 
 /** A hung process is found after some seconds, and a busy machine takes its time. */

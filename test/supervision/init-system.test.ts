@@ -1,7 +1,7 @@
 // Substrate: a virtual clock, and a list instead of the init system's socket.
 import test from "ava";
-import { feedEveryMs, initSystemOf } from "../../supervision/init-system.js";
 import { silentLogger } from "../../supervision/logger.js";
+import { feedEveryMs, initSystemOf } from "../../supervision/process/init-system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 
 function heardBy(environment: Record<string, string>, refuse: (words: readonly string[]) => boolean = () => false) {

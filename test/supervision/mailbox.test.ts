@@ -2,7 +2,7 @@
 
 import test from "ava";
 import fc from "fast-check";
-import { Mailbox } from "../../supervision/mailbox.js";
+import { Mailbox } from "../../supervision/actor/mailbox.js";
 
 function drainAll(mailbox: Mailbox): unknown[] {
   return mailbox.drain().map(({ message }) => message);

@@ -6,7 +6,7 @@
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import test from "ava";
 import { dispatch, query, spawn, start, stop } from "nact";
-import type { Ref } from "../../supervision/ref.js";
+import type { Ref } from "../../supervision/actor/ref.js";
 import { actor, deferred, smallTree } from "./small-tree.js";
 
 async function settle(): Promise<void> {

@@ -3,7 +3,7 @@
 //   BEHAVIOUR GENERATION    GENERATION "spare" waits to be told which generation it is
 
 import { systemClock } from "../../supervision/clock.js";
-import { awaitActivation, reportReady, watchParent } from "../../supervision/parent-watch.js";
+import { awaitActivation, reportReady, watchParent } from "../../supervision/process/parent-watch.js";
 
 const [behaviour = "serve", argument = "0"] = process.argv.slice(2);
 let generation = argument;

@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 import { seededRandom } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
 import type { LogFields, Logger } from "../../supervision/logger.js";
-import type { ProcessDeps } from "../../supervision/process-root.js";
-import type { ProcessEvent, ProcessSpec } from "../../supervision/process-spec.js";
+import type { ProcessDeps } from "../../supervision/process/process-root.js";
+import type { ProcessEvent, ProcessSpec } from "../../supervision/process/process-spec.js";
 
 export const childFile = fileURLToPath(new URL("./obedient-child.js", import.meta.url));
 export const parentFile = fileURLToPath(new URL("./rooted-parent.js", import.meta.url));

@@ -3,9 +3,9 @@
 import { createConnection, createServer } from "node:net";
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import test from "ava";
+import { Pace, soonMax, soonMs } from "../../supervision/actor/pace.js";
+import type { Ref } from "../../supervision/actor/ref.js";
 import { systemClock } from "../../supervision/clock.js";
-import { Pace, soonMax, soonMs } from "../../supervision/pace.js";
-import type { Ref } from "../../supervision/ref.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { actor, deferred, smallTree } from "./small-tree.js";
 

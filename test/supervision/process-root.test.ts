@@ -6,8 +6,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import test from "ava";
-import { backoffDefaults } from "../../supervision/backoff.js";
-import { startProcesses } from "../../supervision/process-root.js";
+import { startProcesses } from "../../supervision/process/process-root.js";
+import { backoffDefaults } from "../../supervision/tree/backoff.js";
 import { child, childFile, isAlive, observed, parentFile, untilDead } from "./observed-root.js";
 import { deferred } from "./small-tree.js";
 

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import fc from "fast-check";
-import { type RestartHistory, recordRestart, restartsLeft } from "../../supervision/restart-intensity.js";
+import { type RestartHistory, recordRestart, restartsLeft } from "../../supervision/tree/restart-intensity.js";
 
 const twoInAThousand = { restarts: 2, withinMs: 1_000 };
 

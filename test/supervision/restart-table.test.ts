@@ -1,7 +1,7 @@
 // Every strategy, restart type and exit reason in one table: who is stopped, who is started, in which order. Substrate: real trees.
 
 import test from "ava";
-import type { RestartType, Strategy } from "../../supervision/strategies.js";
+import type { RestartType, Strategy } from "../../supervision/tree/strategies.js";
 import { actor, smallTree } from "./small-tree.js";
 
 const strategies = ["one_for_one", "rest_for_one", "one_for_all"] as const;

@@ -3,7 +3,7 @@
 import { seededRandom } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
 import { silentLogger } from "../../supervision/logger.js";
-import { startProcesses } from "../../supervision/process-root.js";
+import { startProcesses } from "../../supervision/process/process-root.js";
 
 const [child = ""] = process.argv.slice(2);
 

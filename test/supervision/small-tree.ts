@@ -1,12 +1,12 @@
 // Trees of a few actors whose events a test can wait for. No sleeps: a test awaits the event it is about.
 
 import { seededRandom } from "../../models/clock.js";
-import type { Behaviour } from "../../supervision/behaviour.js";
-import type { ChildSpec, SupervisorSpec } from "../../supervision/child-spec.js";
+import type { Behaviour } from "../../supervision/actor/behaviour.js";
 import { systemClock } from "../../supervision/clock.js";
 import type { SupervisionEvent } from "../../supervision/events.js";
 import { silentLogger } from "../../supervision/logger.js";
-import { type ActorTree, startTree, type TreeDeps } from "../../supervision/system.js";
+import type { ChildSpec, SupervisorSpec } from "../../supervision/tree/child-spec.js";
+import { type ActorTree, startTree, type TreeDeps } from "../../supervision/tree/system.js";
 
 /** Enough restarts that no test meets the bound by accident. */
 export const generous = { restarts: 100_000, withinMs: 1_000 } as const;

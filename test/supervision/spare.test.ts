@@ -2,8 +2,8 @@
 
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { startProcesses } from "../../supervision/process-root.js";
-import type { ProcessEvent, ProcessSpec } from "../../supervision/process-spec.js";
+import { startProcesses } from "../../supervision/process/process-root.js";
+import type { ProcessEvent, ProcessSpec } from "../../supervision/process/process-spec.js";
 import { child, isAlive, observed, untilDead } from "./observed-root.js";
 
 const testWithinMs = 60_000;

@@ -3,8 +3,8 @@
 import test from "ava";
 import fc from "fast-check";
 import type { ExitReason } from "../../supervision/exit-reason.js";
-import type { RestartType } from "../../supervision/strategies.js";
-import { planRestart, type Strategy } from "../../supervision/strategies.js";
+import type { RestartType } from "../../supervision/tree/strategies.js";
+import { planRestart, type Strategy } from "../../supervision/tree/strategies.js";
 
 const crash: ExitReason = { kind: "crash", phase: "turn", error: new Error("broken") };
 const plan = (strategy: Strategy, index: number, restart: RestartType = "permanent", reason: ExitReason = crash) =>

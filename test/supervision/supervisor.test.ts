@@ -4,7 +4,7 @@
 
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { startTree } from "../../supervision/system.js";
+import { startTree } from "../../supervision/tree/system.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { actor, deferred, depsWith, EventLog, generous, smallTree } from "./small-tree.js";
 

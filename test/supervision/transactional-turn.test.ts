@@ -6,10 +6,10 @@
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
+import { Mailbox } from "../../supervision/actor/mailbox.js";
+import type { Ref } from "../../supervision/actor/ref.js";
 import { systemClock } from "../../supervision/clock.js";
-import { Mailbox } from "../../supervision/mailbox.js";
-import type { Ref } from "../../supervision/ref.js";
-import type { ActorTree } from "../../supervision/system.js";
+import type { ActorTree } from "../../supervision/tree/system.js";
 import { actor, deferred, type EventLog, smallTree } from "./small-tree.js";
 
 const messages = 5_000;

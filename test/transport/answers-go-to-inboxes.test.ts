@@ -1,7 +1,7 @@
 // Where the answer to a message may go: what a node may publish is not for whoever asks to choose.
 
 import test from "ava";
-import { Delivery } from "../../transport/bus-delivery.js";
+import { Delivery } from "../../transport/bus/bus-delivery.js";
 import { bucketKey, inboxPrefixOf, jetStreamApi, subjectsOf } from "../../transport/subjects.js";
 
 const s = subjectsOf("driftmend");

@@ -1,9 +1,9 @@
 // A process that owns a broker, prints the server's pid, and waits to be killed (broker.test.ts).
 
 import { systemClock } from "../../supervision/clock.js";
-import { startBroker } from "../../transport/broker.js";
-import { makeCredentials } from "../../transport/credentials.js";
-import { findServer } from "../../transport/server-binary.js";
+import { makeCredentials } from "../../transport/access/credentials.js";
+import { startBroker } from "../../transport/server/broker.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { subjectsOf } from "../../transport/subjects.js";
 
 const broker = await startBroker({

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { BrokerError, startBroker } from "../../transport/broker.js";
-import { type BusEvent, ConnectError, connectBus } from "../../transport/bus.js";
+import { type BusEvent, ConnectError, connectBus } from "../../transport/bus/bus.js";
 import { identify, isAlive } from "../../transport/process-identity.js";
-import { findServer, NoServerBinary } from "../../transport/server-binary.js";
+import { BrokerError, startBroker } from "../../transport/server/broker.js";
+import { findServer, NoServerBinary } from "../../transport/server/server-binary.js";
 import { next, startCluster, text } from "./fixture.js";
 
 test("a broker is ready when startBroker returns, and its config is for the owner's eyes only", async (t) => {

@@ -2,13 +2,13 @@
 
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { openChain } from "../../transport/chain.js";
-import { store } from "../../transport/jetstream.js";
-import { openLease } from "../../transport/lease.js";
-import { evictAll } from "../../transport/lease-sweep.js";
-import { openSnapshots } from "../../transport/snapshot.js";
-import { ensureLeaseBucket, ensureStreams } from "../../transport/streams.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { openChain } from "../../transport/log/chain.js";
+import { store } from "../../transport/log/jetstream.js";
+import { openLease } from "../../transport/log/lease.js";
+import { evictAll } from "../../transport/log/lease-sweep.js";
+import { openSnapshots } from "../../transport/log/snapshot.js";
+import { ensureLeaseBucket, ensureStreams } from "../../transport/log/streams.js";
 import { header } from "../../transport/subjects.js";
 import { said, startCluster, text } from "./fixture.js";
 

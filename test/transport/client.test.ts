@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
+import { contextFile, readContext, removeContext, writeContext } from "../../transport/access/context.js";
+import { announceService } from "../../transport/bus/service.js";
 import { DriftmendClient } from "../../transport/client.js";
-import type { Tensor } from "../../transport/codec.js";
-import { contextFile, readContext, removeContext, writeContext } from "../../transport/context.js";
-import { announceService } from "../../transport/service.js";
+import type { Tensor } from "../../transport/messages/codec.js";
+import { encodeInferenceReply, encodeRefusal, parseInferenceRequest } from "../../transport/messages/wire.js";
 import { discovery, header } from "../../transport/subjects.js";
-import { encodeInferenceReply, encodeRefusal, parseInferenceRequest } from "../../transport/wire.js";
 import { type Cluster, said, startCluster } from "./fixture.js";
 
 const input: Tensor = { dt: "|u1", sh: [1], data: Uint8Array.of(3) };

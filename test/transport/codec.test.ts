@@ -14,7 +14,7 @@ import {
   readTensor,
   readTensorOrRef,
   type Tensor,
-} from "../../transport/codec.js";
+} from "../../transport/messages/codec.js";
 
 const runs = { numRuns: 150 };
 

@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { accessAs, type ClusterContext, contextText, nobody, readContext } from "../../transport/context.js";
-import { makeCredentials, makeNkey, makePassword } from "../../transport/credentials.js";
+import { accessAs, type ClusterContext, contextText, nobody, readContext } from "../../transport/access/context.js";
+import { makeCredentials, makeNkey, makePassword } from "../../transport/access/credentials.js";
 
 async function read(t: ExecutionContext, text: string) {
   const folder = await mkdtemp(join(tmpdir(), "driftmend-context-"));

@@ -3,10 +3,10 @@
 
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { EchoWatch } from "../../transport/echo.js";
-import type { FollowOptions } from "../../transport/follow.js";
-import { openLog } from "../../transport/log.js";
-import { ensureStreams } from "../../transport/streams.js";
+import { EchoWatch } from "../../transport/log/echo.js";
+import type { FollowOptions } from "../../transport/log/follow.js";
+import { openLog } from "../../transport/log/log.js";
+import { ensureStreams } from "../../transport/log/streams.js";
 import { until } from "../until.js";
 import { startCluster, text } from "./fixture.js";
 

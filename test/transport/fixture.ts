@@ -4,8 +4,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../supervision/clock.js";
-import { type Broker, type BrokerOptions, startBroker } from "../../transport/broker.js";
-import { type Bus, connectBus } from "../../transport/bus.js";
 import {
   type Credential,
   type Credentials,
@@ -13,8 +11,10 @@ import {
   makeCredentials,
   makePassword,
   type Role,
-} from "../../transport/credentials.js";
-import { findServer } from "../../transport/server-binary.js";
+} from "../../transport/access/credentials.js";
+import { type Bus, connectBus } from "../../transport/bus/bus.js";
+import { type Broker, type BrokerOptions, startBroker } from "../../transport/server/broker.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { type Subjects, subjectsOf } from "../../transport/subjects.js";
 import { withTimeouts } from "../../transport/timeouts.js";
 

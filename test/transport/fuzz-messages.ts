@@ -6,9 +6,9 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Tensor } from "../../transport/codec.js";
-import { encodeMessage, type PlainMap } from "../../transport/codec.js";
-import { writeSketch } from "../../transport/sketch-bytes.js";
+import type { Tensor } from "../../transport/messages/codec.js";
+import { encodeMessage, type PlainMap } from "../../transport/messages/codec.js";
+import { writeSketch } from "../../transport/messages/sketch-bytes.js";
 
 export type Parser = (bytes: Uint8Array) => unknown;
 

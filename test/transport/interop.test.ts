@@ -2,7 +2,14 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import test from "ava";
-import { type Dtype, decodeMessage, dtypes, encodeMessage, itemBytes, readTensor } from "../../transport/codec.js";
+import {
+  type Dtype,
+  decodeMessage,
+  dtypes,
+  encodeMessage,
+  itemBytes,
+  readTensor,
+} from "../../transport/messages/codec.js";
 
 /** Debian's own interpreter first: another one on the PATH may lack the modules. */
 const python = ["/usr/bin/python3", "python3"].find(

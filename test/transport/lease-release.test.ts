@@ -5,8 +5,8 @@
 import test from "ava";
 import type { Clock } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
-import { openLease } from "../../transport/lease.js";
-import { ensureLeaseBucket } from "../../transport/streams.js";
+import { openLease } from "../../transport/log/lease.js";
+import { ensureLeaseBucket } from "../../transport/log/streams.js";
 import { startCluster } from "./fixture.js";
 
 const never = new AbortController().signal;

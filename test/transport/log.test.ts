@@ -3,11 +3,11 @@
 import test from "ava";
 import type { Clock } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { type Followed, LogWipedError } from "../../transport/follow.js";
-import { ask } from "../../transport/jetstream.js";
-import { openLog } from "../../transport/log.js";
-import { boundsOf, ensureStreams, limitsFor, streamLimits, withHeadroom } from "../../transport/streams.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { type Followed, LogWipedError } from "../../transport/log/follow.js";
+import { ask } from "../../transport/log/jetstream.js";
+import { openLog } from "../../transport/log/log.js";
+import { boundsOf, ensureStreams, limitsFor, streamLimits, withHeadroom } from "../../transport/log/streams.js";
 import { jetStreamApi } from "../../transport/subjects.js";
 import { type Cluster, said, startCluster, text } from "./fixture.js";
 

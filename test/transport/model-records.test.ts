@@ -4,7 +4,6 @@
 
 import test from "ava";
 import fc from "fast-check";
-import { encodeMessage } from "../../transport/codec.js";
 import {
   type AddedModel,
   encodeModelRecord,
@@ -16,7 +15,8 @@ import {
   piecesOf,
   type Standing,
   type Standings,
-} from "../../transport/model-records.js";
+} from "../../transport/log/model-records.js";
+import { encodeMessage } from "../../transport/messages/codec.js";
 
 const sha = (digit: string): string => digit.repeat(64);
 const upload = "0123456789abcdef0123456789abcdef";

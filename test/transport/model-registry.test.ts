@@ -4,17 +4,17 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { type ModelPackage, packModel, unpackModel } from "../../models/adoption/model-package.js";
 import { sha256 } from "../../models/manifest.js";
-import { type ModelPackage, packModel, unpackModel } from "../../models/model-package.js";
-import { digitsFolder } from "../../operations/local-cluster.js";
-import { entry } from "../../operations/up.js";
+import { digitsFolder } from "../../operations/cluster/local-cluster.js";
+import { entry } from "../../operations/cluster/up.js";
 import { systemClock } from "../../supervision/clock.js";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Bus } from "../../transport/bus.js";
-import { lastSubjects, store, streamState } from "../../transport/jetstream.js";
-import { type AddedModel, modelBounds } from "../../transport/model-records.js";
-import { type ModelRegistry, openModelRegistry } from "../../transport/model-registry.js";
-import { ensureModelsStream, ensureStreams } from "../../transport/streams.js";
+import type { Bus } from "../../transport/bus/bus.js";
+import { lastSubjects, store, streamState } from "../../transport/log/jetstream.js";
+import { type AddedModel, modelBounds } from "../../transport/log/model-records.js";
+import { type ModelRegistry, openModelRegistry } from "../../transport/log/model-registry.js";
+import { ensureModelsStream, ensureStreams } from "../../transport/log/streams.js";
 import { header, streamKinds } from "../../transport/subjects.js";
 import { type Cluster, startCluster } from "./fixture.js";
 

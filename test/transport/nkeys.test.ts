@@ -6,7 +6,7 @@ import { join } from "node:path";
 import * as library from "@nats-io/nkeys";
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { makeSeed, proverOf, publicKeyOf, readSeedFile } from "../../transport/nkeys.js";
+import { makeSeed, proverOf, publicKeyOf, readSeedFile } from "../../transport/access/nkeys.js";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);

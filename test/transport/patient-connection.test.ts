@@ -2,8 +2,8 @@
 
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { ConnectError, connectBus } from "../../transport/bus.js";
-import { connectPatiently } from "../../transport/patient-connection.js";
+import { ConnectError, connectBus } from "../../transport/bus/bus.js";
+import { connectPatiently } from "../../transport/bus/patient-connection.js";
 import { withTimeouts } from "../../transport/timeouts.js";
 import { startCluster } from "./fixture.js";
 

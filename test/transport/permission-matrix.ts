@@ -2,7 +2,7 @@
 //
 // A row that is denied must have been denied by the server, by name, on the connection that tried; and nobody heard of it.
 
-import type { Bus, BusEvent } from "../../transport/bus.js";
+import type { Bus, BusEvent } from "../../transport/bus/bus.js";
 import { bucketKey, inboxPrefixOf, jetStreamApi, subjectsOf } from "../../transport/subjects.js";
 
 /** Users of the server: those of the roles, and a second client. */

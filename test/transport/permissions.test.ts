@@ -7,7 +7,6 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import anyTest, { type TestFn } from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { type Bus, ConnectError, connectBus } from "../../transport/bus.js";
 import {
   type Credential,
   type Credentials,
@@ -16,10 +15,11 @@ import {
   makeNkey,
   makePassword,
   userAs,
-} from "../../transport/credentials.js";
-import { streamState } from "../../transport/jetstream.js";
-import { findServer } from "../../transport/server-binary.js";
-import { ensureStreams } from "../../transport/streams.js";
+} from "../../transport/access/credentials.js";
+import { type Bus, ConnectError, connectBus } from "../../transport/bus/bus.js";
+import { streamState } from "../../transport/log/jetstream.js";
+import { ensureStreams } from "../../transport/log/streams.js";
+import { findServer } from "../../transport/server/server-binary.js";
 import { bucketKey, inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
 import { type Cluster, patient, startCluster, text } from "./fixture.js";
 import { type Row, rows, tried, type Verdict, type Who } from "./permission-matrix.js";

@@ -3,7 +3,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
-import { plainBytes, plainEntries } from "../../transport/plain-bytes.js";
+import { plainBytes, plainEntries } from "../../transport/messages/plain-bytes.js";
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 

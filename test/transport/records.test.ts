@@ -2,12 +2,9 @@
 
 import test from "ava";
 import fc from "fast-check";
+import { adaptationRow } from "../../models/adaptation/logged-rows.js";
 import { type ExperienceBatch, type ExperienceRecord, type LooksSeen, noLooks } from "../../models/experience.js";
-import { roundedToHalves } from "../../models/half.js";
-import { adaptationRow } from "../../models/logged-rows.js";
-import { decodeMessage, encodeMessage, type PlainMap, readTensor, type Tensor } from "../../transport/codec.js";
-import { parseEvent } from "../../transport/events.js";
-import { parseTree } from "../../transport/look-orders.js";
+import { roundedToHalves } from "../../models/numbers/half.js";
 import {
   type Commit,
   decodeCommit,
@@ -16,8 +13,17 @@ import {
   encodeCommit,
   encodeExperience,
   encodeUpdate,
-} from "../../transport/records.js";
-import { parseInferenceReply, parseInferenceRequest } from "../../transport/wire.js";
+} from "../../transport/log/records.js";
+import {
+  decodeMessage,
+  encodeMessage,
+  type PlainMap,
+  readTensor,
+  type Tensor,
+} from "../../transport/messages/codec.js";
+import { parseEvent } from "../../transport/messages/events.js";
+import { parseTree } from "../../transport/messages/look-orders.js";
+import { parseInferenceReply, parseInferenceRequest } from "../../transport/messages/wire.js";
 
 /** The same message with another tensor of this name. */
 function withTensor(bytes: Uint8Array, name: string, tensor: Tensor): Uint8Array {

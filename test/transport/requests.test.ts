@@ -3,8 +3,8 @@
 import test from "ava";
 import type { Clock } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { HeaderView, RequestOutcome } from "../../transport/bus-outcome.js";
-import { Requests, type Wire } from "../../transport/bus-requests.js";
+import type { HeaderView, RequestOutcome } from "../../transport/bus/bus-outcome.js";
+import { Requests, type Wire } from "../../transport/bus/bus-requests.js";
 import { said, startCluster, text } from "./fixture.js";
 
 const headersOf = (status: number): HeaderView => ({ get: () => undefined, status, description: "" });

@@ -1,7 +1,7 @@
 // Which nats-server has which known hole: pure.
 
 import test from "ava";
-import { knownHoles, openHoles, serverVersion, soundVersion } from "../../transport/server-holes.js";
+import { knownHoles, openHoles, serverVersion, soundVersion } from "../../transport/server/server-holes.js";
 
 const ids = (version: string): string[] => openHoles(version).map(({ id }) => id);
 

@@ -3,12 +3,12 @@
 import anyTest, { type TestFn } from "ava";
 import { serverChecks } from "../../operations/verbs/doctor-server.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { Role } from "../../transport/credentials.js";
-import { ask } from "../../transport/jetstream.js";
-import { rightsNeeded, tryRights } from "../../transport/rights-trial.js";
-import { lookAtAccount, lookAtMonitor } from "../../transport/server-look.js";
-import { tryStoring } from "../../transport/storing-trial.js";
-import { ensureStreams } from "../../transport/streams.js";
+import type { Role } from "../../transport/access/credentials.js";
+import { ask } from "../../transport/log/jetstream.js";
+import { ensureStreams } from "../../transport/log/streams.js";
+import { rightsNeeded, tryRights } from "../../transport/server/rights-trial.js";
+import { lookAtAccount, lookAtMonitor } from "../../transport/server/server-look.js";
+import { tryStoring } from "../../transport/server/storing-trial.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { type Cluster, startCluster } from "./fixture.js";
 

@@ -2,10 +2,10 @@
 
 import test from "ava";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Bus, BusEvent, Incoming } from "../../transport/bus.js";
+import type { Bus, BusEvent, Incoming } from "../../transport/bus/bus.js";
 import { tryMs } from "../../transport/client.js";
-import { type Followed, follow, LogWipedError } from "../../transport/follow.js";
-import { ask, ensureStream, store } from "../../transport/jetstream.js";
+import { type Followed, follow, LogWipedError } from "../../transport/log/follow.js";
+import { ask, ensureStream, store } from "../../transport/log/jetstream.js";
 import { timeoutDefaults } from "../../transport/timeouts.js";
 import { text } from "./fixture.js";
 

@@ -3,8 +3,14 @@
 import test from "ava";
 import fc from "fast-check";
 import { PercentileSketch } from "../../operations/metrics/percentile-sketch.js";
-import { encodeMetrics, parseMetrics } from "../../transport/events.js";
-import { keyMax, readSketch, type SketchParts, sketchBytesMax, writeSketch } from "../../transport/sketch-bytes.js";
+import { encodeMetrics, parseMetrics } from "../../transport/messages/events.js";
+import {
+  keyMax,
+  readSketch,
+  type SketchParts,
+  sketchBytesMax,
+  writeSketch,
+} from "../../transport/messages/sketch-bytes.js";
 
 const values = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-12, max: 1e15, noNaN: true })), {
   minLength: 1,

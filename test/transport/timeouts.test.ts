@@ -2,10 +2,10 @@
 
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
-import { type Bus, connectBus } from "../../transport/bus.js";
+import { type Bus, connectBus } from "../../transport/bus/bus.js";
 import { DriftmendClient } from "../../transport/client.js";
-import { ask } from "../../transport/jetstream.js";
-import { openLog } from "../../transport/log.js";
+import { ask } from "../../transport/log/jetstream.js";
+import { openLog } from "../../transport/log/log.js";
 import { inboxPrefixOf } from "../../transport/subjects.js";
 import { timeoutDefaults, timeoutNames, withTimeouts } from "../../transport/timeouts.js";
 import { startCluster } from "./fixture.js";

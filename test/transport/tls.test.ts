@@ -2,12 +2,12 @@
 
 import { writeFile } from "node:fs/promises";
 import anyTest, { type TestFn } from "ava";
-import { AccessError, prepareListening } from "../../operations/listening.js";
+import { AccessError, prepareListening } from "../../operations/cluster/listening.js";
 import { systemClock } from "../../supervision/clock.js";
-import { ConnectError, connectBus } from "../../transport/bus.js";
-import { identityOf } from "../../transport/credentials.js";
+import { identityOf } from "../../transport/access/credentials.js";
+import type { Tls } from "../../transport/access/tls-files.js";
+import { ConnectError, connectBus } from "../../transport/bus/bus.js";
 import { withTimeouts } from "../../transport/timeouts.js";
-import type { Tls } from "../../transport/tls-files.js";
 import { type Certificates, makeCertificates } from "./certificates.js";
 import { type Cluster, startCluster } from "./fixture.js";
 

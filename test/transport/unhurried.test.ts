@@ -2,7 +2,7 @@
 
 import test from "ava";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import { Unhurried } from "../../transport/unhurried.js";
+import { Unhurried } from "../../transport/bus/unhurried.js";
 
 function waiting() {
   const clock = new VirtualClock();

@@ -5,9 +5,9 @@ import { once } from "node:events";
 import { createServer, connect as dial, type Socket } from "node:net";
 import test from "ava";
 import { systemClock as clock } from "../../supervision/clock.js";
-import { type BusEvent, connectBus } from "../../transport/bus.js";
-import { identityOf } from "../../transport/credentials.js";
-import { serversIn } from "../../transport/server-list.js";
+import { identityOf } from "../../transport/access/credentials.js";
+import { type BusEvent, connectBus } from "../../transport/bus/bus.js";
+import { serversIn } from "../../transport/bus/server-list.js";
 import { withTimeouts } from "../../transport/timeouts.js";
 import { next, startCluster, text } from "./fixture.js";
 

@@ -1,8 +1,8 @@
 // Requests, replies, orders and events: there and back, and what is said about wrong ones.
 
 import test from "ava";
-import { encodeChaosReceipt, parseChaosOrder, parseChaosReceipt } from "../../transport/chaos-orders.js";
-import { encodeMessage, type PlainMap, type Tensor } from "../../transport/codec.js";
+import { encodeChaosReceipt, parseChaosOrder, parseChaosReceipt } from "../../transport/messages/chaos-orders.js";
+import { encodeMessage, type PlainMap, type Tensor } from "../../transport/messages/codec.js";
 import {
   encodeAlert,
   encodeEvent,
@@ -10,9 +10,8 @@ import {
   parseAlert,
   parseEvent,
   parseMetrics,
-} from "../../transport/events.js";
-import { encodeTree, parseTree, type TreeNode } from "../../transport/look-orders.js";
-import { header, NameError, subjectsOf } from "../../transport/subjects.js";
+} from "../../transport/messages/events.js";
+import { encodeTree, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
 import {
   encodeFeedbackReply,
   encodeFeedbackRequest,
@@ -25,7 +24,8 @@ import {
   parseInferenceReply,
   parseInferenceRequest,
   refusalCodes,
-} from "../../transport/wire.js";
+} from "../../transport/messages/wire.js";
+import { header, NameError, subjectsOf } from "../../transport/subjects.js";
 
 const picture: Tensor = { dt: "<f4", sh: [2, 2], data: Float32Array.of(0, 0.5, 1, 0.25) };
 

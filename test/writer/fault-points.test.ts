@@ -2,8 +2,8 @@
 // that kills whoever applies it. Every update is applied once, and the fold of the log gives the committed bits.
 
 import test from "ava";
-import { maxDeliver } from "../../operations/attempts.js";
-import { parseEvent } from "../../transport/events.js";
+import { maxDeliver } from "../../operations/log/attempts.js";
+import { parseEvent } from "../../transport/messages/events.js";
 import { accounted, faultPoints, feed, openLab, replayed, settledChain } from "./writing-root.js";
 
 const testWithinMs = 180_000;

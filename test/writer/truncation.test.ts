@@ -2,13 +2,13 @@
 // there gives the committed bits. A real nats-server; the writer in this process.
 
 import test from "ava";
-import { openLearner } from "../../models/learner.js";
+import { openLearner } from "../../models/learning/learner.js";
 import type { Model } from "../../models/manifest.js";
-import { ModelLog } from "../../operations/model-log.js";
-import { ModelWriter, type WriterStore } from "../../operations/model-writer.js";
-import { ReplayError } from "../../operations/replay.js";
+import { ModelLog } from "../../operations/log/model-log.js";
+import { ModelWriter, type WriterStore } from "../../operations/log/model-writer.js";
+import { ReplayError } from "../../operations/log/replay.js";
 import { systemClock } from "../../supervision/clock.js";
-import { openLog } from "../../transport/log.js";
+import { openLog } from "../../transport/log/log.js";
 import { feed, type Lab, model, openLab, replayed } from "./writing-root.js";
 
 const testWithinMs = 120_000;

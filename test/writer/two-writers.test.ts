@@ -2,12 +2,12 @@
 // writers in one process under random interleavings with fixed seeds: one history, whatever the order of events.
 
 import test from "ava";
-import type { UpdaterStore } from "../../actors/updater.js";
+import type { UpdaterStore } from "../../actors/learning/updater.js";
 import { type Random, seededRandom } from "../../models/clock.js";
-import { openLearner } from "../../models/learner.js";
-import { FencedError, ModelWriter } from "../../operations/model-writer.js";
-import { parseEvent, type TelemetryEvent } from "../../transport/events.js";
-import type { Commit } from "../../transport/records.js";
+import { openLearner } from "../../models/learning/learner.js";
+import { FencedError, ModelWriter } from "../../operations/log/model-writer.js";
+import type { Commit } from "../../transport/log/records.js";
+import { parseEvent, type TelemetryEvent } from "../../transport/messages/events.js";
 import { MemoryStore } from "../actors/memory-store.js";
 import { smallModel } from "../actors/small-node.js";
 import { foldedStraight, learn } from "../actors/writing-node.js";

@@ -1,8 +1,8 @@
 // A store with some of its operations replaced, and an update that is a catastrophe for whoever applies it.
 
-import type { UpdaterStore } from "../../actors/updater.js";
+import type { UpdaterStore } from "../../actors/learning/updater.js";
 import type { UpdateTask } from "../../models/experience.js";
-import type { Learner } from "../../models/learner.js";
+import type { Learner } from "../../models/learning/learner.js";
 
 export function wrapped(store: UpdaterStore, changes: Partial<UpdaterStore>): UpdaterStore {
   return {

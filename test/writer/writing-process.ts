@@ -4,18 +4,18 @@
 //   argv: options as JSON, incarnation
 
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
-import { gaveUpExitCode } from "../../actors/host.js";
-import { type UpdaterDeps, updater } from "../../actors/updater.js";
-import { wire } from "../../actors/wiring.js";
+import { gaveUpExitCode } from "../../actors/host/host.js";
+import { type UpdaterDeps, updater } from "../../actors/learning/updater.js";
+import { wire } from "../../actors/wiring/wiring.js";
 import { seededRandom } from "../../models/clock.js";
 import { loadModel, type Model } from "../../models/manifest.js";
-import { Counters, Telemetry } from "../../operations/telemetry.js";
+import { Counters, Telemetry } from "../../operations/metrics/telemetry.js";
 import { systemClock } from "../../supervision/clock.js";
 import { silentLogger } from "../../supervision/logger.js";
-import { reportReady, watchParent } from "../../supervision/parent-watch.js";
-import { startTree } from "../../supervision/system.js";
-import { connectBus } from "../../transport/bus.js";
-import { identityOf } from "../../transport/credentials.js";
+import { reportReady, watchParent } from "../../supervision/process/parent-watch.js";
+import { startTree } from "../../supervision/tree/system.js";
+import { identityOf } from "../../transport/access/credentials.js";
+import { connectBus } from "../../transport/bus/bus.js";
 import { subjectsOf } from "../../transport/subjects.js";
 import { Trap, wrapped } from "./wrapped-store.js";
 import type { FaultPoint, WritingOptions } from "./writing-root.js";

@@ -14,7 +14,7 @@
 
 import type { Socket } from "node:net";
 import type { Clock } from "../../models/clock.js";
-import { pingEveryMs, serversIn } from "../server-list.js";
+import { pingEveryMs, serversIn } from "../bus/server-list.js";
 import { type ChunkHead, chunkHeaders } from "./chunk-messages.js";
 import type { ChunkSink, ChunkSource } from "./chunk-source.js";
 import { type Dialed, dialLine, type LineOptions } from "./line-dial.js";

@@ -8,8 +8,8 @@
 //   abandon  nobody here wants them any more
 // On the receiver's subject, `to`: chunks, each with its offset. One without bytes says that the sender has let go of the tensor.
 
-import { encodeMessage } from "../codec.js";
-import { number, oneOf, type Parsed, parse, text, whole } from "../fields.js";
+import { encodeMessage } from "../messages/codec.js";
+import { number, oneOf, type Parsed, parse, text, whole } from "../messages/fields.js";
 import { header } from "../subjects.js";
 
 export type SenderOrder =

@@ -2,7 +2,7 @@
 //
 // Owns: what a receiver of chunks is, and the source over a bus. Does not own: the line (chunk-line.ts), what is done with chunks (receiver.ts).
 
-import type { Bus } from "../bus.js";
+import type { Bus } from "../bus/bus.js";
 import { type ChunkHead, headIn } from "./chunk-messages.js";
 
 /** Takes chunks, one after the other: `begins`, and then its bytes in pieces, in their order. */

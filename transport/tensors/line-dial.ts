@@ -10,10 +10,10 @@ import { readFile } from "node:fs/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { connect as secure, type TLSSocket } from "node:tls";
 import { z } from "zod";
-import type { BusOptions } from "../bus.js";
-import { signIn } from "../bus-sign-in.js";
+import type { Tls } from "../access/tls-files.js";
+import type { BusOptions } from "../bus/bus.js";
+import { signIn } from "../bus/bus-sign-in.js";
 import { timeoutDefaults } from "../timeouts.js";
-import type { Tls } from "../tls-files.js";
 import type { ChunkSink } from "./chunk-source.js";
 import { LineReader } from "./line-reader.js";
 

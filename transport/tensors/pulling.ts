@@ -8,11 +8,11 @@
 // P3. While others wait for its place, less than `paceBytes` in that time is as good as nothing.
 
 import type { Clock } from "../../models/clock.js";
+import type { TensorRef } from "../messages/tensor-ref.js";
 import type { Timeouts } from "../timeouts.js";
 import { chunkBytesMax, paceBytes } from "./bounds.js";
 import type { ChunkHead } from "./chunk-messages.js";
 import { Assembly, type BrokenBy, type Pull } from "./chunks.js";
-import type { TensorRef } from "./tensor-ref.js";
 
 export interface RefusedFetch {
   readonly kind: "refused";

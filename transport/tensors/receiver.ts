@@ -11,7 +11,8 @@
 // R4. What does not belong to a fetch is dropped and counted; a sender that breaks the rules ends its own fetch only.
 
 import type { Clock } from "../../models/clock.js";
-import type { Bus } from "../bus.js";
+import type { Bus } from "../bus/bus.js";
+import type { TensorRef } from "../messages/tensor-ref.js";
 import { chunkIdOf, type Subjects } from "../subjects.js";
 import { pullsMax, tensorBytesMax } from "./bounds.js";
 import type { BufferFigures, Held, TensorBuffers } from "./buffers.js";
@@ -20,7 +21,6 @@ import { type ChunkSource, chunksOver } from "./chunk-source.js";
 import { InOrder } from "./in-order.js";
 import { late, Pulling, type RefusedFetch } from "./pulling.js";
 import type { Segments } from "./segments.js";
-import type { TensorRef } from "./tensor-ref.js";
 
 export interface ReceiverDeps {
   readonly bus: Bus;

@@ -1,7 +1,7 @@
 // What dead owners left in shared memory: who they were, what they held, its removal.
 //
 // Owns: the judgement whether an owner is dead, the removal of its directory. Does not own: leases of the living (segments.ts), when a sweep
-// is made and who is told (actors/watchdog.ts, node.ts).
+// is made and who is told (actors/operations/watchdog.ts, node.ts).
 //
 // W1. An owner is swept only when its pid with its start time exists no more, judged from within the namespaces that the pid is of: those
 //     are in its record. Without a record that can be read, in other namespaces, or of another user, it is foreign, and left alone.

@@ -11,15 +11,15 @@
 
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import type { Clock } from "../../models/clock.js";
-import type { Bus, Subscribed } from "../bus.js";
-import type { RequestOutcome } from "../bus-outcome.js";
+import type { Bus, Subscribed } from "../bus/bus.js";
+import type { RequestOutcome } from "../bus/bus-outcome.js";
+import type { TensorRef } from "../messages/tensor-ref.js";
 import { isChunkSubject, type Subjects } from "../subjects.js";
 import { chunkBytesMax, chunkRoomBytes, rangesMax, windowBytes } from "./bounds.js";
 import type { ChunkLine } from "./chunk-line.js";
 import { type ChunkHead, chunkHeaders, parseSenderOrder, type SenderOrder } from "./chunk-messages.js";
 import type { SegmentLease, Segments } from "./segments.js";
 import { checksumOf } from "./slices.js";
-import type { TensorRef } from "./tensor-ref.js";
 
 export interface SenderDeps {
   readonly bus: Bus;

@@ -8,7 +8,7 @@
 import type { Clock, Random } from "../../../models/clock.js";
 import type { CallOutcome } from "../../../supervision/circuit-breaker.js";
 import type { Logger } from "../../../supervision/logger.js";
-import type { Breakers } from "../../breakers.js";
+import type { Breakers } from "../../faults/breakers.js";
 import type { Notification } from "./notification.js";
 import type { Sink, SinkAnswer } from "./sink.js";
 

@@ -9,7 +9,7 @@
 
 import type { Clock } from "../../../models/clock.js";
 import { within } from "../../../supervision/deadline.js";
-import { cut, printable } from "../../terminal/text.js";
+import { cut, printable } from "../../text.js";
 import type { Notification } from "./notification.js";
 import { isLoopback, type MailSettings } from "./notify-settings.js";
 import type { Sink, SinkAnswer } from "./sink.js";

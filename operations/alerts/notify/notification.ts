@@ -8,7 +8,7 @@
 
 import { createHash } from "node:crypto";
 import { formatDuration } from "../../duration.js";
-import { cut, printable } from "../../terminal/text.js";
+import { cut, printable } from "../../text.js";
 import type { AlertGroup } from "../alert-groups.js";
 import { severitySchema } from "../alert-list.js";
 import type { AlertRecord } from "../alert-record.js";

@@ -6,7 +6,7 @@
 // K1. The webhook's address is the secret. No answer, error or log line contains it, and no redirect takes the message elsewhere.
 
 import type { Clock } from "../../../models/clock.js";
-import { cut } from "../../terminal/text.js";
+import { cut } from "../../text.js";
 import type { Notification } from "./notification.js";
 import type { Sink, SinkAnswer } from "./sink.js";
 

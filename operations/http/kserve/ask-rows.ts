@@ -10,7 +10,7 @@
 
 import type { Clock } from "../../../models/clock.js";
 import type { ClientOutcome, DriftmendClient } from "../../../transport/client.js";
-import type { InferenceReply } from "../../../transport/wire.js";
+import type { InferenceReply } from "../../../transport/messages/wire.js";
 import type { Row } from "./rows.js";
 
 export type Asker = Pick<DriftmendClient, "infer">;

@@ -6,7 +6,7 @@
 // D1. Nothing is allocated for elements that are not there: they are counted before there is room for them.
 // D2. No value changes on its way: what a type cannot hold is refused with its index.
 
-import { type Dtype, elementsOf, itemBytes, readTensor, type Tensor } from "../../../transport/codec.js";
+import { type Dtype, elementsOf, itemBytes, readTensor, type Tensor } from "../../../transport/messages/codec.js";
 
 const pairs = {
   BOOL: "|b1",

@@ -1,12 +1,12 @@
 // Replies of the cluster as the answer of the Open Inference Protocol, in JSON or with outputs in binary form.
 //
-// Owns: the outputs' bytes, where each part of a reply goes. Does not own: the replies (transport/wire.ts).
+// Owns: the outputs' bytes, where each part of a reply goes. Does not own: the replies (transport/messages/wire.ts).
 //
 // N1. Outputs have one element per row, in the order of the rows. What else a reply says is in `parameters`, one word per row, joined by
 //     commas: no row's answer is lost in a summary.
 // N2. Confidence is a float32 in both forms, so that a client reads the same number whichever it asks for.
 
-import type { InferenceReply } from "../../../transport/wire.js";
+import type { InferenceReply } from "../../../transport/messages/wire.js";
 import { type Refused, type Reply, refused } from "../route.js";
 import type { WantedOutput } from "./infer-body.js";
 import { outputs as described } from "./rows.js";

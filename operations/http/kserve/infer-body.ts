@@ -8,8 +8,8 @@
 // B2. What is not known is ignored, so that a newer client is understood; what would change the answer and is not offered is refused by name.
 
 import { z } from "zod";
-import { elementsOf, itemBytes } from "../../../transport/codec.js";
-import { deadlineMsMax } from "../../../transport/wire.js";
+import { elementsOf, itemBytes } from "../../../transport/messages/codec.js";
+import { deadlineMsMax } from "../../../transport/messages/wire.js";
 import { type Refused, refused } from "../route.js";
 import { type Datatype, dtypeOf, elementsIn, readDatatype } from "./datatypes.js";
 import { beyondBounds, type JsonBounds } from "./json-bounds.js";

@@ -8,8 +8,8 @@
 // R2. Whatever else is asked goes to the cluster as it is, which refuses it in its own words, as over NATS.
 
 import { type Manifest, shapeFits, sizeOf } from "../../../models/manifest.js";
-import { itemBytes, readTensor, type Tensor } from "../../../transport/codec.js";
-import { isRequestId } from "../../../transport/wire.js";
+import { itemBytes, readTensor, type Tensor } from "../../../transport/messages/codec.js";
+import { isRequestId } from "../../../transport/messages/wire.js";
 import { type Refused, refused } from "../route.js";
 import { type Datatype, datatypeOf, dtypeOf } from "./datatypes.js";
 import type { InferBody } from "./infer-body.js";

@@ -7,7 +7,7 @@
 import type { Clock } from "../../../models/clock.js";
 import type { DriftmendClient } from "../../../transport/client.js";
 import { discovery } from "../../../transport/subjects.js";
-import { endpointsIn } from "../../verbs/discovery.js";
+import { endpointsIn } from "../../discovery.js";
 
 /** Probes come every few seconds from several places. */
 const goodForMs = 1_000;

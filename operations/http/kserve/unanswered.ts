@@ -1,10 +1,10 @@
 // What the cluster did not answer, as an HTTP status.
 //
-// Owns: the mapping. Does not own: the codes (transport/wire.ts), the shape of an error (http-errors.ts).
+// Owns: the mapping. Does not own: the codes (transport/messages/wire.ts), the shape of an error (http-errors.ts).
 //
 // U1. A refusal keeps its code and its words. 503 and 504 say when to come back.
 
-import type { RefusalCode } from "../../../transport/wire.js";
+import type { RefusalCode } from "../../../transport/messages/wire.js";
 import { type Refused, refused } from "../route.js";
 import type { Unanswered } from "./ask-rows.js";
 

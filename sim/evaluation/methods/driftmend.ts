@@ -1,26 +1,26 @@
 // driftmend's own stages, made of the functions that the cluster runs, in the order in which it folds.
 //
-//   parameters   cold: the source's; then what the adaptation gives and the head that is served        (actors/inference.ts, buffer.ts)
-//   looks        one pass, and more where the plan asks for them                                       (models/looking.ts)
-//   judgement    vote, gate, reward, slot: one record of a micro-batch                                 (actors/judgement.ts)
-//   record       folded into adaptation and replay                                                     (models/policy.ts, foldExperience)
-//   tasks        one guarded step for each row below the gate, in row order                            (models/policy.ts, applyTask)
+//   parameters   cold: the source's; then what the adaptation gives and the head that is served        (actors/serving/inference.ts, buffer.ts)
+//   looks        one pass, and more where the plan asks for them                                       (models/serving/looking.ts)
+//   judgement    vote, gate, reward, slot: one record of a micro-batch                                 (actors/serving/judgement.ts)
+//   record       folded into adaptation and replay                                                     (models/policy/policy.ts, foldExperience)
+//   tasks        one guarded step for each row below the gate, in row order                            (models/policy/policy.ts, applyTask)
 //
 // Chance, of looks and slots, follows from the ids of the requests, and so do a cluster's answers to requests of the same ids.
 //
 // Owns: this order, with the next micro-batch after the last step. Does not own: any of the four. A cluster answers while it learns, so a step may
 // reach a request of it a few micro-batches later than here.
 
-import type { OpenRequest } from "../../../actors/desk.js";
-import { judge, tasksOf } from "../../../actors/judgement.js";
-import { AdaptedView, sourceParameters } from "../../../models/adaptation.js";
+import type { OpenRequest } from "../../../actors/serving/desk.js";
+import { judge, tasksOf } from "../../../actors/serving/judgement.js";
+import { AdaptedView, sourceParameters } from "../../../models/adaptation/adaptation.js";
+import type { Parameters } from "../../../models/adaptation/pass.js";
 import type { ExperienceBatch, LateLabel, Position } from "../../../models/experience.js";
-import { type Learner, openLearner } from "../../../models/learner.js";
+import { type Learner, openLearner } from "../../../models/learning/learner.js";
 import type { Model } from "../../../models/manifest.js";
-import { type Memory, startMemory } from "../../../models/memory.js";
-import { memoryRows } from "../../../models/memory-rows.js";
-import type { Parameters } from "../../../models/pass.js";
-import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../../models/policy.js";
+import { type Memory, startMemory } from "../../../models/memory/memory.js";
+import { memoryRows } from "../../../models/memory/memory-rows.js";
+import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../../models/policy/policy.js";
 import { requestSeed } from "../../../models/request-chance.js";
 import type { LearningSettings } from "../../../models/settings.js";
 import { newTimings } from "../../../operations/timings/batch-timings.js";

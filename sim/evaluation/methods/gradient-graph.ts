@@ -1,21 +1,21 @@
 // The serving graph with gradients: the entropy of its answers, differentiated by scale and shift, or by gamma and beta of batch
 // normalisation that uses the statistics of the batch itself.
 //
-// Owns: where the layers of the serving graph are, the loss. Does not own: the operations (models/graph-program.ts), steps (tent.ts).
+// Owns: where the layers of the serving graph are, the loss. Does not own: the operations (models/learning/graph-program.ts), steps (tent.ts).
 //
 // G1. L = mean over rows of H(softmax(logits)), nats (Tent: Wang et al., ICLR 2021, eq. 1).
 // G2. With the statistics of the batch the gradient goes through them, as in training: they follow from the same inputs.
 import type { Calibration } from "../../../models/calibration.js";
-import { type Bound, GraphProgram, type Values } from "../../../models/graph-program.js";
-import { GraphError, type ProgramGraph, readGraph } from "../../../models/graph-reading.js";
-import type { Model } from "../../../models/manifest.js";
+import { type Bound, GraphProgram, type Values } from "../../../models/learning/graph-program.js";
+import { GraphError, type ProgramGraph, readGraph } from "../../../models/learning/graph-reading.js";
 import {
   type Arithmetic,
   openArithmetic,
   type Scalar,
   type Tensor,
   type Tensorflow,
-} from "../../../models/tensorflow.js";
+} from "../../../models/learning/tensorflow.js";
+import type { Model } from "../../../models/manifest.js";
 import { stacked } from "./serving-graph.js";
 
 export interface EntropyGradient {

@@ -5,9 +5,9 @@
 //
 // With the neighbours' own answer instead of the head's, the memory feeds on itself: .25 and .40 instead of .55 and .51 on two iid streams
 // whose source is .59 and .54.
-import { sourceParameters } from "../../../models/adaptation.js";
+import { sourceParameters } from "../../../models/adaptation/adaptation.js";
 import type { Model } from "../../../models/manifest.js";
-import { argmax, at, softmax } from "../../../models/softmax.js";
+import { argmax, at, softmax } from "../../../models/numbers/softmax.js";
 import type { MethodKind } from "./method.js";
 import { type Near, NearestRows } from "./nearest.js";
 import { rowsOf, ServingGraph } from "./serving-graph.js";

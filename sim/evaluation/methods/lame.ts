@@ -2,9 +2,9 @@
 //
 // A window of the newest 64 slides along: each request is answered when it comes, as the window's last row. (The paper corrects disjoint
 // batches; with a window that slides nobody waits.) Affinity: 1 for the 5 nearest by Euclidean distance of unit embeddings.
-import { sourceParameters } from "../../../models/adaptation.js";
+import { sourceParameters } from "../../../models/adaptation/adaptation.js";
 import { unitRows } from "../../../models/calibration.js";
-import { argmax, softmax } from "../../../models/softmax.js";
+import { argmax, softmax } from "../../../models/numbers/softmax.js";
 import type { MethodKind } from "./method.js";
 import { rowsOf, ServingGraph } from "./serving-graph.js";
 

@@ -1,14 +1,14 @@
 // The plain loop that test-time reinforcement learning is usually sketched as: a memory of the model's answers votes, and the vote teaches the head.
 //
-//   vote   the model and its 5 nearest past answers by similarity x recency x confidence (models/vote.ts, "weighted"); remembered is the
+//   vote   the model and its 5 nearest past answers by similarity x recency x confidence (models/memory/vote.ts, "weighted"); remembered is the
 //          model's own answer (with the vote's instead, the memory locks: .20 instead of .58 on an iid stream whose source is .59)
-//   gate   below .7 an answer is learned from (models/gate.ts), after 100 requests
+//   gate   below .7 an answer is learned from (models/judging/gate.ts), after 100 requests
 //   step   cross-entropy against the vote, Adam 1e-4 on the head; served is the running average, .999
-import { sourceParameters } from "../../../models/adaptation.js";
-import { gate, isCold } from "../../../models/gate.js";
-import { plainHeadGradient } from "../../../models/head-gradient.js";
+import { sourceParameters } from "../../../models/adaptation/adaptation.js";
+import { gate, isCold } from "../../../models/judging/gate.js";
+import { plainHeadGradient } from "../../../models/learning/head-gradient.js";
+import { castVotes, type Neighbour, ownVerdict, type Verdict } from "../../../models/memory/vote.js";
 import { defaults } from "../../../models/settings.js";
-import { castVotes, type Neighbour, ownVerdict, type Verdict } from "../../../models/vote.js";
 import { Adam } from "./adam.js";
 import type { Method, MethodKind, World } from "./method.js";
 import { NearestRows } from "./nearest.js";

@@ -1,8 +1,9 @@
 // Mean and variance of every channel as a running average over inputs, beginning at the source's.
 //
 // Owns: the averages, and the scale and shift that follow from them. Does not own: gamma and beta.
+
+import type { Normalisation } from "../../../models/adaptation/domains.js";
 import type { Calibration } from "../../../models/calibration.js";
-import type { Normalisation } from "../../../models/domains.js";
 
 export class RunningStatistics {
   readonly #eps: number;

@@ -1,16 +1,22 @@
 // The serving graph in the calling thread, for methods that need no gradient through it.
 //
 // Owns: stacking inputs, counting passes, one normalisation for all inputs, rows of what comes out. Does not own: the session
-// (models/onnx-session.ts), looks (models/looking.ts).
+// (models/serving/onnx-session.ts), looks (models/serving/looking.ts).
 //
 // S1. Every input that goes through the network is counted, the looks beside the plain one too.
-import { sourceParameters } from "../../../models/adaptation.js";
-import type { Normalisation } from "../../../models/domains.js";
-import { type LookSetup, look, lookSetup } from "../../../models/looking.js";
+import { sourceParameters } from "../../../models/adaptation/adaptation.js";
+import type { Normalisation } from "../../../models/adaptation/domains.js";
+import {
+  type AdaptableSession,
+  type Embedded,
+  graphOf,
+  type Parameters,
+  type Run,
+} from "../../../models/adaptation/pass.js";
 import type { Model } from "../../../models/manifest.js";
-import { openAdaptableSession } from "../../../models/onnx-session.js";
-import { type AdaptableSession, type Embedded, graphOf, type Parameters, type Run } from "../../../models/pass.js";
-import { argmax } from "../../../models/softmax.js";
+import { argmax } from "../../../models/numbers/softmax.js";
+import { type LookSetup, look, lookSetup } from "../../../models/serving/looking.js";
+import { openAdaptableSession } from "../../../models/serving/onnx-session.js";
 
 export class ServingGraph {
   #passes = 0;

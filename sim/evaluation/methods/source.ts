@@ -1,5 +1,5 @@
 // The source model left alone: what everything else is measured against.
-import { openSession } from "../../../models/onnx-session.js";
+import { openSession } from "../../../models/serving/onnx-session.js";
 import type { MethodKind } from "./method.js";
 import { classesOf, stacked } from "./serving-graph.js";
 

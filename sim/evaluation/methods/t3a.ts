@@ -2,8 +2,8 @@
 //
 // Supports begin with the head's own weight vectors; of each class the 100 of the lowest entropy are kept. Bias is not used, as in the paper.
 // The paper adds an input before it answers it; here it answers first, like every method of this evaluation.
-import { sourceParameters } from "../../../models/adaptation.js";
-import { argmax, logSoftmax } from "../../../models/softmax.js";
+import { sourceParameters } from "../../../models/adaptation/adaptation.js";
+import { argmax, logSoftmax } from "../../../models/numbers/softmax.js";
 import type { MethodKind } from "./method.js";
 import { rowsOf, ServingGraph } from "./serving-graph.js";
 

@@ -3,7 +3,7 @@
 // Owns: what stands in it. Does not own: the figures (document.ts), columns and colours (operations/terminal).
 import type { Colours } from "../../../operations/terminal/colours.js";
 import { type Cell, type Column, renderTable } from "../../../operations/terminal/table.js";
-import { plural, printable } from "../../../operations/terminal/text.js";
+import { plural, printable } from "../../../operations/text.js";
 import type { Spread } from "../measures.js";
 import { type EvaluationReport, type Summary, streamNames } from "./document.js";
 

@@ -3,7 +3,7 @@
 // Owns: the average around a crash, the distribution of recovery times, the table. Does not own: how recovery is found (learning-watch.ts).
 
 import { formatDuration } from "../../../operations/duration.js";
-import { count } from "../../../operations/terminal/text.js";
+import { count } from "../../../operations/text.js";
 import { escaped } from "../../page/escape.js";
 import { timePlot } from "../../page/time-plot.js";
 import type { AppliedIn, Crash } from "../learning-watch.js";

@@ -3,7 +3,7 @@
 // Owns: what is shown of a life. Does not own: the rule of a leak and the fit (memory.ts, trend-line.ts).
 
 import { formatDuration } from "../../../operations/duration.js";
-import { bytes, count } from "../../../operations/terminal/text.js";
+import { bytes, count } from "../../../operations/text.js";
 import { escaped } from "../../page/escape.js";
 import { timePlot } from "../../page/time-plot.js";
 import { type JudgedMemory, type MemoryVerdict, memoryRule, type NodeLife } from "../memory.js";

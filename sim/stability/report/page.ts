@@ -4,7 +4,7 @@
 // (memory-part.ts, crash-part.ts), looks (style.ts).
 
 import { formatDuration } from "../../../operations/duration.js";
-import { bytes, count, percent } from "../../../operations/terminal/text.js";
+import { bytes, count, percent } from "../../../operations/text.js";
 import { escaped } from "../../page/escape.js";
 import type { Assertion } from "../assertions.js";
 import { crashPart } from "./crash-part.js";

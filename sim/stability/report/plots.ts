@@ -6,7 +6,7 @@
 //     a crash of a second as a dent; that mean is drawn beside it.
 
 import { formatDuration } from "../../../operations/duration.js";
-import { bytes, count } from "../../../operations/terminal/text.js";
+import { bytes, count } from "../../../operations/text.js";
 import { type PlotLine, type PlotMark, type PlotPoint, timePlot } from "../../page/time-plot.js";
 import type { Point } from "../facts.js";
 import type { AppliedIn } from "../learning-watch.js";

@@ -4,7 +4,7 @@
 
 import { formatDuration } from "../../../operations/duration.js";
 import type { Colours } from "../../../operations/terminal/colours.js";
-import { bytes, count, padRight, percent, plural } from "../../../operations/terminal/text.js";
+import { bytes, count, padRight, percent, plural } from "../../../operations/text.js";
 import type { Assertion } from "../assertions.js";
 import type { Spread, StabilityReport } from "./document.js";
 

@@ -10,8 +10,8 @@ import {
   encodeAlertReceipt,
   parseAlertOrder,
   parseAlertReceipt,
-} from "../../../transport/alert-orders.js";
-import { encodeMessage } from "../../../transport/codec.js";
+} from "../../../transport/messages/alert-orders.js";
+import { encodeMessage } from "../../../transport/messages/codec.js";
 
 test("nothing fires, and it says so", (t) => {
   t.is(renderAlerts(new AlertBook().list(0), 100, plain), "  nothing fires");

@@ -5,9 +5,9 @@ import { seededRandom } from "../../../models/clock.js";
 import { type Delivered, deliver } from "../../../operations/alerts/notify/delivery.js";
 import { testNotification } from "../../../operations/alerts/notify/notification.js";
 import type { Sink, SinkAnswer } from "../../../operations/alerts/notify/sink.js";
-import { Breakers } from "../../../operations/breakers.js";
+import { Breakers } from "../../../operations/faults/breakers.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import type { EventItem } from "../../../transport/events.js";
+import type { EventItem } from "../../../transport/messages/events.js";
 
 const message = testNotification("driftmend", "x");
 

@@ -9,12 +9,12 @@ import { fileURLToPath } from "node:url";
 import test from "ava";
 import { type HealthReport, healthReportSchema } from "../../../operations/health/health-report.js";
 import { systemClock } from "../../../supervision/clock.js";
-import { type Broker, startBroker } from "../../../transport/broker.js";
-import { type Bus, connectBus } from "../../../transport/bus.js";
-import { encodeMessage } from "../../../transport/codec.js";
-import { writeContext } from "../../../transport/context.js";
-import { makeCredentials } from "../../../transport/credentials.js";
-import { findServer } from "../../../transport/server-binary.js";
+import { writeContext } from "../../../transport/access/context.js";
+import { makeCredentials } from "../../../transport/access/credentials.js";
+import { type Bus, connectBus } from "../../../transport/bus/bus.js";
+import { encodeMessage } from "../../../transport/messages/codec.js";
+import { type Broker, startBroker } from "../../../transport/server/broker.js";
+import { findServer } from "../../../transport/server/server-binary.js";
 import { inboxPrefixOf, subjectsOf } from "../../../transport/subjects.js";
 import { healthOf, job, node, pool, run } from "./figures.js";
 

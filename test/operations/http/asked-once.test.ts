@@ -6,7 +6,7 @@ import { earlyMax, hearTelemetry } from "../../../operations/http/heard-telemetr
 import { LearningBook } from "../../../operations/http/learning-book.js";
 import { systemClock } from "../../../supervision/clock.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import type { RequestOutcome } from "../../../transport/bus.js";
+import type { RequestOutcome } from "../../../transport/bus/bus.js";
 import { jetStreamApi } from "../../../transport/subjects.js";
 import { RecordingBus, subjects } from "../../actors/small-node.js";
 import { scene } from "./http-scene.js";

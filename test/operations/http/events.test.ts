@@ -5,7 +5,7 @@ import { LiveEvents, type Sink } from "../../../operations/http/events.js";
 import { LiveLooks } from "../../../operations/http/live-looks.js";
 import { type Found, found, type Sources, unavailable } from "../../../operations/http/sources.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import type { TreeNode } from "../../../transport/look-orders.js";
+import type { TreeNode } from "../../../transport/messages/look-orders.js";
 
 class PlainSink implements Sink {
   readonly texts: string[] = [];

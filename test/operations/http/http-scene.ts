@@ -17,7 +17,7 @@ import { clusterMetricsSchema } from "../../../operations/metrics/cluster-metric
 import { systemClock } from "../../../supervision/clock.js";
 import { type Logger, silentLogger } from "../../../supervision/logger.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import type { TreeNode } from "../../../transport/look-orders.js";
+import type { TreeNode } from "../../../transport/messages/look-orders.js";
 import { MadeUpCluster } from "./made-up-cluster.js";
 
 export const tokens = {

@@ -4,8 +4,8 @@
 import anyTest, { type ExecutionContext } from "ava";
 import { type Datatype, datatypes, dtypeOf } from "../../../operations/http/kserve/datatypes.js";
 import { rowsMax, versionOf } from "../../../operations/http/kserve/rows.js";
-import { elementsOf, itemBytes, type Tensor } from "../../../transport/codec.js";
-import { refusalCodes } from "../../../transport/wire.js";
+import { elementsOf, itemBytes, type Tensor } from "../../../transport/messages/codec.js";
+import { refusalCodes } from "../../../transport/messages/wire.js";
 import { local, type Scene, scene } from "./http-scene.js";
 import { digits, traceIdOf } from "./made-up-cluster.js";
 import { tritonAnswer, tritonRequest } from "./triton-bytes.js";
@@ -40,14 +40,14 @@ async function post(stage: Scene, payload: unknown, headers: Record<string, stri
     headers: { ...local, ...(isJson ? { "content-type": "application/json" } : {}), ...headers },
     payload: isJson ? JSON.stringify(payload) : Buffer.from(payload as Uint8Array),
   });
-  const headLength = answer.headers["inference-header-content-length"];
-  return { ...answer, status: answer.statusCode, headLength: headLength === undefined ? undefined : `${headLength}` };
+  const length = answer.headers["inference-header-content-length"];
+  return { ...answer, status: answer.statusCode, headLength: length === undefined ? undefined : `${length}` };
 }
 
 /** Status, code and words of a refusal. */
 async function refusalOf(stage: Scene, payload: unknown, headers: Record<string, string> = {}) {
   const { status, body } = await post(stage, payload, headers);
-  const { error, code } = JSON.parse(body) as { error: string; code: string };
+  const { error, code } = JSON.parse(body);
   return `${status} ${code}: ${error}`;
 }
 
@@ -375,10 +375,8 @@ test("a trace is gone on with, one that is none is not", async (t, stage) => {
   );
 });
 
-test("a server and its models describe themselves; a version is the model that is there (S2-2)", async (t, {
-  server,
-  cluster,
-}) => {
+test("a server and its models describe themselves; a version is the model that is there (S2-2)", async (t, stage) => {
+  const { server, cluster } = stage;
   const get = async (path: string) => {
     const { statusCode, body } = await server.inject({ url: path, headers: local });
     return [statusCode, JSON.parse(body)];

@@ -5,12 +5,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Manifest, parseManifest } from "../../../models/manifest.js";
+import { digitsFolder } from "../../../operations/cluster/local-cluster.js";
 import type { KserveDeps } from "../../../operations/http/kserve/routes-kserve.js";
-import { digitsFolder } from "../../../operations/local-cluster.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
 import type { ClientOutcome, InferOptions } from "../../../transport/client.js";
-import type { Tensor } from "../../../transport/codec.js";
-import type { InferenceReply } from "../../../transport/wire.js";
+import type { Tensor } from "../../../transport/messages/codec.js";
+import type { InferenceReply } from "../../../transport/messages/wire.js";
 
 const entry = fileURLToPath(new URL("../../../cli.js", import.meta.url));
 export const digits: Manifest = parseManifest(readFileSync(join(digitsFolder(entry), "manifest.json"), "utf8"));

@@ -4,12 +4,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { pageLines } from "../../../operations/cluster/up.js";
 import { coloursFor } from "../../../operations/terminal/colours.js";
 import type { Terminal } from "../../../operations/terminal/terminal.js";
-import { pageLines } from "../../../operations/up.js";
 import { showPage } from "../../../operations/verbs/page.js";
 import { systemClock } from "../../../supervision/clock.js";
-import { type ClusterContext, contextFile, readContext, writeContext } from "../../../transport/context.js";
+import { type ClusterContext, contextFile, readContext, writeContext } from "../../../transport/access/context.js";
 import { tokens } from "./http-scene.js";
 
 const nobody = { user: "", password: "" };

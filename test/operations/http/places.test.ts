@@ -19,7 +19,7 @@ import { keptMax, LearningBook } from "../../../operations/http/learning-book.js
 import { readPage } from "../../../operations/http/page-file.js";
 import { StabilityShelf } from "../../../operations/http/stability-shelf.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import type { Commit } from "../../../transport/records.js";
+import type { Commit } from "../../../transport/log/records.js";
 
 test("an address is a port of loopback, or a host and a port", (t) => {
   const read = (text: string) => {

@@ -1,8 +1,8 @@
 // A report as an answer: what fits is given, what does not is named.
 
 import test from "ava";
-import { readReport } from "../../../operations/metrics/ask-report.js";
-import { encodeMessage } from "../../../transport/codec.js";
+import { readReport } from "../../../operations/ask-report.js";
+import { encodeMessage } from "../../../transport/messages/codec.js";
 import { freshAggregate, startMs } from "./nodes-telling.js";
 
 test("figures come out of the answer as they went in (S0-28)", (t) => {

@@ -1,25 +1,25 @@
 // What an observer asks of a real broker: queues, logs and leases, and the recent past that an earlier one left.
 
 import anyTest, { type TestFn } from "ava";
-import { CleanupLog } from "../../../operations/cleanup-log.js";
+import { CleanupLog } from "../../../operations/cleanup/cleanup-log.js";
 import { encodeKept } from "../../../operations/metrics/kept-figures.js";
 import { encodeLooked, type Looked } from "../../../operations/metrics/looked.js";
 import { QueueLooks } from "../../../operations/metrics/queue-looks.js";
 import { openPast, type PastItem } from "../../../operations/metrics/recent-past.js";
 import { systemClock } from "../../../supervision/clock.js";
-import type { Bus } from "../../../transport/bus.js";
-import { ensureDeadLetterStream, openDeadLetters } from "../../../transport/dead-letters.js";
-import { encodeEvent, encodeMetrics } from "../../../transport/events.js";
-import { ask, store, streamState } from "../../../transport/jetstream.js";
-import { openLease } from "../../../transport/lease.js";
-import { encodeCommit } from "../../../transport/records.js";
+import type { Bus } from "../../../transport/bus/bus.js";
+import { ensureDeadLetterStream, openDeadLetters } from "../../../transport/log/dead-letters.js";
+import { ask, store, streamState } from "../../../transport/log/jetstream.js";
+import { openLease } from "../../../transport/log/lease.js";
+import { encodeCommit } from "../../../transport/log/records.js";
 import {
   ensureCleanupStream,
   ensureLeaseBucket,
   ensureStreams,
   ensureTelemetryStream,
   streamLimits,
-} from "../../../transport/streams.js";
+} from "../../../transport/log/streams.js";
+import { encodeEvent, encodeMetrics } from "../../../transport/messages/events.js";
 import { header, jetStreamApi } from "../../../transport/subjects.js";
 import { type Cluster, startCluster, text } from "../../transport/fixture.js";
 import { until } from "../../until.js";

@@ -1,11 +1,11 @@
 // The meter of requests: planted jobs under a virtual clock, in front of a real desk.
 
 import test from "ava";
-import { Desk, type OpenRequest } from "../../../actors/desk.js";
+import { Desk, type OpenRequest } from "../../../actors/serving/desk.js";
 import { InferMeter } from "../../../operations/metrics/infer-meter.js";
 import { Instruments } from "../../../operations/metrics/instruments.js";
 import { PercentileSketch } from "../../../operations/metrics/percentile-sketch.js";
-import { Counters, Telemetry } from "../../../operations/telemetry.js";
+import { Counters, Telemetry } from "../../../operations/metrics/telemetry.js";
 import { begin, end, newTimings, type StationName } from "../../../operations/timings/batch-timings.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
 import { Askers, openAt, RecordingBus, subjects } from "../../actors/small-node.js";

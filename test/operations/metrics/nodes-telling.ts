@@ -4,7 +4,7 @@ import { Aggregate } from "../../../operations/metrics/aggregate.js";
 import type { ClusterMetrics } from "../../../operations/metrics/cluster-metrics.js";
 import type { Looked } from "../../../operations/metrics/looked.js";
 import { PercentileSketch } from "../../../operations/metrics/percentile-sketch.js";
-import type { CleanupRecord, MetricsSample } from "../../../transport/events.js";
+import type { CleanupRecord, MetricsSample } from "../../../transport/messages/events.js";
 import { subjectsOf } from "../../../transport/subjects.js";
 
 export const subjects = subjectsOf("test");

@@ -3,7 +3,7 @@
 import test from "ava";
 import { encodeKept, readKept } from "../../../operations/metrics/kept-figures.js";
 import { Series, seriesSchema } from "../../../operations/metrics/series.js";
-import { decodeMessage, encodeMessage } from "../../../transport/codec.js";
+import { decodeMessage, encodeMessage } from "../../../transport/messages/codec.js";
 import { cleanup, freshAggregate, lookedAt, startMs, Telling } from "./nodes-telling.js";
 
 function hours(count: number, nodes = 1): { readonly series: Series; readonly endMs: number } {

@@ -8,7 +8,7 @@ import { linesIn } from "../../../operations/traces/lines-of-trace.js";
 import { LogForwarder } from "../../../operations/traces/log-forwarder.js";
 import { type Logger, loggerTo, openLogger, tee } from "../../../supervision/logger.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import { encodeLogLine, type LogLine, parseLogLine } from "../../../transport/log-lines.js";
+import { encodeLogLine, type LogLine, parseLogLine } from "../../../transport/messages/log-lines.js";
 import { RecordingBus, subjects } from "../../actors/small-node.js";
 
 const ten = ["time", "level", "message", "trace", "span", "node", "actor", "incarnation", "phase", "component"];

@@ -9,7 +9,7 @@ import {
   type ProfileTaken,
   parseProfilePiece,
   parseProfileTaken,
-} from "../../../transport/profile-orders.js";
+} from "../../../transport/messages/profile-orders.js";
 import { RecordingBus, subjects } from "../../actors/small-node.js";
 
 function scene() {

@@ -8,7 +8,7 @@ import { spansEvent, updateItems } from "../../../operations/traces/span-items.j
 import { spansOf } from "../../../operations/traces/spans.js";
 import { requestSpanId, updateSpanId } from "../../../operations/traces/trace-context.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import { encodeEvent, parseEvent, type TelemetryEvent } from "../../../transport/events.js";
+import { encodeEvent, parseEvent, type TelemetryEvent } from "../../../transport/messages/events.js";
 import { epochMs, eventsTold, jobOf, spansTold, throughAll, timed, told } from "./traced-jobs.js";
 
 test("(S1-63, S1-68) a request is a job and its phases, which follow each other without a gap", async (t) => {

@@ -9,13 +9,13 @@ const rooms = ["transport", "supervision", "operations", "actors", "sim", "node.
 
 /** Where the kind is not written at the place that tells it: the file that names its kinds instead. Each must stand there in quotes. */
 const named: Readonly<Record<string, readonly string[]>> = {
-  "actors/alert-telling.ts": ["actors/alert-telling.ts"],
-  "actors/host-reports.ts": ["supervision/events.ts"],
-  "actors/relay.ts": ["actors/relay.ts"],
-  "actors/watchdog.ts": ["actors/watchdog.ts"],
-  "actors/model-wiring.ts": ["actors/model-wiring.ts"],
-  "operations/broker-pulse.ts": ["operations/broker-pulse.ts"],
-  "operations/dead-letter-orders.ts": ["operations/dead-letter-orders.ts"],
+  "actors/operations/alert-telling.ts": ["actors/operations/alert-telling.ts"],
+  "actors/host/host-reports.ts": ["supervision/events.ts"],
+  "actors/serving/relay.ts": ["actors/serving/relay.ts"],
+  "actors/operations/watchdog.ts": ["actors/operations/watchdog.ts"],
+  "actors/wiring/model-wiring.ts": ["actors/wiring/model-wiring.ts"],
+  "operations/broker/broker-pulse.ts": ["operations/broker/broker-pulse.ts"],
+  "operations/dead-letters/dead-letter-orders.ts": ["operations/dead-letters/dead-letter-orders.ts"],
   "operations/traces/recorder.ts": ["operations/traces/span-items.ts"],
 };
 /** How such a file writes a kind. */

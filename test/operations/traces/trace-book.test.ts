@@ -7,8 +7,8 @@ import { jobsOfTraceMax, TraceBook } from "../../../operations/traces/trace-book
 import { requestSpanId } from "../../../operations/traces/trace-context.js";
 import { openTraceShelf } from "../../../operations/traces/trace-shelf.js";
 import { criticalPath, phaseTables, treeOfSpans } from "../../../operations/traces/trace-tree.js";
-import { encodeEvent } from "../../../transport/events.js";
-import { encodeLogLine, type LogLine } from "../../../transport/log-lines.js";
+import { encodeEvent } from "../../../transport/messages/events.js";
+import { encodeLogLine, type LogLine } from "../../../transport/messages/log-lines.js";
 import { subjects, traceOf } from "../../actors/small-node.js";
 import { epochMs, eventsTold, jobOf, throughAll, timed } from "./traced-jobs.js";
 

@@ -6,7 +6,7 @@ import { logLineJson, renderLogLine } from "../../../operations/terminal/log-lin
 import { renderPhases, renderTrace, renderTraces } from "../../../operations/terminal/trace.js";
 import { TraceBook } from "../../../operations/traces/trace-book.js";
 import { phaseTables } from "../../../operations/traces/trace-tree.js";
-import type { LogLine } from "../../../transport/log-lines.js";
+import type { LogLine } from "../../../transport/messages/log-lines.js";
 import { eventsTold, jobOf, spansTold } from "./traced-jobs.js";
 
 test("a trace is a tree with durations, bars and where each span ran", async (t) => {

@@ -1,13 +1,13 @@
 // Each method of the evaluation on a case small enough to work out by hand, or against a second way to the same numbers.
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { sourceParameters, tableRows } from "../../../models/adaptation.js";
-import { sourceNormalisation } from "../../../models/domains.js";
+import { sourceParameters, tableRows } from "../../../models/adaptation/adaptation.js";
+import { sourceNormalisation } from "../../../models/adaptation/domains.js";
+import { closedPlan, plan } from "../../../models/adaptation/rollout.js";
+import { kindsOf } from "../../../models/adaptation/standing.js";
 import { loadModel } from "../../../models/manifest.js";
+import { argmax, logSoftmax, softmax } from "../../../models/numbers/softmax.js";
 import { requestSeed } from "../../../models/request-chance.js";
-import { closedPlan, plan } from "../../../models/rollout.js";
-import { argmax, logSoftmax, softmax } from "../../../models/softmax.js";
-import { kindsOf } from "../../../models/standing.js";
 import { loadDigitPool } from "../../../sim/digits.js";
 import { Adam } from "../../../sim/evaluation/methods/adam.js";
 import { requestId } from "../../../sim/evaluation/methods/driftmend.js";

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import { seededRandom } from "../../../models/clock.js";
-import { faultSchedule } from "../../../operations/fault-schedule.js";
+import { faultSchedule } from "../../../operations/faults/fault-schedule.js";
 import { historyOf } from "../../../sim/stability/history.js";
 import { LearningWatch } from "../../../sim/stability/learning-watch.js";
 import { judgeMemory } from "../../../sim/stability/memory.js";

@@ -1,6 +1,6 @@
 // Facts of a run in which all is well, for tests that plant one thing that is not.
 
-import type { CleanupAudit } from "../../../operations/cleanup-audit.js";
+import type { CleanupAudit } from "../../../operations/cleanup/cleanup-audit.js";
 import type { Facts, Point } from "../../../sim/stability/facts.js";
 import type { Crash } from "../../../sim/stability/learning-watch.js";
 import type { MemoryReading, NodeLife } from "../../../sim/stability/memory.js";

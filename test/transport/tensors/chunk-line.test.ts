@@ -5,7 +5,7 @@ import { createServer, type Socket } from "node:net";
 import test from "ava";
 import { systemClock } from "../../../supervision/clock.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
-import { pingEveryMs } from "../../../transport/server-list.js";
+import { pingEveryMs } from "../../../transport/bus/server-list.js";
 import { type ChunkLine, openChunkLine } from "../../../transport/tensors/chunk-line.js";
 import type { ChunkSink } from "../../../transport/tensors/chunk-source.js";
 import { withTimeouts } from "../../../transport/timeouts.js";

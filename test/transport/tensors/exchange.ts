@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { systemClock } from "../../../supervision/clock.js";
-import type { Bus } from "../../../transport/bus.js";
+import type { Bus } from "../../../transport/bus/bus.js";
 import { type BufferBounds, TensorBuffers } from "../../../transport/tensors/buffers.js";
 import { openChunkLine } from "../../../transport/tensors/chunk-line.js";
 import { type TensorCount, TensorReceiver } from "../../../transport/tensors/receiver.js";

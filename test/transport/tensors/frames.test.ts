@@ -3,10 +3,10 @@
 import test from "ava";
 import { systemClock } from "../../../supervision/clock.js";
 import { DriftmendClient } from "../../../transport/client.js";
-import { decodeMessage } from "../../../transport/codec.js";
+import { decodeMessage } from "../../../transport/messages/codec.js";
+import { encodeInferenceReply, type InferenceReply, parseInferenceRequest } from "../../../transport/messages/wire.js";
 import { chunkIdOf, header } from "../../../transport/subjects.js";
 import { inlineBytesMax } from "../../../transport/tensors/bounds.js";
-import { encodeInferenceReply, type InferenceReply, parseInferenceRequest } from "../../../transport/wire.js";
 import { startCluster } from "../fixture.js";
 import { never, openExchange, patterned } from "./exchange.js";
 

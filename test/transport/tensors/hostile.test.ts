@@ -2,12 +2,12 @@
 
 import test from "ava";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
+import type { TensorRef } from "../../../transport/messages/tensor-ref.js";
 import { header } from "../../../transport/subjects.js";
 import { chunkBytesMax, heldBytesMax, pullsMax, waitingMax } from "../../../transport/tensors/bounds.js";
 import { TensorBuffers } from "../../../transport/tensors/buffers.js";
 import { parseSenderOrder } from "../../../transport/tensors/chunk-messages.js";
 import { type Fetched, TensorReceiver } from "../../../transport/tensors/receiver.js";
-import type { TensorRef } from "../../../transport/tensors/tensor-ref.js";
 import { timeoutDefaults } from "../../../transport/timeouts.js";
 import { never, patterned, soon } from "./exchange.js";
 import { isChunk, isWhole, offsetOf, scene, settled, subjects } from "./scene.js";

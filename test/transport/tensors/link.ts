@@ -1,7 +1,7 @@
 // A connection between a sender and a receiver in one process, over which every message can be lost, doubled, changed or held back.
 
-import type { Bus, Incoming, Subscribed } from "../../../transport/bus.js";
-import type { Headers } from "../../../transport/bus-outcome.js";
+import type { Bus, Incoming, Subscribed } from "../../../transport/bus/bus.js";
+import type { Headers } from "../../../transport/bus/bus-outcome.js";
 import { timeoutDefaults } from "../../../transport/timeouts.js";
 
 export interface Message {

@@ -2,12 +2,12 @@
 // the environment.
 
 import { systemClock } from "../../../supervision/clock.js";
-import { connectBus } from "../../../transport/bus.js";
+import { connectBus } from "../../../transport/bus/bus.js";
+import type { TensorRef } from "../../../transport/messages/tensor-ref.js";
 import { inboxPrefixOf, subjectsOf } from "../../../transport/subjects.js";
 import { chunkBytesMax } from "../../../transport/tensors/bounds.js";
 import { TensorBuffers } from "../../../transport/tensors/buffers.js";
 import { TensorReceiver } from "../../../transport/tensors/receiver.js";
-import type { TensorRef } from "../../../transport/tensors/tensor-ref.js";
 
 export interface Told {
   readonly received: number;

@@ -2,12 +2,12 @@
 
 import type { ExecutionContext } from "ava";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
+import type { TensorRef } from "../../../transport/messages/tensor-ref.js";
 import { header, subjectsOf } from "../../../transport/subjects.js";
 import { TensorBuffers } from "../../../transport/tensors/buffers.js";
 import { type Fetched, type TensorCount, TensorReceiver } from "../../../transport/tensors/receiver.js";
 import type { Segments } from "../../../transport/tensors/segments.js";
 import { TensorSender } from "../../../transport/tensors/sender.js";
-import type { TensorRef } from "../../../transport/tensors/tensor-ref.js";
 import { never } from "./exchange.js";
 import { Link, type Message } from "./link.js";
 

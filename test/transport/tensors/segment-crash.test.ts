@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import test from "ava";
-import { TensorLeaseWatch } from "../../../operations/tensor-lease-watch.js";
+import { TensorLeaseWatch } from "../../../operations/cluster/tensor-lease-watch.js";
 import { systemClock as clock } from "../../../supervision/clock.js";
 import { type SeenOwner, seeOwners, sweepSegments } from "../../../transport/tensors/segment-sweep.js";
 import type { SegmentRef } from "../../../transport/tensors/segments.js";

@@ -1,0 +1,385 @@
+// Following a stream from a sequence on, in order, without gaps or repeats, across deaths of the broker.
+//
+// Owns: the ephemeral consumer, its replacement, and the bound on what is fetched ahead.
+// Does not own: what a message means.
+//
+// F1. A message is yielded once, in stream order. The position is kept here, never in the server: a new consumer starts behind it.
+// F2. Any doubt (silence longer than two heartbeats, a gap in the consumer's count, a reconnect, an error status) replaces the consumer.
+// F3. At most two fetches of messages are held here; a slow reader stops the fetching.
+// F4. Ends only by the signal or with the connection, or because the stream is not the one it was: made anew, gone for good, or shorter than
+//     what was read from it. That is a LogWipedError, never silence. Gone and shorter are believed after a while only: of several servers
+//     a new leader may not show yet what the one before it delivered.
+// F5. Where the reader says what it knows by other ways (echo.ts), a new consumer starts behind that, and there is none while it writes
+//     everything itself: a message that comes back costs the server, this process and the socket between them more than to write it.
+
+import type { Clock } from "../../models/clock.js";
+import type { Bus, Incoming } from "../bus/bus.js";
+import { header, jetStreamApi } from "../subjects.js";
+import { type Place, placeOf } from "./delivery-place.js";
+import { type Echo, EchoWatch } from "./echo.js";
+import { ask, isMissingStream } from "./jetstream.js";
+import { SilenceWatch } from "./silence-watch.js";
+
+/** The stream lost what was read from it. Whoever folded it must begin again. */
+export class LogWipedError extends Error {
+  override readonly name = "LogWipedError";
+  readonly stream: string;
+  constructor(stream: string, why: string) {
+    super(`${stream} was wiped: ${why}`);
+    this.stream = stream;
+  }
+}
+
+export interface FollowOptions {
+  /** First sequence wanted. Where it is already purged, the first one that is left comes. */
+  readonly fromSeq: number;
+  readonly signal: AbortSignal;
+  /** Messages per fetch. */
+  readonly batch?: number;
+  /** Only messages on this subject, which may have wildcards; all when left out. */
+  readonly subject?: string;
+  /** For a reader that writes to the stream itself; everything is read when left out. */
+  readonly echo?: Echo;
+  /**
+   * `ahead`, the default: what comes is sent at once, whether the reader waits or not. `asked`: only while it waits, then what is there; for
+   * who needs what is behind it now and then, many messages cost one wakening and not one each.
+   */
+  readonly fetching?: "ahead" | "asked";
+}
+
+export interface Followed {
+  readonly seq: number;
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly headers: Incoming["headers"];
+  readonly atMs: number;
+  /** Messages behind this one when it was sent: 0 means the follower has caught up. */
+  readonly pending: number;
+}
+
+const heartbeatMs = 500;
+const fetchExpiresMs = 2_000;
+const silenceMs = 2 * heartbeatMs + 200;
+/** The server removes a consumer that nobody fetches from; deleting it ourselves would need a right that readers do not have. */
+const consumerIdleMs = 10_000;
+const retryMs = 50;
+/** Shorter than the server keeps a consumer that nobody fetches from. */
+const checkForMs = 5_000;
+/** A consumer that was left alone so long is made anew rather than asked: whether it is still there would be found out by silence. */
+const forgottenMs = consumerIdleMs - 2_000;
+/** Between two looks of a follower that rests: two of them are the longest that another's message waits. */
+const lookEveryMs = 100;
+const nanosPerMs = 1_000_000;
+const batchDefault = 128;
+/** A stream that was there is missed for so long, or shorter than it was, before it counts as gone. */
+const goneAfterMs = 3_000;
+
+export function follow(bus: Bus, clock: Clock, stream: string, options: FollowOptions): AsyncIterable<Followed> {
+  return {
+    async *[Symbol.asyncIterator]() {
+      const follower = new Follower(bus, clock, stream, options);
+      try {
+        for (;;) {
+          const next = await follower.next();
+          if (next === undefined) return;
+          yield next;
+        }
+      } finally {
+        follower.end();
+      }
+    },
+  };
+}
+
+/** One consumer of ours on the server, with its inbox. */
+interface Attachment {
+  readonly name: string;
+  readonly inbox: string;
+  readonly detach: () => void;
+  /** Messages this consumer has delivered; the next must carry one more. */
+  delivered: number;
+  /** Messages of the running fetch that are still to come; 0 = no fetch runs. */
+  outstanding: number;
+}
+
+class Follower {
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #stream: string;
+  readonly #signal: AbortSignal;
+  readonly #batch: number;
+  readonly #subject: string | undefined;
+  readonly #echo: Echo | undefined;
+  readonly #echoes = new EchoWatch();
+  readonly #isLazy: boolean;
+  readonly #queue: Followed[] = [];
+  readonly #stopListening: () => void;
+  #nextSeq: number;
+  #attachment: Attachment | undefined;
+  #attaching = false;
+  #resting = false;
+  #ended = false;
+  /** The reader waits. */
+  #isAwaited = false;
+  /** More messages stood behind the newest one that came. */
+  #hasMore = false;
+  #fetchedAtMs = 0;
+  /** As the last look at the stream showed it. */
+  #endSeq = 0;
+  #wake: (() => void) | undefined;
+  #failure: LogWipedError | undefined;
+  /** When the stream was made, as it was at the first consumer. */
+  #created: string | undefined;
+  #missedSinceMs: number | undefined;
+  readonly #silence: SilenceWatch;
+
+  constructor(bus: Bus, clock: Clock, stream: string, options: FollowOptions) {
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#stream = stream;
+    this.#signal = options.signal;
+    this.#batch = options.batch ?? batchDefault;
+    this.#subject = options.subject;
+    this.#echo = options.echo;
+    this.#silence = new SilenceWatch(clock, silenceMs, () => this.#replace());
+    this.#isLazy = options.fetching === "asked";
+    this.#nextSeq = Math.max(1, options.fromSeq);
+    this.#stopListening = bus.onEvent((event) => {
+      if (event.kind === "disconnected") this.#detach();
+      if (event.kind === "reconnected") this.#replace();
+    });
+    this.#signal.addEventListener("abort", this.#onAbort, { once: true });
+    void bus.closed.then(() => this.end());
+    if (this.#signal.aborted) this.end();
+    else this.#replace();
+  }
+
+  /** The next message, or undefined after the end. */
+  async next(): Promise<Followed | undefined> {
+    while (!this.#ended) {
+      const message = this.#queue.shift();
+      if (message !== undefined) {
+        this.#fetch();
+        return message;
+      }
+      this.#isAwaited = true;
+      this.#fetch();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#isAwaited = false;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    return undefined;
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#stopListening();
+    this.#detach();
+    this.#wake?.();
+  }
+
+  readonly #onAbort = (): void => this.end();
+
+  #replace(): void {
+    this.#detach();
+    this.#resting = false;
+    if (this.#echo !== undefined) this.#nextSeq = Math.max(this.#nextSeq, this.#echo.known() + 1);
+    if (!this.#attaching) void this.#attach();
+  }
+
+  #detach(): void {
+    this.#silence.stop();
+    this.#attachment?.detach();
+    this.#attachment = undefined;
+  }
+
+  /** Tries until a consumer stands; the only loop, so that never two run. */
+  async #attach(): Promise<void> {
+    this.#attaching = true;
+    while (!this.#ended && this.#attachment === undefined) {
+      const inbox = this.#bus.inbox();
+      const name = inbox.slice(inbox.lastIndexOf(".") + 1);
+      const created = await ask(
+        this.#bus,
+        jetStreamApi.consumerCreate(this.#stream, name),
+        this.#config(name),
+        this.#bus.timeouts.consumer,
+      );
+      if (this.#ended) break;
+      if (created.kind === "ok" && (await this.#seesSameStream()) && this.#bus.connected) this.#listen(name, inbox);
+      else if (isMissingStream(created) && this.#isMissed()) this.#fail("it is not there any more");
+      else if (!this.#ended) await this.#clock.delay(retryMs, this.#signal);
+    }
+    this.#attaching = false;
+  }
+
+  /** As `#isSameStream`, asked for a while: a consumer that stands need not be made again because of a word that is late. */
+  async #seesSameStream(): Promise<boolean> {
+    const untilMs = this.#clock.monotonicMs() + checkForMs;
+    for (;;) {
+      if (await this.#isSameStream()) return true;
+      if (this.#ended || !this.#bus.connected || this.#clock.monotonicMs() >= untilMs) return false;
+      await this.#clock.delay(retryMs, this.#signal);
+    }
+  }
+
+  /** Whether the stream is still the one that was read. False too while that cannot be asked. */
+  async #isSameStream(): Promise<boolean> {
+    const outcome = await ask(
+      this.#bus,
+      jetStreamApi.streamInfo(this.#stream),
+      undefined,
+      this.#bus.timeouts.jetstream,
+    );
+    if (outcome.kind !== "ok" || this.#ended) return false;
+    const { created, state } = outcome.body as {
+      readonly created: string;
+      readonly state: { readonly last_seq: number };
+    };
+    this.#created ??= created;
+    this.#endSeq = state.last_seq;
+    const isShorter = state.last_seq < this.#nextSeq - 1;
+    if (created !== this.#created) this.#fail(`it was made anew at ${created}`);
+    else if (isShorter && this.#isMissed())
+      this.#fail(`it ends at ${state.last_seq}, and ${this.#nextSeq - 1} was read from it`);
+    if (isShorter || this.#ended) return false;
+    this.#missedSinceMs = undefined;
+    return true;
+  }
+
+  /** A stream that was never seen may still be made. */
+  #isMissed(): boolean {
+    if (this.#created === undefined) return false;
+    this.#missedSinceMs ??= this.#clock.monotonicMs();
+    return this.#clock.monotonicMs() - this.#missedSinceMs >= goneAfterMs;
+  }
+
+  #fail(why: string): void {
+    this.#failure = new LogWipedError(this.#stream, why);
+    this.end();
+  }
+
+  #config(name: string) {
+    return {
+      stream_name: this.#stream,
+      config: {
+        name,
+        deliver_policy: "by_start_sequence",
+        opt_start_seq: this.#nextSeq,
+        ack_policy: "none",
+        replay_policy: "instant",
+        ...(this.#subject === undefined ? {} : { filter_subject: this.#subject }),
+        inactive_threshold: consumerIdleMs * nanosPerMs,
+        num_replicas: 1,
+        mem_storage: true,
+      },
+    };
+  }
+
+  #listen(name: string, inbox: string): void {
+    const subscription = this.#bus.subscribe(inbox, {}, (message) => this.#receive(attachment, message));
+    const attachment: Attachment = {
+      name,
+      inbox,
+      detach: () => subscription.unsubscribe(),
+      delivered: 0,
+      outstanding: 0,
+    };
+    this.#attachment = attachment;
+    this.#fetchedAtMs = this.#clock.monotonicMs();
+    this.#fetch();
+  }
+
+  /** Without a consumer, while everything that is written comes from the reader itself (F5). */
+  async #rest(echo: Echo): Promise<void> {
+    this.#detach();
+    this.#resting = true;
+    this.#echoes.rest(this.#nextSeq - 1, echo.known());
+    for (;;) {
+      await this.#clock.delay(lookEveryMs, this.#signal);
+      if (!this.#resting || this.#ended) return;
+      const isSame = await this.#isSameStream();
+      if (!this.#resting || this.#ended) return;
+      if (!isSame || this.#echoes.isOver(this.#endSeq, echo.known())) break;
+    }
+    this.#replace();
+  }
+
+  /** Asks for the next batch when none is on its way, there is room for it (F3), and it is wished for. */
+  #fetch(): void {
+    const attachment = this.#attachment;
+    if (attachment === undefined || attachment.outstanding > 0 || this.#queue.length >= this.#batch) return;
+    const isWished = (this.#isAwaited && this.#queue.length === 0) || this.#hasMore;
+    if (this.#isLazy && !isWished) return;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#fetchedAtMs > forgottenMs) {
+      this.#replace();
+      return;
+    }
+    this.#fetchedAtMs = nowMs;
+    const sent = this.#bus.publish(jetStreamApi.consumerNext(this.#stream, attachment.name), this.#fetchBody(), {
+      replyTo: attachment.inbox,
+    });
+    if (!sent) return;
+    attachment.outstanding = this.#batch;
+    this.#silence.heard();
+  }
+
+  #fetchBody(): Uint8Array {
+    const expires = fetchExpiresMs * nanosPerMs;
+    const wanted = { batch: this.#batch, expires, idle_heartbeat: heartbeatMs * nanosPerMs };
+    // With both, the server waits for the first message, sends what is there then, and ends the fetch.
+    return Buffer.from(JSON.stringify(this.#isLazy ? { ...wanted, no_wait: true } : wanted));
+  }
+
+  #receive(attachment: Attachment, message: Incoming): void {
+    if (attachment !== this.#attachment) return;
+    this.#silence.heard();
+    if (message.subject === attachment.inbox) this.#status(attachment, message);
+    else this.#message(attachment, message);
+  }
+
+  #status(attachment: Attachment, message: Incoming): void {
+    const { status } = message.headers;
+    if (status === 100) return;
+    // 404 and 408 end a fetch that found nothing more in its time; everything else puts the consumer in doubt.
+    if (status !== 404 && status !== 408) {
+      this.#replace();
+      return;
+    }
+    attachment.outstanding = 0;
+    this.#silence.stop();
+    this.#fetch();
+  }
+
+  #message(attachment: Attachment, message: Incoming): void {
+    const place = placeOf(message.replyTo);
+    if (place === undefined || place.delivered !== attachment.delivered + 1) {
+      this.#replace();
+      return;
+    }
+    attachment.delivered = place.delivered;
+    attachment.outstanding -= 1;
+    // A consumer on a replica that lags begins at the end of what it has, which may lie before the place that was asked for.
+    if (place.seq >= this.#nextSeq) this.#take(place, message);
+    if (attachment.outstanding === 0) {
+      this.#silence.stop();
+      this.#fetch();
+    }
+    this.#wake?.();
+    if (this.#echo === undefined) return;
+    const isDue = this.#echoes.heard(this.#echo.isOwn(message.headers.get(header.messageId) ?? ""));
+    // Who catches up meets its own of long ago.
+    if (isDue && place.pending === 0) void this.#rest(this.#echo);
+  }
+
+  #take({ seq, atMs, pending }: Place, { subject, data: bytes, headers }: Incoming): void {
+    this.#nextSeq = seq + 1;
+    this.#hasMore = pending > 0;
+    this.#queue.push({ seq, subject, bytes, headers, atMs, pending });
+  }
+}

@@ -1,9 +1,0 @@
-// The one way to refuse a request that came over the bus.
-
-import type { Incoming } from "./bus.js";
-import { encodeRefusal, type Refusal } from "./wire.js";
-
-export function refuse(message: Incoming, refusal: Refusal): void {
-  const { bytes, headers } = encodeRefusal(refusal);
-  message.respond(bytes, headers);
-}
