@@ -79,6 +79,8 @@ const batchMax = 32;
  * serving node more than a step does, and learning may be late, where answers may not (law 7). What is folded is the same (M3).
  */
 const companyMs = 100;
+/** Between two tries to tell a full mailbox. */
+const fullMs = 5;
 const lookEveryMs = 5_000;
 /** Who has no lease by now stands by, and uses the time. */
 const rehearseAfterMs = 1_000;
@@ -192,12 +194,31 @@ function follow(
   meter: UpdateMeter,
   life: Life<UpdaterMessage>,
 ): void {
-  const pump = async (): Promise<void> => {
-    for (let next = await updates.next(); !next.done; next = await updates.next()) {
-      meter.heard(next.value);
+  const held: LoggedUpdate[] = [];
+  const { incarnation } = life;
+  let isSending = false;
+  /** In one go: told one by one, an idle actor would begin with the first alone. */
+  const send = async (): Promise<void> => {
+    isSending = true;
+    try {
       const waitMs = company.fromMs - life.clock.monotonicMs();
       if (waitMs > 0) await life.clock.delay(waitMs, life.signal);
-      await tellSelf(life, { kind: "update", incarnation: life.incarnation, update: next.value });
+      for (let update = held[0]; update !== undefined && !life.signal.aborted; update = held[0]) {
+        if (life.self.tell({ kind: "update", incarnation, update }) === "full")
+          await life.clock.delay(fullMs, life.signal);
+        else held.shift();
+      }
+    } finally {
+      isSending = false;
+    }
+  };
+  const pump = async (): Promise<void> => {
+    let sent = Promise.resolve();
+    for (let next = await updates.next(); !next.done; next = await updates.next()) {
+      meter.heard(next.value);
+      held.push(next.value);
+      if (!isSending) sent = send().catch((error) => life.fail(asError(error)));
+      if (held.length >= batchMax) await sent;
     }
     if (!life.signal.aborted) throw new Error("the update stream ended while it was followed");
   };
@@ -229,7 +250,7 @@ function armLook(life: Life<UpdaterMessage>): void {
 
 /** Waits while the mailbox is full, until the incarnation ends. */
 async function tellSelf(life: Life<UpdaterMessage>, message: UpdaterMessage): Promise<void> {
-  while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(5, life.signal);
+  while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(fullMs, life.signal);
 }
 
 function report(deps: UpdaterDeps, life: Life<UpdaterMessage>, applied: readonly Applied[]): void {

