@@ -104,8 +104,10 @@ try {
   const runners = await runnersOf(labs);
   const loads = values["in-flight"].split(",").map(Number);
   const cells = loads.flatMap((inFlight) => runners.map((runner) => ({ runner, inFlight, costs: [] as Cost[] })));
+  // Whoever is always first pays for who was last: the order turns with each round.
   for (let round = 0; round < Number(values.rounds); round += 1)
-    for (const { runner, inFlight, costs } of cells) costs.push(await measure(runner, inFlight));
+    for (const { runner, inFlight, costs } of round % 2 === 0 ? cells : cells.toReversed())
+      costs.push(await measure(runner, inFlight));
   const lines = cells.map(({ runner, inFlight, costs }) => lineOf(runner.name, inFlight, costs));
   process.stdout.write(`${table(["", "in flight", "CPU us", "by thread, us"], lines).join("\n")}\n`);
 } finally {

@@ -4,7 +4,8 @@
 // Does not own: the tree (node.ts), the process itself (signals and exit are the caller's: `until`).
 //
 // H1. Ready is said after every actor is ready: the views have caught up with the log, the model has run once. That holds for the models
-//     that the registry names too; one that cannot be loaded is told and does not keep the node from being ready.
+//     that the registry names too; one that cannot be loaded is told and does not keep the node from being ready. And the server knows of
+//     every subscription: whoever reads "ready" may ask at once.
 // H2. Draining: the door closes, what is open is finished or, when time is up, refused by name, the rest stops in reverse order, the
 //     connection goes last.
 // H3. A tree that gave up, or a connection that is closed for good, ends the node with exit code 70: its root starts the next incarnation.
@@ -96,6 +97,7 @@ export async function hostNode(
   telemetry.event("node_ready", { actor: "host", incarnation }, () => [
     { about: node, roles: options.roles.join(",") },
   ]);
+  await bus.flush();
   return {
     failed: Promise.race([
       tree.failed,

@@ -29,6 +29,7 @@ import { map } from "../../transport/messages/fields.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
 import { parseOutcome } from "../../transport/messages/wire.js";
 import { type Subjects, subjectsOf } from "../../transport/subjects.js";
+import { until } from "../until.js";
 
 export const entry = fileURLToPath(new URL("../../cli.js", import.meta.url));
 export const folder = digitsFolder(entry);
@@ -208,13 +209,15 @@ export async function nodeOf(sight: Sight, name: string): Promise<TreeNode & { r
   return { ...node, pid: node.pid };
 }
 
-/** Node and path of an actor, by the last word of its name. */
-export async function actorOf(sight: Sight, name: string): Promise<{ readonly node: string; readonly path: string }> {
-  for (const node of (await treeOf(sight)).children) {
-    const path = pathTo(node, name);
-    if (path !== undefined) return { node: node.name, path: path.join("/") };
-  }
-  throw new Error(`no actor ${name} in the tree`);
+/** Node and path of an actor, by the last word of its name; waited for, as a node that has just come back may not have told of it yet. */
+export function actorOf(sight: Sight, name: string): Promise<{ readonly node: string; readonly path: string }> {
+  return until(`an actor ${name} in the tree`, eventWithinMs, async () => {
+    for (const node of (await treeOf(sight)).children) {
+      const path = pathTo(node, name);
+      if (path !== undefined) return { node: node.name, path: path.join("/") };
+    }
+    return undefined;
+  });
 }
 
 function pathTo(node: TreeNode, name: string): string[] | undefined {

@@ -45,6 +45,8 @@ test.serial(
   async (t) => {
     t.timeout(120_000);
     const heard = await Heard.on(running.operator, running.subjects.all.telemetry);
+    // Totals are counted from the first beat that the observer heard.
+    await until("a node that tells of leases", withinMs, async () => (await leases()).nodes.length > 0);
     const owner = await child(t, "own", cluster, "2", `${mib}`);
     const seen = await until("both leases, here and by the watchdog", withinMs, async () => {
       const list = await leases();

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import test from "ava";
 
-const module = new URL("../../supervision/last-resort.js", import.meta.url).href;
+const module = new URL("../../supervision/process/last-resort.js", import.meta.url).href;
 
 async function ended(source: string): Promise<readonly unknown[]> {
   const child = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: "ignore" });
