@@ -64,23 +64,23 @@ export function takeSent(
   if (head.dt !== "<f4" || accepted.scale !== 1 || lengthOf(bytes) !== size)
     return prepareInput(manifest, { dt: head.dt, sh: head.sh, data: numbers() });
   const [low, high] = manifest.input.range;
-  const desk = laidOut(bytes);
-  if (low === 0 && areWithin(desk.bits, size, high)) return { kind: "ok", values: bytes };
-  const values = desk.values.subarray(0, size);
+  const scratch = laidOut(bytes);
+  if (low === 0 && areWithin(scratch.bits, size, high)) return { kind: "ok", values: bytes };
+  const values = scratch.values.subarray(0, size);
   const outside = firstOutside(values, low, high);
   return outside < 0 ? { kind: "ok", values: bytes } : outOfRange(manifest, outside, values[outside]);
 }
 
 /** Where the bytes of an input are looked at as numbers: what comes off the wire lies anywhere. Written and read within one call. */
-let desk = { bytes: new Uint8Array(0), values: new Float32Array(0), bits: new Int32Array(0) };
+let scratch = { bytes: new Uint8Array(0), values: new Float32Array(0), bits: new Int32Array(0) };
 
-function laidOut(bytes: Uint8Array): typeof desk {
-  if (desk.bytes.length < bytes.length) {
+function laidOut(bytes: Uint8Array): typeof scratch {
+  if (scratch.bytes.length < bytes.length) {
     const { buffer } = new Uint8Array(bytes.length);
-    desk = { bytes: new Uint8Array(buffer), values: new Float32Array(buffer), bits: new Int32Array(buffer) };
+    scratch = { bytes: new Uint8Array(buffer), values: new Float32Array(buffer), bits: new Int32Array(buffer) };
   }
-  desk.bytes.set(bytes);
-  return desk;
+  scratch.bytes.set(bytes);
+  return scratch;
 }
 
 const toBits = { values: new Float32Array(1), bits: new Int32Array(1) };

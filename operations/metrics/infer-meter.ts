@@ -1,7 +1,7 @@
 // The meter of a model's requests: how long each takes, where the time goes, what fails, who waits.
 //
 // Owns: what is counted and timed of an inference job and its phases. Does not own: the job (actors/serving/desk.ts), when its batch passed which
-// station (../timings/batch-timings.ts, which the spans are made of too), the instruments (instruments.ts), the names (catalogue.ts).
+// station (timings/batch-timings.ts, which the spans are made of too), the instruments (instruments.ts), the names (catalogue.ts).
 //
 //   accepted ──queue──> run begins ──model──> run ends ··· retrieve ··· vote ··· remember ──reply──> closed
 //

@@ -1,6 +1,6 @@
 // The instruments of one process: distributions by name, and pools of slots.
 //
-// Owns: what is measured since the process began, and how a beat reads it. Does not own: the names (catalogue.ts), counters (../telemetry.ts),
+// Owns: what is measured since the process began, and how a beat reads it. Does not own: the names (catalogue.ts), counters (telemetry.ts),
 // when something is measured (infer-meter.ts, update-meter.ts, the actors).
 //
 // I1. To measure is one addition or two: nothing is allocated and nobody waits. What was never measured takes no room.

@@ -1,7 +1,7 @@
 // The meter of a model's updates, as their writer takes them: how long each waits and takes, where the time goes, what fails.
 //
 // Owns: what is counted and timed of an update job and its phases; one instance is one incarnation that leads.
-// Does not own: the writing (../model-writer.ts), what it spent its time on (../timings/update-laps.ts, which the spans are made of too), the
+// Does not own: the writing (log/model-writer.ts), what it spent its time on (timings/update-laps.ts, which the spans are made of too), the
 // instruments (instruments.ts).
 //
 //   written ──queue──> read by the writer ──slot wait──> claim ── load ── step (verify) ── publish ──> committed

@@ -123,7 +123,7 @@ function pool(figures: PoolFigures): View {
   return html`<div class="pool">
     <h3>${name}</h3>
     ${bar(utilizationPct / 100, `${utilizationPct.toFixed(0)} %`, utilizationPct > 90 ? "warn" : "info")}
-    <p class="quiet">${decimal(active)} of ${count(slots)} slots busy, ${peakUtilizationPct.toFixed(0)} % at the peak</p>
+    <p class="quiet">${decimal(Math.round(active * 100) / 100)} of ${count(slots)} slots busy, ${peakUtilizationPct.toFixed(0)} % at the peak</p>
     <p class="quiet">${count(queueDepth)} waiting, ${trend(queueDepthTrend)}; a wait of ${span(slotWaitMs.p50)} (p50)</p>
   </div>`;
 }

@@ -1,6 +1,6 @@
 // What a writer spent its time on, phase after phase.
 //
-// Owns: closing one phase when the next begins, or when all of it fails. Does not own: what the phases are (../model-writer.ts), what is made
+// Owns: closing one phase when the next begins, or when all of it fails. Does not own: what the phases are (log/model-writer.ts), what is made
 // of them: the meter (metrics/update-meter.ts) and the recorder of spans (actors/learning/update-spans.ts) read the same laps.
 
 /** Times are those of the clock that the laps were given. */

@@ -1,6 +1,6 @@
 // Reports of the operations nodes, as verbs ask for them.
 //
-// Owns: the patience with a node that has just started, what is said when nobody knows. Does not own: the question (metrics/ask-report.ts).
+// Owns: the patience with a node that has just started, what is said when nobody knows. Does not own: the question (ask-report.ts).
 
 import type { DriftmendClient } from "../../transport/client.js";
 import type { ReportName } from "../../transport/subjects.js";

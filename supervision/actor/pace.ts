@@ -25,7 +25,7 @@ export class Pace {
   #left = soonMax;
   #tookMs = 0;
 
-  constructor(clock: Clock, afterLook: (begin: () => void) => void = unhurried) {
+  constructor(clock: Clock, afterLook: (begin: () => void) => void = onceLooked) {
     this.#clock = clock;
     this.#afterLook = afterLook;
   }
@@ -47,6 +47,6 @@ export class Pace {
   };
 }
 
-function unhurried(begin: () => void): void {
+function onceLooked(begin: () => void): void {
   setImmediate(begin).unref();
 }

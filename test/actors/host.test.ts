@@ -45,8 +45,8 @@ interface Running {
 }
 
 /** A node with two quiet actors and one that crashes on every message. */
-async function running(node: string): Promise<Running> {
-  const bus = await cluster.bus();
+async function running(node: string, given?: Bus): Promise<Running> {
+  const bus = given ?? (await cluster.bus());
   const found: { desk?: Desk; poisoned?: Running["poisoned"] } = {};
   const poisoned = (): void => {
     throw new Error("poison");
@@ -83,6 +83,25 @@ async function running(node: string): Promise<Running> {
   if (desk === undefined || ref === undefined) throw new Error("the tree was not built");
   return { hosted, desk, bus, poisoned: ref };
 }
+
+test.serial("a node that is ready can be asked at once: the server has taken every subscription", async (t) => {
+  const bus = await cluster.bus();
+  const did: string[] = [];
+  const [subscribe, flush] = [bus.subscribe.bind(bus), bus.flush.bind(bus)];
+  bus.subscribe = (pattern, options, handler) => {
+    did.push("subscribed");
+    return subscribe(pattern, options, handler);
+  };
+  bus.flush = async () => {
+    const isTaken = await flush();
+    did.push("taken");
+    return isTaken;
+  };
+  const { hosted } = await running("n0", bus);
+  t.true(did.includes("subscribed"));
+  t.is(did.at(-1), "taken");
+  await hosted.stop();
+});
 
 test.serial("(S2-31) what no actor will handle any more is refused `internal`, each request of it once", async (t) => {
   const { hosted, desk, poisoned } = await running("n1");

@@ -10,7 +10,6 @@
 import { Packr } from "msgpackr";
 import { isInbox } from "../subjects.js";
 import { scan } from "./msgpack-scan.js";
-import { plainBytes, plainEntries } from "./plain-bytes.js";
 import type { TensorRef } from "./tensor-ref.js";
 
 /** Element types, in numpy's spelling; `<f2` is handed on as raw bits. */
@@ -103,9 +102,12 @@ export function encodeMessage(
   tensors: Readonly<Record<string, Tensor>> = {},
   into?: Buffer,
 ): Uint8Array {
+  const plain = plainOf(head, "") as Readonly<Record<string, Plain>>;
+  const packed = packr.pack(plain);
   const named = Object.entries(tensors);
-  if (named.length === 0) return plainBytes(head);
-  const { entries, body } = plainEntries(head);
+  if (named.length === 0) return packed;
+  const entries = Object.keys(plain).length;
+  const body = packed.subarray(entries < 16 ? 1 : 3);
   let room = 3 + body.length;
   for (const [name, tensor] of named) room += roomFor(name, tensor);
   const out = into !== undefined && into.length >= room ? into : Buffer.allocUnsafe(room);
@@ -289,6 +291,38 @@ function isShape(value: unknown): value is readonly number[] {
     value.every((size) => Number.isInteger(size) && size >= 0 && size < 2 ** 31) &&
     Number.isSafeInteger(elementsOf(value) * 8)
   );
+}
+
+/** The value without undefined fields, itself when it has none; throws on anything msgpack has no plain form for (C1). */
+function plainOf(value: unknown, path: string): Plain {
+  if (isPlain(value)) return value;
+  if (Array.isArray(value))
+    return value.map((item, index) => (isPlain(item) ? item : plainOf(item, `${path}[${index}]`)));
+  if (!isPlainMap(value)) {
+    throw new Error(`${path}: a ${Object.prototype.toString.call(value)} cannot go over the wire as a plain field`);
+  }
+  const plain: Record<string, Plain> = {};
+  for (const key in value) {
+    const item = value[key];
+    if (item !== undefined) plain[key] = isPlain(item) ? item : plainOf(item, `${path}.${key}`);
+  }
+  return plain;
+}
+
+/** Whether it can be packed as it is, which is the common case and copies nothing. */
+function isPlain(value: unknown): value is Plain {
+  if (value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string")
+    return true;
+  if (Array.isArray(value)) return value.every(isPlain);
+  if (!isPlainMap(value)) return false;
+  for (const key in value) if (!isPlain(value[key])) return false;
+  return true;
+}
+
+function isPlainMap(value: unknown): value is Fields {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function writeMapHeader(out: Buffer, at: number, entries: number): number {

@@ -3,7 +3,7 @@
 //     0                     n        next multiple of 64                                          + 64
 //     |  the tensor's bytes  |  gap  |  magic 8 | id 16 | n 8 | written 8 | crc 4 | ending 4 | 0 16  |     little-endian
 //
-// Owns: this record, its reading and writing. Does not own: who writes when (segment-copy.ts), what follows from it (segments.ts).
+// Owns: this record, its reading and writing. Does not own: who writes when (segment-writing.ts), what follows from it (segments.ts).
 //
 // G1. It says `failed` before another tensor comes to stand in the file: whoever still reads the one before finds that out in the end.
 // G2. It lies in one line of the processor's cache, and no number in it crosses eight bytes: it is read as it was written, or as it was before.
