@@ -159,7 +159,7 @@ async function serving(
     const embedded = await look(adaptable, setup, input, rows, parameters, seeds);
     for (let row = 0; row < rows; row += 1) {
       const folded = foldRow(adaptation, model, rowOf(model, embedded, row, at(seeds, row)));
-      if (folded !== undefined) view.moved(folded.domain);
+      if (folded !== undefined) view.folded(folded);
     }
     return { ...view.adapted, head: calibration.head };
   };
@@ -184,7 +184,7 @@ function rowOf({ calibration }: Model, embedded: Embedded, row: number, seed: nu
     moments: embedded.moments.subarray(row * 2 * channels, (row + 1) * 2 * channels),
     slot: chooseSlot(calibration, { logits, density }, requestChance(seed, "slot")).slot,
     density,
-    cold: false,
+    bySource: at(embedded.bySource, row) === 1,
     looks: looksOf(embedded, row, classes),
   };
 }

@@ -24,6 +24,8 @@ export interface ExperienceBatch {
   readonly traceIds: readonly string[];
   /** [n] 1 = answered by the source model alone, before the memory was warm. */
   readonly cold: Uint8Array;
+  /** [n] 1 = the source alone looked at it, for its domain is floored: its deeper layers' moments are those behind the source's normalisation. */
+  readonly bySource: Uint8Array;
   /** [n] 1 = an update task follows. */
   readonly learn: Uint8Array;
   /** [n] index of the answer in the manifest's labels. */

@@ -69,7 +69,7 @@ export const defaults: LearningSettings = {
   trust: 0.7,
   neighbours: 5,
   capacity: 10_000,
-  rememberedPerRecord: 8,
+  rememberedPerRecord: 4,
   strategy: "ensemble",
   labelled: { neighbours: 5, weight: 2, sharpness: 20 },
   recencyMs: 24 * 60 * 60 * 1000,

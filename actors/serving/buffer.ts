@@ -353,8 +353,8 @@ function foldRows(
     const row = adaptationRow(record, index);
     const folded = foldRow(adaptation, model, row);
     if (folded === undefined) continue;
-    view.moved(folded.domain, folded.begun || row.looks.length > 0);
-    if (folded.begun || folded.floor !== undefined) onAdapted?.(folded, record.node);
+    view.folded(folded, row.looks.length > 0);
+    if (folded.begun || folded.ended !== undefined || folded.floor !== undefined) onAdapted?.(folded, record.node);
   }
 }
 

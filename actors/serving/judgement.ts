@@ -16,7 +16,7 @@ import { coherenceAt, type Reward, reward } from "../../models/judging/reward.js
 import type { Model } from "../../models/manifest.js";
 import { areSilent, castVotes, loneAnswer, loneVerdict, neighboursOf, type Verdict } from "../../models/memory/vote.js";
 import { roundedToHalves } from "../../models/numbers/half.js";
-import { softmax } from "../../models/numbers/softmax.js";
+import { at, softmax } from "../../models/numbers/softmax.js";
 import { requestChance, requestSeed } from "../../models/request-chance.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { formatTraceparent, requestSpanId } from "../../operations/traces/trace-context.js";
@@ -99,6 +99,7 @@ function judgedColumns(judged: readonly JudgedRow[], isCold: boolean, learning: 
   const rows = judged.length;
   const columns = {
     cold: new Uint8Array(rows).fill(isCold ? 1 : 0),
+    bySource: new Uint8Array(rows),
     learn: new Uint8Array(rows),
     answers: new Uint16Array(rows),
     confidences: new Float32Array(rows),
@@ -114,6 +115,7 @@ function judgedColumns(judged: readonly JudgedRow[], isCold: boolean, learning: 
     columns.confidences[row] = verdict.confidence;
     columns.priorities[row] = priority(verdict.confidence, rewarded, isCold, learning);
     columns.slots[row] = slot;
+    columns.bySource[row] = one.bySource;
   }
   return columns;
 }
@@ -135,6 +137,8 @@ interface JudgedRow {
   readonly verdict: Verdict;
   readonly reward: Reward;
   readonly slot: number;
+  /** 1 = as in the record. */
+  readonly bySource: number;
   readonly sight: Sight;
 }
 
@@ -157,7 +161,8 @@ function judgeRow(model: Model, message: VoterMessage, row: number, nowMs: numbe
     momentDistance: momentDistance(calibration, moments, (row * moments.length) / rows),
     momentDistance99: calibration.momentDistance99,
   };
-  return { verdict, reward: reward(evidence), slot, sight: sightOf(model, batch.embedded, row, trusted) };
+  const bySource = at(batch.embedded.bySource, row);
+  return { verdict, reward: reward(evidence), slot, bySource, sight: sightOf(model, batch.embedded, row, trusted) };
 }
 
 /** Anchors have no part in it, and where the model is asked alone, nobody has. */

@@ -4,8 +4,8 @@
 //
 // W1. Chosen by the request's id alone: the same ones on every node and at every try.
 // W2. Nobody waits for a shadow: it is run while no request is queued, and dropped otherwise (inference.ts F5).
-// W3. Where the adapted answer was normalised as the source normalises, the source's embedding is the one at hand, and its head is all that is
-//     left to ask: then nothing is run. Clean traffic is mostly that.
+// W3. Where the row was normalised as the source normalises, the source's embedding is the one at hand, and its head is all that is left to
+//     ask: then nothing is run. Clean traffic is nearly all that.
 
 import type { Embedded } from "../../models/adaptation/pass.js";
 import { isNormalisedAsSource } from "../../models/adaptation/rollout.js";
@@ -40,7 +40,8 @@ export function sourceAnswerOf(
   row: number,
   { calibration }: Pick<Subject, "calibration">,
 ): number | undefined {
-  if (!isNormalisedAsSource(at(embedded.domains, row)) || embedded.looks.rows.includes(row)) return undefined;
+  const isSources = isNormalisedAsSource(at(embedded.domains, row)) || at(embedded.bySource, row) === 1;
+  if (!isSources || embedded.looks.rows.includes(row)) return undefined;
   const { head, width } = calibration;
   return argmax(headLogits(embedded.embeddings.subarray(row * width, (row + 1) * width), head, width));
 }

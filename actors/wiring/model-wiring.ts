@@ -278,10 +278,11 @@ function restoreOrders({ bus, subjects }: Surroundings, model: string, log: Mode
 function tellAdapted(
   { telemetry, identity: { incarnation } }: Surroundings,
   model: string,
-  { domain, begun, floor }: Folded,
+  { domain, begun, ended, floor }: Folded,
 ): void {
-  const tell = (kind: string, cause: string): void =>
-    telemetry.event(kind, { actor: "buffer", incarnation }, () => [{ about: `${model}-${domain}`, cause }]);
+  const tell = (kind: string, cause: string, of = domain): void =>
+    telemetry.event(kind, { actor: "buffer", incarnation }, () => [{ about: `${model}-${of}`, cause }]);
+  if (ended !== undefined) tell("domain_ended", "its inputs are home's, or it made room for a new one", ended);
   if (begun) tell("domain_begun", `inputs unlike any domain that ${model} knows`);
   if (floor === "source") tell("domain_to_source", "the source model does better on such inputs: it answers");
   if (floor === "adapted") tell("domain_adapted", "the adapted model does as well again: it answers");

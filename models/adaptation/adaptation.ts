@@ -10,7 +10,7 @@ import { allFinite } from "../learning/guardrails.js";
 import type { Subject } from "../manifest.js";
 import type { BlockArray } from "../numbers/blocks.js";
 import { at } from "../numbers/softmax.js";
-import { AdaptedDraft, writeTableRow } from "./adapted-draft.js";
+import { AdaptedDraft, nowhere, writeTableRow } from "./adapted-draft.js";
 import {
   type Domains,
   domainsMax,
@@ -43,8 +43,8 @@ export interface Adaptation {
 
 /** One answered row, as the log holds it. */
 export interface AdaptationRow {
-  /** The source model answered it: its deeper layers' moments are those behind the source's normalisation. */
-  readonly cold: boolean;
+  /** The source model alone looked at it: its deeper layers' moments are those behind the source's normalisation. */
+  readonly bySource: boolean;
   /** [2C] of the plain look. */
   readonly moments: Float32Array;
   readonly slot: number;
@@ -58,6 +58,8 @@ export interface Folded {
   readonly domain: number;
   /** The row began this domain. */
   readonly begun: boolean;
+  /** The domain that ended with it: it made room, or came home. */
+  readonly ended: number | undefined;
   /** The domain returned to the source, or came back from it. */
   readonly floor: "source" | "adapted" | undefined;
 }
@@ -78,16 +80,16 @@ export function foldRow(
   const { learning } = manifest;
   if (!allFinite(row.moments) || !Number.isFinite(row.density)) return undefined;
   if (!row.looks.every(({ density, answer }) => Number.isFinite(density) && allFinite(answer))) return undefined;
-  const { domain, begun } = place(domains, calibration, row.moments);
+  const { domain, begun, ended } = place(domains, calibration, row.moments);
   if (begun) forget(standing, calibration, domain);
   // What the source's layers made of the input is no ground to normalise by: with a hundred such rows the first warm answers were worse
   // than the source's by .2 (inverted halves), for a domain's layers find their statistics together.
-  if (row.cold) return { domain, begun, floor: undefined };
+  if (row.bySource) return { domain, begun, ended, floor: undefined };
   foldDensity(standing, domain, row.density);
   if (learning.stages.moments) foldMoments(domains, calibration, domain, row.slot, row.moments);
   foldLooks(standing, domain, row.looks, calibration.classes);
   const changed = row.looks.length > 0 && judgeFloor(standing, domain);
-  return { domain, begun, floor: changed ? (standing.floored[domain] === 1 ? "source" : "adapted") : undefined };
+  return { domain, begun, ended, floor: changed ? (standing.floored[domain] === 1 ? "source" : "adapted") : undefined };
 }
 
 /** Every bit of it, by name. */
@@ -151,9 +153,6 @@ export type Adapted = Omit<Parameters, "head">;
 
 /** Rows of the graph's table: the source's, then one for each domain. */
 export const tableRows = domainsMax + 1;
-/** No signature is near a domain that is not there. */
-const nowhere = -1e30;
-
 /** The source model and one look, whatever comes. */
 export function sourceAdapted({ calibration, manifest }: SourceOf): Adapted {
   const { channels, signature } = calibration;
@@ -191,7 +190,13 @@ export class AdaptedView {
     for (let domain = 0; domain < domainsMax; domain++) if (isLive(adaptation.domains, domain)) this.moved(domain);
   }
 
-  /** `looked`: the row had more than one look, or began the domain. */
+  /** After each row. `looked`: the row had more than one look. */
+  folded({ domain, begun, ended }: Folded, looked = true): void {
+    this.moved(domain, begun || looked);
+    if (ended !== undefined) this.moved(ended);
+  }
+
+  /** `looked`: what is known of the domain's looks moved too. */
   moved(domain: number, looked = true): void {
     this.#stale.set(domain, looked || this.#stale.get(domain) === true);
   }
@@ -211,6 +216,7 @@ export class AdaptedView {
     const { calibration, manifest } = this.#subject;
     const { stages } = manifest.learning;
     const { size } = calibration.signature;
+    if (!isLive(domains, domain)) return void draft.setNowhere(domain);
     draft.setSignature(domain, domains.signatures.subarray(domain * size, (domain + 1) * size));
     if (stages.moments) {
       const { scale, shift } = normalisation(domains, calibration, domain);

@@ -8,8 +8,11 @@ import { ColumnLayout } from "../numbers/columns.js";
 import { at } from "../numbers/softmax.js";
 import { domainsMax } from "./domains.js";
 import type { Parameters } from "./pass.js";
-import { plan } from "./rollout.js";
+import { closeRow, plan } from "./rollout.js";
 import type { DomainStanding } from "./standing.js";
+
+/** The limit of a domain that is not there: no signature reaches it. */
+export const nowhere = -1e30;
 
 type Adapted = Omit<Parameters, "head">;
 type Column = Float32Array | Uint8Array;
@@ -42,6 +45,17 @@ export class AdaptedDraft {
     const into = this.#writable();
     for (let s = 0; s < signature.length; s++) into.signatures[s * domainsMax + domain] = at(signature, s);
     into.limits[domain] = limit;
+  }
+
+  /** The domain is not there any more: its places are as they were before it began. */
+  setNowhere(domain: number): void {
+    if (at(this.adapted.limits, domain) === Math.fround(nowhere)) return;
+    const { signatures, limits, table, plan } = this.#writable();
+    for (let s = domain; s < signatures.length; s += domainsMax) signatures[s] = 0;
+    limits[domain] = nowhere;
+    const width = table.length / plan.flags.length;
+    table.copyWithin((domain + 1) * width, 0, width);
+    closeRow(plan, domain + 1);
   }
 
   /** One row of the table; both [C]. */

@@ -12,7 +12,7 @@ export function adaptationRow(batch: ExperienceBatch, index: number): Adaptation
   const rows = batch.ids.length;
   const width = batch.moments.length / rows;
   return {
-    cold: at(batch.cold, index) === 1,
+    bySource: at(batch.cold, index) === 1 || at(batch.bySource, index) === 1,
     moments: batch.moments.subarray(index * width, (index + 1) * width),
     slot: at(batch.slots, index),
     density: at(batch.densities, index),

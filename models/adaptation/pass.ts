@@ -39,6 +39,8 @@ export interface Run {
 export interface Embedded extends Run {
   /** [n, classes] logits of the plain look. */
   readonly plain: Float32Array;
+  /** [n] 1 = the source alone looked at it, for its domain is floored: the plain look is the source's too. */
+  readonly bySource: Uint8Array;
   /** What was seen of rows that got more than one look, and [m] what each look counted in its row's answer. */
   readonly looks: LooksSeen & { readonly weights: Float32Array };
 }

@@ -31,8 +31,8 @@ const sourceRows = 2;
 const bestPlaces = 2;
 /** Chance that a request of a surveyed domain is looked at through every view once more: drifts change. */
 const surveyChance = 0.1;
-/** Chance that the source model answers beside: what the floor is judged by. */
-const sourceChance = 1 / 8;
+/** Chance that the source and the adapted model both look: what the floor is judged by. */
+const comparedChance = 1 / 8;
 /** A view must have served the domain better than the plain look by so much. */
 const leadMin = 0.02;
 /** Weight of a view's standing against the density of this one look, and the softness of their sum. */
@@ -46,6 +46,14 @@ export function closedPlan(rows: number, views: number): LookPlan {
     best: new Uint8Array(rows * bestPlaces),
     scores: new Float32Array(rows * (views + 1)).fill(Number.NaN),
   };
+}
+
+/** One look each again. In place, as `plan`. */
+export function closeRow({ flags, best, scores }: LookPlan, row: number): void {
+  const kinds = scores.length / flags.length;
+  flags[row] = 0;
+  best.fill(plain, row * bestPlaces, (row + 1) * bestPlaces);
+  scores.fill(Number.NaN, row * kinds, (row + 1) * kinds);
 }
 
 /** Writes one domain's standing into its row. In place: for a plan that nobody has been given yet. */
@@ -63,8 +71,8 @@ export function plan(into: LookPlan, row: number, standing: DomainStanding, floo
 export interface Looks {
   /** Views to look through. */
   readonly views: readonly number[];
-  /** The source model looks too. */
-  readonly source: boolean;
+  /** The source and the adapted model both look. */
+  readonly compared: boolean;
 }
 
 /** False where `looksFor` gives no look whatever chance says: what most rows of clean traffic are, and chance is not drawn for them. */
@@ -83,15 +91,16 @@ export function looksFor(
   random: Random,
 ): Looks {
   const flags = at(known.flags, row);
-  const compared = random() < sourceChance || (flags & (flooredFlag | unprovenFlag)) !== 0;
-  const source = floor && !isNormalisedAsSource(row) && compared;
+  const isDrawn = random() < comparedChance;
+  const compared = floor && !isNormalisedAsSource(row) && (isDrawn || (flags & unprovenFlag) !== 0);
   // Chance is drawn for every request, so that what one gets does not depend on those before it.
   const survey = random() < surveyChance;
-  if (row === 0 || (flags & openFlag) === 0 || density >= high) return { views: [], source };
+  if (row === 0 || (flags & openFlag) === 0 || density >= high) return { views: [], compared };
   const views = known.scores.length / known.flags.length - 1;
-  if ((flags & surveyedFlag) === 0 || survey) return { views: Array.from({ length: views }, (_, i) => i + 1), source };
+  if ((flags & surveyedFlag) === 0 || survey)
+    return { views: Array.from({ length: views }, (_, i) => i + 1), compared };
   const best = Array.from(known.best.subarray(row * bestPlaces, (row + 1) * bestPlaces));
-  return { views: best.filter((view) => view > plain), source };
+  return { views: best.filter((view) => view > plain), compared };
 }
 
 /** What the graph normalises in this row is normalised as in the source, to the bit. */
@@ -99,8 +108,9 @@ export function isNormalisedAsSource(row: number): boolean {
   return row < sourceRows;
 }
 
+/** Whether the source answers in this row, and would not anyway. */
 export function isFloored(known: LookPlan, row: number): boolean {
-  return (at(known.flags, row) & flooredFlag) !== 0;
+  return !isNormalisedAsSource(row) && (at(known.flags, row) & flooredFlag) !== 0;
 }
 
 /** One look at one request. */

@@ -34,7 +34,7 @@ export async function* answersInOrder(
   let seen = seed;
   const { head } = subject.calibration;
   for (const input of inputs) {
-    const { logits, plain, moments, density, looks } = await look(
+    const { logits, plain, bySource, moments, density, looks } = await look(
       session,
       setup,
       input,
@@ -46,13 +46,13 @@ export async function* answersInOrder(
     const own = at(density, 0);
     const { slot } = chooseSlot(subject.calibration, { logits: plain, density: own }, requestChance(seen, "slot"));
     const folded = foldRow(adaptation, subject, {
-      cold: false,
+      bySource: at(bySource, 0) === 1,
       moments,
       slot,
       density: own,
       looks: lookRows(looks, 0),
     });
-    if (folded !== undefined) view.moved(folded.domain);
+    if (folded !== undefined) view.folded(folded);
   }
 }
 

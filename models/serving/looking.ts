@@ -5,13 +5,14 @@
 //
 // O1. A row that got one look has exactly the graph's logits: nothing is added where nothing was asked.
 // O2. A micro-batch gets so many looks at most: requests that queue are answered before one is looked at twice (law 7).
-// O3. In a floored domain the source's look takes the place of the plain one in the answer; the plain one is kept beside it for the judgement.
+// O3. In a floored domain the first pass is the source's, and answers. The plain look follows where both are to be compared or views look too,
+//     and is then what the log holds of the row; of all others it holds nothing that a domain's layers could learn from (`bySource`).
 import { sourceParameters } from "../adaptation/adaptation.js";
 import type { AdaptableSession, Embedded, Parameters, Run } from "../adaptation/pass.js";
 import { isFloored, type LookPlan, looksFor, mayLookAgain, weigh } from "../adaptation/rollout.js";
 import { kindsOf, plain } from "../adaptation/standing.js";
 import type { Subject } from "../manifest.js";
-import { argmax, at, softmax } from "../numbers/softmax.js";
+import { argmax, at, headLogits, softmax } from "../numbers/softmax.js";
 import { requestChance } from "../request-chance.js";
 import { applyView, type PictureShape, type View } from "../views.js";
 
@@ -75,6 +76,7 @@ interface Taken extends Look {
   readonly density: number;
   readonly logits: Float32Array;
   readonly embedding: Float32Array;
+  readonly moments: Float32Array;
 }
 
 /** input [rows, ...shape] is only read. `seeds` [rows] as in request-chance.ts. */
@@ -86,44 +88,71 @@ export async function look(
   parameters: Parameters,
   seeds: Uint32Array,
 ): Promise<Embedded> {
-  const run = await session.run(input, rows, parameters);
-  const { views, sources } = wantedOf(run, setup, parameters.plan, seeds, budgetOf(input, rows));
-  if (views.length === 0 && sources.length === 0) return oneLook(run);
+  const run = await session.run(input, rows, withSourceWhereFloored(parameters, setup));
+  const { adapted, sources } = wantedOf(run, setup, parameters.plan, seeds, budgetOf(input, rows));
   const taken = [
-    ...(await passes(session, setup, input, rows, views, parameters)),
+    ...(await passes(session, setup, input, rows, adapted, parameters)),
     ...(await passes(session, setup, input, rows, sources, setup.source)),
   ];
+  if (taken.length === 0 && !run.domains.some((domain) => isFloored(parameters.plan, domain))) return oneLook(run);
   return joined(run, taken, parameters, setup);
+}
+
+/** Made once for each: a session knows its parameters by the object. */
+const firstParameters = new WeakMap<Parameters, Parameters>();
+
+/** The parameters of the first pass: every floored domain has the source's row of the table. */
+function withSourceWhereFloored(parameters: Parameters, { source }: LookSetup): Parameters {
+  const { plan, table } = parameters;
+  if (!plan.flags.some((_, row) => isFloored(plan, row))) return parameters;
+  const known = firstParameters.get(parameters);
+  if (known !== undefined) return known;
+  const width = table.length / plan.flags.length;
+  const first = table.slice();
+  for (let row = 0; row < plan.flags.length; row++) {
+    const start = row * width;
+    if (isFloored(plan, row)) first.set(source.table.subarray(start, start + width), start);
+  }
+  const made = { ...parameters, table: first };
+  firstParameters.set(parameters, made);
+  return made;
 }
 
 function budgetOf(input: Float32Array, rows: number): number {
   return Math.min(looksMax, Math.floor((looksBytesMax * rows) / input.byteLength));
 }
 
+/** Looks beside the first pass; those of a row side by side, the rows in their order. */
 interface Wanted {
-  /** The looks of each row whole or not at all, the rows in their order. */
-  readonly views: readonly Look[];
+  /** Of the adapted model: views of a row whole or not at all, and the plain look where the first was the source's. */
+  readonly adapted: readonly Look[];
+  /** Of the source, where the first was the adapted model's. */
   readonly sources: readonly Look[];
 }
 
 function wantedOf(run: Run, setup: LookSetup, plan: LookPlan, seeds: Uint32Array, budget: number): Wanted {
-  const views: Look[] = [];
+  const adapted: Look[] = [];
   const sources: Look[] = [];
   const { source: ofSource } = kindsOf(setup.views.length);
   const { high, floor } = setup;
+  let viewsSoFar = 0;
   for (let row = 0; row < run.rows; row++) {
     const [domain, density] = [at(run.domains, row), at(run.density, row)];
     if (!mayLookAgain(plan, domain, density, high, floor)) continue;
     const wanted = looksFor(plan, domain, density, high, floor, requestChance(at(seeds, row), "looks"));
-    if (views.length + wanted.views.length <= budget) for (const kind of wanted.views) views.push({ row, kind });
-    if (wanted.source) sources.push({ row, kind: ofSource });
+    const views = viewsSoFar + wanted.views.length <= budget ? wanted.views : [];
+    viewsSoFar += views.length;
+    if (!isFloored(plan, domain) && wanted.compared) sources.push({ row, kind: ofSource });
+    if (isFloored(plan, domain) && (wanted.compared || views.length > 0)) adapted.push({ row, kind: plain });
+    for (const kind of views) adapted.push({ row, kind });
   }
-  return { views, sources };
+  return { adapted, sources };
 }
 
 export function oneLook(run: Run): Embedded {
   const none = { rows: new Uint16Array(), kinds: new Uint8Array(), weights: new Float32Array() };
-  return { ...run, plain: run.logits, looks: { ...none, densities: new Float32Array(), answers: new Float32Array() } };
+  const looks = { ...none, densities: new Float32Array(), answers: new Float32Array() };
+  return { ...run, plain: run.logits, bySource: new Uint8Array(run.rows), looks };
 }
 
 async function passes(
@@ -160,43 +189,91 @@ function rowOf(run: Run, row: number): Omit<Taken, keyof Look> {
     density: at(run.density, row),
     logits: part(run.logits, row, run.rows),
     embedding: part(run.embeddings, row, run.rows),
+    moments: part(run.moments, row, run.rows),
   };
 }
 
+/** A look that is remembered, and what it counted in its row's answer. */
+type Kept = Taken & { readonly weight: number };
+
 /** Puts every row's looks together: what is answered, with which embedding, and what is to be remembered of each look. */
-function joined(run: Run, taken: readonly Taken[], parameters: Parameters, setup: LookSetup): Embedded {
-  const logits = run.logits.slice();
-  const embeddings = run.embeddings.slice();
+function joined(run: Run, taken: readonly Taken[], { plan }: Parameters, setup: LookSetup): Embedded {
+  const into = writable(run);
   const kinds = kindsOf(setup.views.length);
-  const kept: (Taken & { readonly weight: number })[] = [];
+  const answering = sourcesOf(run, plan, setup);
+  const ofRows = byRow(taken);
+  const kept: Kept[] = [];
+  for (let row = 0; row < run.rows; row++) {
+    const own = ofRows.get(row) ?? [];
+    const bySource = answering.get(row);
+    if (bySource === undefined && own.length === 0) continue;
+    const first: Taken = { row, kind: plain, ...rowOf(run, row) };
+    const before = bySource === undefined ? first : own.find(({ kind }) => kind === plain);
+    const source = bySource ?? own.find(({ kind }) => kind === kinds.source);
+    const views = own.filter(({ kind }) => kind !== plain && kind !== kinds.source);
+    const candidates = [bySource === undefined ? first : { ...bySource, kind: plain }, ...views];
+    const weights = weigh(plan, at(run.domains, row), candidates);
+    const best = candidates[argmax(Float64Array.from(weights))] ?? first;
+    write(into.embeddings, row, run.rows, best.embedding);
+    write(into.logits, row, run.rows, mixed(candidates, weights));
+    if (bySource !== undefined) writePlain(into, row, before ?? bySource);
+    if (before === undefined) {
+      into.bySource[row] = 1;
+      continue;
+    }
+    const [ofBase = 0, ...ofViews] = weights;
+    const [ofPlain, ofSource] = bySource === undefined ? [ofBase, 0] : [0, ofBase];
+    if (views.length > 0) kept.push({ ...before, weight: ofPlain });
+    views.forEach((one, i) => void kept.push({ ...one, weight: ofViews[i] ?? 0 }));
+    if (source === undefined) continue;
+    kept.push({ ...source, weight: ofSource }, { ...before, kind: kinds.beside, weight: 0 });
+  }
+  return { ...into, looks: columnsOf(kept) };
+}
+
+/** The first pass's columns, to be written over where a row is looked at again. */
+function writable(run: Run): Omit<Embedded, "looks"> {
+  const { logits, embeddings, moments, density } = run;
+  return {
+    ...run,
+    logits: logits.slice(),
+    embeddings: embeddings.slice(),
+    plain: logits.slice(),
+    moments: moments.slice(),
+    density: density.slice(),
+    bySource: new Uint8Array(run.rows),
+  };
+}
+
+/** The source's looks of the first pass: those in floored domains. They went through the adapted head, which is not the source's. */
+function sourcesOf(run: Run, plan: LookPlan, { source, views }: LookSetup): ReadonlyMap<number, Taken> {
+  const { source: kind } = kindsOf(views.length);
+  const width = run.embeddings.length / run.rows;
+  const looks = new Map<number, Taken>();
+  for (let row = 0; row < run.rows; row++) {
+    if (!isFloored(plan, at(run.domains, row))) continue;
+    const seen = rowOf(run, row);
+    const logits = Float32Array.from(headLogits(seen.embedding, source.head, width));
+    looks.set(row, { ...seen, row, kind, logits });
+  }
+  return looks;
+}
+
+function byRow(taken: readonly Taken[]): ReadonlyMap<number, readonly Taken[]> {
   const ofRows = new Map<number, Taken[]>();
   for (const one of taken) {
     const own = ofRows.get(one.row);
     if (own === undefined) ofRows.set(one.row, [one]);
     else own.push(one);
   }
-  for (let row = 0; row < run.rows; row++) {
-    const own = ofRows.get(row);
-    if (own === undefined) continue;
-    const before: Taken = { row, kind: plain, ...rowOf(run, row) };
-    const source = own.find(({ kind }) => kind === kinds.source);
-    const views = own.filter(({ kind }) => kind !== kinds.source);
-    const answersSource = source !== undefined && isFloored(parameters.plan, at(run.domains, row));
-    const base: Taken = answersSource ? { ...source, kind: plain } : before;
-    const candidates = [base, ...views];
-    const weights = weigh(parameters.plan, at(run.domains, row), candidates);
-    const best = candidates[argmax(Float64Array.from(weights))];
-    if (best !== undefined) write(embeddings, row, run.rows, best.embedding);
-    if (answersSource || views.length > 0) write(logits, row, run.rows, mixed(candidates, weights));
-    const [ofBase = 0, ...ofViews] = weights;
-    if (views.length > 0) kept.push({ ...before, weight: answersSource ? 0 : ofBase });
-    views.forEach((one, i) => void kept.push({ ...one, weight: ofViews[i] ?? 0 }));
-    if (source !== undefined) {
-      kept.push({ ...source, weight: answersSource ? ofBase : 0 });
-      kept.push({ ...before, kind: kinds.beside, weight: 0 });
-    }
-  }
-  return { ...run, logits, embeddings, plain: run.logits, looks: columnsOf(kept) };
+  return ofRows;
+}
+
+/** What the log holds of the row, beside its answer, is this look's. */
+function writePlain(into: Omit<Embedded, "looks">, row: number, look: Taken): void {
+  write(into.plain, row, into.rows, look.logits);
+  write(into.moments, row, into.rows, look.moments);
+  into.density[row] = look.density;
 }
 
 /** Logarithms of the weighted mean answer: as logits they are that answer. One voice alone keeps its logits (O1). */

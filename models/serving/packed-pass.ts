@@ -10,11 +10,13 @@ import { ColumnLayout } from "../numbers/columns.js";
 
 /** The same numbers, all columns in the one buffer beside them. Where no row was looked at twice, `plain` is `logits`. */
 export function packed(embedded: Embedded): { readonly embedded: Embedded; readonly buffer: ArrayBuffer } {
-  const { rows, logits, plain, embeddings, moments, density, domains, looks } = embedded;
+  const { rows, logits, plain, embeddings, moments, density, domains, bySource, looks } = embedded;
   const floats = [logits, embeddings, moments, density, looks.densities, looks.answers, looks.weights];
   const isPlain = plain === logits;
   const length = floats.reduce((sum, column) => sum + column.length, isPlain ? 0 : plain.length);
-  const buffer = new ArrayBuffer(4 * length + 2 * looks.rows.length + looks.kinds.length + domains.length);
+  const buffer = new ArrayBuffer(
+    4 * length + 2 * looks.rows.length + looks.kinds.length + domains.length + bySource.length,
+  );
   const layout = new ColumnLayout(buffer);
   const float32 = (column: Float32Array): Float32Array => {
     const into = layout.float32(column.length);
@@ -41,5 +43,8 @@ export function packed(embedded: Embedded): { readonly embedded: Embedded; reado
   kinds.set(looks.kinds);
   const ofRows = layout.uint8(domains.length);
   ofRows.set(domains);
-  return { embedded: { ...columns, domains: ofRows, looks: { ...seen, rows: lookRows, kinds } }, buffer };
+  const ofSource = layout.uint8(bySource.length);
+  ofSource.set(bySource);
+  const looked = { ...seen, rows: lookRows, kinds };
+  return { embedded: { ...columns, domains: ofRows, bySource: ofSource, looks: looked }, buffer };
 }

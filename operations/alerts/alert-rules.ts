@@ -74,7 +74,7 @@ export const eventRules: readonly EventRule[] = [
     name: "source_answers",
     severity: "warning",
     firesOn: "domain_to_source",
-    endsOn: ["domain_adapted"],
+    endsOn: ["domain_adapted", "domain_ended"],
     quietAfterMs: lastingQuietMs,
   },
   {

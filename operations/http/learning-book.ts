@@ -18,7 +18,7 @@ interface ModelStory {
 }
 
 /** The telemetry that belongs in here. */
-export const learningEvents = ["update", "domain_to_source", "domain_adapted"] as const;
+export const learningEvents = ["update", "domain_to_source", "domain_adapted", "domain_ended"] as const;
 
 export class LearningBook {
   readonly #stories = new Map<string, ModelStory>();
@@ -59,7 +59,7 @@ export class LearningBook {
         if (update !== undefined) keep(story.updates, update);
       }
     }
-    if (kind !== "domain_to_source" && kind !== "domain_adapted") return;
+    if (kind !== "domain_to_source" && kind !== "domain_adapted" && kind !== "domain_ended") return;
     for (const { about } of items)
       this.#turned(String(about), kind === "domain_to_source" ? "source" : "adapted", atMs);
   }

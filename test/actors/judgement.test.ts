@@ -328,6 +328,36 @@ test("explained, the reply names the domain and every look with its weight, and 
   );
 });
 
+test("a row that the source alone looked at is logged as such, told as such, and moves no class", (t) => {
+  const model = smallModel();
+  const message = messageOf({ explain: true });
+  const embedded = { ...message.batch.embedded, domains: Uint8Array.of(2, 2, 2), bySource: Uint8Array.of(0, 1, 0) };
+  const past = [pastAnswer, undefined, undefined];
+  const judgement = judge(model, { ...message, past, batch: { ...message.batch, embedded } }, author);
+  if (judgement === undefined) return t.fail("every row was repeated");
+  t.deepEqual([...judgement.record.bySource], [1, 0], "of the rows that are logged");
+  t.deepEqual(
+    judgement.sights.map(({ bySource, slot }) => [bySource, slot === "none"]),
+    [
+      [true, true],
+      [false, false],
+    ],
+  );
+  const density = embedded.density[1] ?? Number.NaN;
+  t.deepEqual(replyTo(model, judgement, 0).explain?.looks, [{ view: "source", density, label: "b", weight: 1 }]);
+  t.deepEqual(replyTo(model, judgement, 1).explain?.looks, []);
+});
+
+/** What the log holds of an earlier delivery. */
+const pastAnswer = {
+  at: { seq: 2, index: 1 },
+  answer: 2,
+  confidence: 0.5,
+  cold: false,
+  version: 3,
+  traceId: "0".repeat(32),
+};
+
 test("a repeated request gets the answer that the log holds, with the trace of the first", (t) => {
   const past = {
     at: { seq: 2, index: 1 },

@@ -76,6 +76,8 @@ test("the source's answer that is at hand is the one it gives in a run, where on
     t.is(argmax(found.logits.slice(row * 10, (row + 1) * 10)), 7, "which is not what was answered");
     for (const domain of [2, 16])
       t.is(sourceAnswerOf({ ...found, domains: new Uint8Array(12).fill(domain) }, row, digits), undefined);
+    const bySource = { ...found, domains: new Uint8Array(12).fill(2), bySource: new Uint8Array(12).fill(1) };
+    t.is(sourceAnswerOf(bySource, row, digits), argmax(logits.slice(row * 10, (row + 1) * 10)));
     t.is(sourceAnswerOf({ ...found, looks: { ...found.looks, rows: Uint16Array.of(row) } }, row, digits), undefined);
   }
   await graph.close();

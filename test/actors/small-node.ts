@@ -170,7 +170,7 @@ export function batchOf(
   const rows = requests.length;
   const looks = { ...noLooks, weights: new Float32Array() };
   const plain = { embeddings, logits, moments, density, plain: logits };
-  const embedded: Embedded = { rows, ...plain, domains: new Uint8Array(rows), looks };
+  const embedded: Embedded = { rows, ...plain, domains: new Uint8Array(rows), bySource: new Uint8Array(rows), looks };
   const timings = newTimings({ rows, cold: false, version: 3 });
   return { batchId: "batch-1", requests, cold: false, version: 3, atMs: 1_000, embedded, timings, ...given };
 }

@@ -45,7 +45,7 @@ function answerFor(label: number): Float32Array {
 }
 
 const rowAt = (away: number, part: Partial<AdaptationRow> = {}): AdaptationRow => ({
-  cold: false,
+  bySource: false,
   moments: momentsAt(away),
   slot: 0,
   density: 0.9,
@@ -85,9 +85,14 @@ test("(A1) the same rows in the same order give the same bits", (t) => {
 
 test("a row says which domain it went to and whether it began it", (t) => {
   const adaptation = emptyAdaptation(subject);
-  t.deepEqual(foldRow(adaptation, subject, rowAt(0)), { domain: 0, begun: false, floor: undefined });
-  t.deepEqual(foldRow(adaptation, subject, rowAt(3)), { domain: 1, begun: true, floor: undefined });
-  t.deepEqual(foldRow(adaptation, subject, rowAt(3.1)), { domain: 1, begun: false, floor: undefined });
+  t.deepEqual(foldRow(adaptation, subject, rowAt(0)), { domain: 0, begun: false, ended: undefined, floor: undefined });
+  t.deepEqual(foldRow(adaptation, subject, rowAt(3)), { domain: 1, begun: true, ended: undefined, floor: undefined });
+  t.deepEqual(foldRow(adaptation, subject, rowAt(3.1)), {
+    domain: 1,
+    begun: false,
+    ended: undefined,
+    floor: undefined,
+  });
 });
 
 test("a row says when its domain returns to the source, and when it comes back", (t) => {
@@ -117,7 +122,7 @@ test("serving compares every request of a domain until twenty-four were compared
     { kind: source, density: 0.7, answer: answerFor(0) },
     { kind: beside, density: 0.9, answer: answerFor(0) },
   ];
-  const asked = (chance: number) => looksFor(serving.adapted.plan, 2, 0.9, 0.5, true, () => chance).source;
+  const asked = (chance: number) => looksFor(serving.adapted.plan, 2, 0.9, 0.5, true, () => chance).compared;
   for (let i = 0; i < 24; i++) {
     foldRow(adaptation, subject, rowAt(3, { looks }));
     serving.moved(1);
@@ -137,7 +142,7 @@ test("clean inputs nearly all of one label, hundreds of them, leave home's norma
       const moments = momentsAt(away + 0.1 * random(), 3 + random());
       const folded = foldRow(adaptation, subject, rowAt(away, { moments, slot: i % 50 === 0 ? 1 : 0 }));
       went.add(folded?.domain);
-      if (folded !== undefined) serving.moved(folded.domain);
+      if (folded !== undefined) serving.folded(folded);
     }
     return { adaptation, table: serving.adapted.table, went: [...went] };
   };
@@ -165,7 +170,7 @@ test("a domain that begins in another's place knows nothing of its looks", (t) =
   for (let domain = 1; domain < domainsMax; domain++)
     for (let i = 0; i < 10; i++) foldRow(adaptation, subject, rowAt(2 * domain, { looks, density: 0.1 }));
   t.is(adaptation.standing.looks[count + 1], 10);
-  t.deepEqual(foldRow(adaptation, subject, rowAt(-20)), { domain: 1, begun: true, floor: undefined });
+  t.deepEqual(foldRow(adaptation, subject, rowAt(-20)), { domain: 1, begun: true, ended: 1, floor: undefined });
   t.deepEqual([...adaptation.standing.looks.subarray(count, 2 * count)], Array(count).fill(0));
   t.true((adaptation.standing.running[1] ?? 0) > 0.9);
   t.true((adaptation.standing.running[2] ?? 1) < 0.7);
@@ -204,13 +209,14 @@ test("with moments switched off rows still find their domains and looks are stil
 test("a cold row finds or begins its domain, and moves nothing else: the source's layers are no ground to normalise by", (t) => {
   const adaptation = emptyAdaptation(subject);
   const looks = [{ kind: 1, density: 0.7, answer: answerFor(1) }];
-  t.deepEqual(foldRow(adaptation, subject, rowAt(3, { cold: true, density: 0.1, looks })), {
+  t.deepEqual(foldRow(adaptation, subject, rowAt(3, { bySource: true, density: 0.1, looks })), {
     domain: 1,
     begun: true,
+    ended: undefined,
     floor: undefined,
   });
   for (let i = 0; i < 30; i++)
-    foldRow(adaptation, subject, rowAt(3, { cold: true, density: 0.1, slot: i % classes, looks }));
+    foldRow(adaptation, subject, rowAt(3, { bySource: true, density: 0.1, slot: i % classes, looks }));
   t.is(adaptation.domains.rows[1], 31);
   t.deepEqual(adaptation.standing, emptyAdaptation(subject).standing);
   t.deepEqual(normalisation(adaptation.domains, subject.calibration, 1), sourceNormalisation(subject.calibration));
@@ -244,6 +250,21 @@ test("the arrays are all of its state: a change of any of them changes the polic
   t.is(checksum(policy), untouched);
 });
 
+test("a row that the source alone looked at is folded as a cold one is, and as one that both looked at is not", (t) => {
+  const record = answersOf(subject, [0, 1, 2, 1], seededRandom(3));
+  const ones = new Uint8Array(4).fill(1);
+  const [cold, bySource, plainly] = [{ cold: ones }, { bySource: ones }, {}].map((flags) => {
+    const own = emptyAdaptation(subject);
+    const rows = { ...record, ...flags };
+    // Away from home, whose moments never move.
+    const moments = rows.moments.map((moment) => moment + 3);
+    for (const index of rows.ids.keys()) foldRow(own, subject, adaptationRow({ ...rows, moments }, index));
+    return own;
+  });
+  t.deepEqual(bySource, cold);
+  t.notDeepEqual(bySource, plainly);
+});
+
 test("the policy's fold of a record is this fold of its rows, looks and all", (t) => {
   const plainSubject = smallSubject();
   const record = besideSource(answersOf(plainSubject, [0, 1, 2, 1, 0, 2, 2, 1], seededRandom(3)));
@@ -272,7 +293,7 @@ test("at the source every row of the table is the source's, no domain is near, a
     t.false(isFloored(plan, row));
     t.deepEqual(
       looksFor(plan, row, 0, 1, true, () => 0.5),
-      { views: [], source: false },
+      { views: [], compared: false },
     );
   }
   t.is(sourceParameters(subject).head, subject.calibration.head);
@@ -283,7 +304,7 @@ function folding(rows: readonly AdaptationRow[]): { adaptation: Adaptation; view
   const serving = new AdaptedView(subject, adaptation);
   for (const row of rows) {
     const folded = foldRow(adaptation, subject, row);
-    if (folded !== undefined) serving.moved(folded.domain);
+    if (folded !== undefined) serving.folded(folded);
   }
   return { adaptation, view: serving };
 }
@@ -298,7 +319,7 @@ test("a view that was kept up to date gives what one made anew gives, domain aft
   const serving = new AdaptedView(subject, adaptation);
   for (const row of anyRows(120, 7)) {
     const folded = foldRow(adaptation, subject, row);
-    if (folded !== undefined) serving.moved(folded.domain);
+    if (folded !== undefined) serving.folded(folded);
     t.deepEqual(serving.adapted, new AdaptedView(subject, adaptation).adapted);
   }
 });
@@ -335,7 +356,7 @@ test("(A2) what was given never changes: the next one is another object, and wit
   const copy = structuredClone(given);
   for (const row of anyRows(60, 10)) {
     const folded = foldRow(adaptation, subject, row);
-    if (folded !== undefined) serving.moved(folded.domain);
+    if (folded !== undefined) serving.folded(folded);
     t.not(serving.adapted, given);
   }
   t.deepEqual(given, copy);
@@ -374,7 +395,7 @@ test("a stage that is switched off is not served: views never look, the floor ne
   const [on, still] = adaptations;
   if (on === undefined || still === undefined) return t.fail();
   const never = () => 0.99;
-  t.deepEqual(looksFor(on.plan, 2, 0.1, 1, true, never), { views: [1, 2], source: true });
-  t.deepEqual(looksFor(still.plan, 2, 0.1, 1, true, never), { views: [], source: false });
+  t.deepEqual(looksFor(on.plan, 2, 0.1, 1, true, never), { views: [1, 2], compared: false });
+  t.deepEqual(looksFor(still.plan, 2, 0.1, 1, true, never), { views: [], compared: false });
   t.deepEqual(still.table, sourceAdapted(off).table);
 });

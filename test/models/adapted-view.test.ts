@@ -1,6 +1,13 @@
 // What serving is given of an adaptation: only where a bit changed, and then every bit.
 import test from "ava";
-import { type AdaptationRow, AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation/adaptation.js";
+import {
+  type Adaptation,
+  type AdaptationRow,
+  AdaptedView,
+  emptyAdaptation,
+  type Folded,
+  foldRow,
+} from "../../models/adaptation/adaptation.js";
 import { kindsOf } from "../../models/adaptation/standing.js";
 import { type Random, seededRandom } from "../../models/clock.js";
 import type { Subject } from "../../models/manifest.js";
@@ -17,7 +24,13 @@ const subject: Subject = { calibration: small.calibration, manifest: { ...small.
 function rowAt(away: number, part: Partial<AdaptationRow> = {}): AdaptationRow {
   const root = 0.667 + away;
   const moments = Float32Array.of(0.5 + away, 0.5 + away, 1, 1, root * root, root * root, 2, 2);
-  return { cold: false, moments, slot: 0, density: 0.9, looks: [], ...part };
+  return { bySource: false, moments, slot: 0, density: 0.9, looks: [], ...part };
+}
+
+function fold(serving: AdaptedView, adaptation: Adaptation, row: AdaptationRow): Folded | undefined {
+  const folded = foldRow(adaptation, subject, row);
+  if (folded !== undefined) serving.folded(folded, row.looks.length > 0);
+  return folded;
 }
 
 /** Of home, or of one of two other domains; every other one with looks of every kind. */
@@ -30,7 +43,7 @@ function anyRow(random: Random): AdaptationRow {
   const looks = Array.from({ length: count }, (_, kind) => ({ kind, density: random(), answer: answer() }));
   const away = [0, 0, 3, 6][Math.floor(4 * random())] ?? 0;
   const slot = Math.floor(classes * random());
-  return rowAt(away, { slot, cold: random() < 0.1, density: random(), looks: random() < 0.5 ? looks : [] });
+  return rowAt(away, { slot, bySource: random() < 0.1, density: random(), looks: random() < 0.5 ? looks : [] });
 }
 
 test("what serving is given follows from the adaptation, to the bit, however often it was asked for on the way", (t) => {
@@ -39,9 +52,7 @@ test("what serving is given follows from the adaptation, to the bit, however oft
     const adaptation = emptyAdaptation(subject);
     const serving = new AdaptedView(subject, adaptation);
     for (let i = 0; i < 400; i++) {
-      const row = anyRow(random);
-      const folded = foldRow(adaptation, subject, row);
-      if (folded !== undefined) serving.moved(folded.domain, folded.begun || row.looks.length > 0);
+      fold(serving, adaptation, anyRow(random));
       if (random() < 0.3) t.deepEqual(serving.adapted, new AdaptedView(subject, adaptation).adapted);
     }
   }
@@ -50,16 +61,30 @@ test("what serving is given follows from the adaptation, to the bit, however oft
 test("rows at home that change no bit of it leave serving what it has; what it was given before never changes", (t) => {
   const adaptation = emptyAdaptation(subject);
   const serving = new AdaptedView(subject, adaptation);
-  const fold = (row: AdaptationRow): void => {
-    const folded = foldRow(adaptation, subject, row);
-    if (folded !== undefined) serving.moved(folded.domain, folded.begun || row.looks.length > 0);
-  };
-  fold(rowAt(0));
+  fold(serving, adaptation, rowAt(0));
   const first = serving.adapted;
-  for (let i = 0; i < 20; i++) fold(rowAt(0, { density: 0.95 }));
+  for (let i = 0; i < 20; i++) fold(serving, adaptation, rowAt(0, { density: 0.95 }));
   t.is(serving.adapted, first);
   const before = structuredClone(first);
-  fold(rowAt(3));
+  fold(serving, adaptation, rowAt(3));
   t.not(serving.adapted, first);
   t.deepEqual(first, before);
+});
+
+test("a domain that came home is served as if it had never begun (M5)", (t) => {
+  const adaptation = emptyAdaptation(subject);
+  const serving = new AdaptedView(subject, adaptation);
+  const before = structuredClone(serving.adapted);
+  let away = 0.25;
+  t.like(fold(serving, adaptation, rowAt(away, { density: 0.2 })), { domain: 1, begun: true });
+  t.notDeepEqual(serving.adapted, before);
+  for (let rows = 1; rows < 50; rows++) {
+    const near = 0.52 * away;
+    const folded = fold(serving, adaptation, rowAt(near));
+    if (folded?.ended !== undefined) break;
+    away += Math.max(1 / (rows + 1), 0.02) * (near - away);
+  }
+  t.is(adaptation.domains.rows[1], 0, "it has ended");
+  t.deepEqual(serving.adapted, before);
+  t.deepEqual(new AdaptedView(subject, adaptation).adapted, before);
 });

@@ -58,8 +58,8 @@ export async function passagesOf(
     passages.push({ embedding: found.embeddings.slice(), truth: label });
     const density = found.density[0] ?? Number.NaN;
     const { slot } = chooseSlot(calibration, { logits: found.logits, density }, random);
-    const folded = foldRow(adaptation, subject, { cold: false, moments: found.moments, slot, density, looks: [] });
-    if (folded !== undefined) view.moved(folded.domain);
+    const folded = foldRow(adaptation, subject, { bySource: false, moments: found.moments, slot, density, looks: [] });
+    if (folded !== undefined) view.folded(folded);
   }
   await session.close();
   return passages;

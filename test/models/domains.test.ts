@@ -129,16 +129,16 @@ test("a class's mean spans its last rows: what it said long ago is forgotten", (
 
 test("a row further than the limit from all domains begins one, and its like come back to it", (t) => {
   const domains = emptyDomains(calibration);
-  t.deepEqual(place(domains, calibration, rowAt(0.1)), { domain: 0, begun: false });
-  t.deepEqual(place(domains, calibration, rowAt(5)), { domain: 1, begun: true });
-  t.deepEqual(place(domains, calibration, rowAt(5.5)), { domain: 1, begun: false });
-  t.deepEqual(place(domains, calibration, rowAt(0, 5)), { domain: 2, begun: true });
-  t.deepEqual(place(domains, calibration, rowAt(0.2)), { domain: 0, begun: false });
-  t.deepEqual(place(domains, calibration, rowAt(5.2)), { domain: 1, begun: false });
+  t.deepEqual(place(domains, calibration, rowAt(0.1)), { domain: 0, begun: false, ended: undefined });
+  t.deepEqual(place(domains, calibration, rowAt(5)), { domain: 1, begun: true, ended: undefined });
+  t.deepEqual(place(domains, calibration, rowAt(5.5)), { domain: 1, begun: false, ended: undefined });
+  t.deepEqual(place(domains, calibration, rowAt(0, 5)), { domain: 2, begun: true, ended: undefined });
+  t.deepEqual(place(domains, calibration, rowAt(0.2)), { domain: 0, begun: false, ended: undefined });
+  t.deepEqual(place(domains, calibration, rowAt(5.2)), { domain: 1, begun: false, ended: undefined });
   t.deepEqual(
     [...domains.counts],
     [6, 2, 0, 4, 1],
-    "six placed, two begun, none dropped, four that were not of the domain before, the last of domain 1",
+    "six placed, two begun, none ended, four that were not of the domain before, the last of domain 1",
   );
   t.deepEqual([...domains.rows.subarray(0, 3)], [2, 3, 1]);
   t.deepEqual([...domains.lastUsed.subarray(0, 3)], [5, 6, 4]);
@@ -147,9 +147,9 @@ test("a row further than the limit from all domains begins one, and its like com
 test("at the limit a row is not near any more; home reaches two thirds of it", (t) => {
   const domains = emptyDomains(calibration);
   t.is(place(domains, calibration, rowAt(-0.81)).domain, 0);
-  t.deepEqual(place(domains, calibration, rowAt(-0.82)), { domain: 1, begun: true });
+  t.deepEqual(place(domains, calibration, rowAt(-0.82)), { domain: 1, begun: true, ended: undefined });
   t.is(place(domains, calibration, rowAt(-1.81)).domain, 1);
-  t.deepEqual(place(domains, calibration, rowAt(-2.9)), { domain: 2, begun: true });
+  t.deepEqual(place(domains, calibration, rowAt(-2.9)), { domain: 2, begun: true, ended: undefined });
 });
 
 test("of two domains within reach the nearer one takes the row", (t) => {
@@ -183,6 +183,36 @@ test("home never moves, however many rows lie beside it (M4)", (t) => {
   t.deepEqual(normalisation(domains, calibration, 0), sourceNormalisation(calibration), "and it stays the source's");
 });
 
+test("(M5) a domain that home's rows have moved home ends, and leaves its place empty", (t) => {
+  const domains = emptyDomains(calibration);
+  const far = place(domains, calibration, rowAt(0.9));
+  t.deepEqual(far, { domain: 1, begun: true, ended: undefined });
+  let placed = far;
+  let rows = 0;
+  for (; placed.ended === undefined && rows < 100; rows++) {
+    // As near to home as a row may be that the domain still takes.
+    const x = 0.52 * (signatureIn(domains, 1)[0] ?? Number.NaN);
+    t.true(x > 0.15);
+    foldMoments(domains, calibration, 1, 0, rowAt(x));
+    placed = place(domains, calibration, rowAt(x));
+  }
+  t.deepEqual(placed, { domain: 0, begun: false, ended: 1 });
+  t.false(isLive(domains, 1));
+  t.deepEqual(signatureIn(domains, 1), [0, 0]);
+  t.deepEqual([domains.rows[1], domains.pooledRows[1], domains.counts[2]], [0, 0, 1]);
+  t.deepEqual(normalisation(domains, calibration, 1), sourceNormalisation(calibration));
+  t.is(place(domains, calibration, rowAt(0.4)).domain, 0, "what it had taken is home's again");
+  t.deepEqual(place(domains, calibration, rowAt(0, 0.9)), { domain: 1, begun: true, ended: undefined });
+});
+
+test("(M5) a domain whose rows stay a faint drift away from home stays, however many they are", (t) => {
+  const domains = emptyDomains(calibration);
+  place(domains, calibration, rowAt(0.9));
+  for (let i = 0; i < 2_000; i++)
+    t.deepEqual(place(domains, calibration, rowAt(0.46)), { domain: 1, begun: false, ended: undefined });
+  t.true((signatureIn(domains, 1)[0] ?? 1) < 0.5);
+});
+
 /** Home and all fifteen others, each used `rows` times, in order. */
 function full(rows: number): Domains {
   const domains = emptyDomains(calibration);
@@ -197,7 +227,7 @@ test("the seventeenth domain takes the place of the one unused longest, and star
   t.true(Array.from({ length: domainsMax }, (_, domain) => isLive(domains, domain)).every(Boolean));
   t.is(answer(domains, 0, rowAt(10, 1)), 1, "the first is used again");
   const untouched = normalisation(domains, calibration, 3);
-  t.deepEqual(place(domains, calibration, rowAt(-30)), { domain: 2, begun: true });
+  t.deepEqual(place(domains, calibration, rowAt(-30)), { domain: 2, begun: true, ended: 2 });
   t.deepEqual(signatureIn(domains, 2), [-30, 0]);
   t.is(domains.rows[2], 1);
   t.is(domains.pooledRows[2], 0);
@@ -207,7 +237,11 @@ test("the seventeenth domain takes the place of the one unused longest, and star
   t.deepEqual(normalisation(domains, calibration, 2), sourceNormalisation(calibration));
   t.deepEqual(normalisation(domains, calibration, 3), untouched, "its neighbours are as they were");
   t.deepEqual([...domains.counts.subarray(1, 3)], [16, 1]);
-  t.deepEqual(place(domains, calibration, rowAt(20, 1)), { domain: 3, begun: true }, "what was dropped begins anew");
+  t.deepEqual(
+    place(domains, calibration, rowAt(20, 1)),
+    { domain: 3, begun: true, ended: 3 },
+    "what ended begins anew",
+  );
 });
 
 test("home is not the one that makes room, although it was used first", (t) => {

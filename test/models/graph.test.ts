@@ -123,7 +123,7 @@ async function adaptedToStrange(times: number): Promise<AdaptedView> {
   const { moments } = await adaptable.run(strange, 1, parameters);
   const adaptation = emptyAdaptation(model);
   for (let i = 0; i < times; i++)
-    foldRow(adaptation, model, { cold: false, moments, slot: i % classes, density: 0.5, looks: [] });
+    foldRow(adaptation, model, { bySource: false, moments, slot: i % classes, density: 0.5, looks: [] });
   return new AdaptedView(model, adaptation);
 }
 

@@ -110,6 +110,7 @@ function recordOf(
     ids: [`${seq}`],
     traceIds: ["0".repeat(32)],
     cold: new Uint8Array(1),
+    bySource: new Uint8Array(1),
     learn: new Uint8Array(1),
     answers: Uint16Array.of(answer),
     confidences: Float32Array.of(confidence),

@@ -1,127 +1,44 @@
-// Looking: the shipped digits model in process, with plans that are written here and chances found for them.
-import test, { type ExecutionContext } from "ava";
-import {
-  AdaptedView,
-  emptyAdaptation,
-  foldRow,
-  sourceParameters,
-  tableRows,
-} from "../../models/adaptation/adaptation.js";
-import { type Embedded, graphOf, type Parameters, type Run } from "../../models/adaptation/pass.js";
-import { closedPlan, type LookPlan, plan, weigh } from "../../models/adaptation/rollout.js";
-import { type DomainStanding, kindsOf, plain } from "../../models/adaptation/standing.js";
+// Looking: who gets how many looks, and what becomes of them.
+import test from "ava";
+import { AdaptedView, emptyAdaptation, foldRow, sourceParameters } from "../../models/adaptation/adaptation.js";
+import { weigh } from "../../models/adaptation/rollout.js";
+import { plain } from "../../models/adaptation/standing.js";
 import { seededRandom } from "../../models/clock.js";
-import { loadModel } from "../../models/manifest.js";
 import { argmax, softmax } from "../../models/numbers/softmax.js";
-import { requestChance } from "../../models/request-chance.js";
-import { look, lookSetup, oneLook } from "../../models/serving/looking.js";
-import { openAdaptableSession, openSession } from "../../models/serving/onnx-session.js";
-import { applyView } from "../../models/views.js";
+import { look, oneLook } from "../../models/serving/looking.js";
 import { drift } from "../../sim/drift.js";
-import { chosen, digitsFolder, firstDigits } from "./digits-model.js";
+import { chosen, firstDigits } from "./digits-model.js";
 
-const model = await loadModel(digitsFolder);
-const { calibration, manifest } = model;
-const { classes, width } = calibration;
-const setup = lookSetup(model);
-const views = manifest.views.length;
-const { source, beside } = kindsOf(views);
-const session = await openAdaptableSession(model.modelBytes, graphOf(model));
-const size = 784;
-const rows = 12;
-const { input, labels } = await firstDigits(rows);
+import {
+  allAway,
+  alone,
+  away,
+  calibration,
+  classes,
+  everyRow,
+  few,
+  fewTurned,
+  heaviestOf,
+  input,
+  kindsIn,
+  looksOf,
+  model,
+  near,
+  part,
+  picture,
+  quiet,
+  rows,
+  seedsWith,
+  session,
+  setup,
+  size,
+  turned,
+  views,
+  voices,
+  width,
+} from "./looked-digits.js";
+
 test.after.always(() => session.close());
-const picture = (of: Float32Array, row: number): Float32Array => of.slice(row * size, (row + 1) * size);
-
-const everyRow = [...Array(rows).keys()];
-const random = seededRandom(2);
-/** The same digits, turned by about 45 degrees. */
-const turned = chosen(everyRow, (row) => drift("rotate", 3, picture(input, row), random));
-/** As many rows as get all their looks within the budget of a batch. */
-const few = 6;
-const fewTurned = turned.slice(0, few * size);
-
-/** Seeds of which the source is asked as said, and a survey is never drawn. */
-function seedsWith(asked: boolean, count: number): Uint32Array {
-  const found: number[] = [];
-  for (let seed = 1; found.length < count; seed++) {
-    const chance = requestChance(seed, "looks");
-    const [ofSource, ofSurvey] = [chance(), chance()];
-    if (ofSource < 1 / 8 === asked && ofSurvey >= 0.1) found.push(seed);
-  }
-  return Uint32Array.from(found);
-}
-
-const quiet = seedsWith(false, rows);
-const open: DomainStanding = {
-  open: true,
-  surveyed: false,
-  best: [],
-  scores: [0.7, ...Array<number>(views).fill(0.8)],
-  floored: false,
-  proven: true,
-};
-
-/** Rows of the table: inputs of no known domain, home, and the first domain that has a normalisation of its own. */
-const [nowhere, home, away] = [0, 1, 2];
-
-/** Every input falls into this row, for a domain's signature is near to all, or none is. */
-function allIn(row: number, standing: Partial<DomainStanding>, floor = true): Parameters {
-  const parameters = sourceParameters(model);
-  const known: LookPlan = closedPlan(tableRows, views);
-  plan(known, row, { ...open, ...standing }, floor);
-  const limits = parameters.limits.map((limit, domain) => (domain + 1 === row ? 1e9 : limit));
-  return { ...parameters, limits, plan: known };
-}
-
-const allAway = (standing: Partial<DomainStanding>, floor = true): Parameters => allIn(away, standing, floor);
-
-const part = (column: Float32Array, row: number, of = rows): number[] => {
-  const length = column.length / of;
-  return [...column.subarray(row * length, (row + 1) * length)];
-};
-
-function looksOf({ looks }: Embedded, row: number) {
-  return [...looks.rows.keys()]
-    .filter((i) => looks.rows[i] === row)
-    .map((i) => ({
-      kind: looks.kinds[i] ?? -1,
-      density: looks.densities[i] ?? Number.NaN,
-      weight: looks.weights[i] ?? Number.NaN,
-      answer: part(looks.answers, i, looks.rows.length),
-    }));
-}
-
-const near = (a: readonly number[], b: readonly number[], within = 1e-4): boolean =>
-  a.length === b.length &&
-  a.every((value, i) => Math.abs(value - (b[i] ?? Number.NaN)) <= within * Math.max(1, Math.abs(value)));
-
-/** Kind and weight of each look. */
-const voices = (own: readonly { readonly kind: number; readonly weight: number }[]): number[][] =>
-  own.map(({ kind, weight }) => [kind, weight]);
-const kindsIn = (own: readonly { readonly kind: number }[]): number[] => own.map(({ kind }) => kind);
-const sourceWith = (weight: number): number[][] => [source, beside].map((kind) => [kind, kind === source ? weight : 0]);
-const isView = (kind: number): boolean => kind > plain && kind < source;
-
-/** A turned picture alone, as one kind of look sees it. */
-function alone(row: number, kind: number, parameters: Parameters): Promise<Run> {
-  const shown = picture(turned, row);
-  const view = manifest.views[kind - 1];
-  if (view !== undefined) applyView(view, picture(turned, row), setup, shown);
-  return session.run(shown, 1, kind === source ? setup.source : parameters);
-}
-
-/** Checks that a row's answer is its looks' by their weights, and its embedding that of the heaviest; which one that is. */
-async function heaviestOf(t: ExecutionContext, found: Embedded, row: number, parameters: Parameters): Promise<number> {
-  const own = looksOf(found, row);
-  const mean = Array.from({ length: classes }, (_, c) =>
-    own.reduce((sum, { weight, answer }) => sum + weight * (answer[c] ?? 0), 0),
-  );
-  t.true(near([...softmax(Float32Array.from(part(found.logits, row, found.rows)))], mean), `${row}`);
-  const { kind } = own[argmax(Float64Array.from(own, ({ weight }) => weight))] ?? { kind: Number.NaN };
-  t.true(near(part(found.embeddings, row, found.rows), [...(await alone(row, kind, parameters)).embeddings], 1e-3));
-  return kind;
-}
 
 test.serial("(O1) where nobody is worth a second look, the result is the graph's, bit for bit", async (t) => {
   const parameters = sourceParameters(model);
@@ -201,126 +118,6 @@ test.serial("a surveyed domain is looked at through its best two views", async (
   for (const own of kinds) if (own.length > 0) t.deepEqual(own, [0, 5, 3]);
 });
 
-test.serial("a floored domain is answered by the source; the adapted look stays beside, without weight", async (t) => {
-  const floored = allAway({ open: false, floored: true });
-  // The adapted model is another one: what it says must not be what is answered.
-  const table = floored.table.map((value) => 1.2 * value);
-  const adapted = { ...floored, table, head: calibration.head.map((value) => -value) };
-  const found = await look(session, setup, input, rows, adapted, quiet);
-  const original = await openSession(model.sourceBytes);
-  const expected = await original.run(input, rows);
-  await original.close();
-  const embeddings = (await session.run(input, rows, setup.source)).embeddings;
-  for (let row = 0; row < rows; row++) {
-    t.true(near(part(found.logits, row), part(expected, row)));
-    t.is(argmax(Float32Array.from(part(found.logits, row))), labels[row] ?? -1);
-    t.true(near(part(found.embeddings, row), part(embeddings, row), 1e-3));
-    const own = looksOf(found, row);
-    t.deepEqual(voices(own), sourceWith(1));
-    t.true(near(own[1]?.answer ?? [], [...softmax(Float32Array.from(part(found.plain, row)))]));
-  }
-  t.true(part(found.plain, 0).some((logit, c) => Math.abs(logit - (part(found.logits, 0)[c] ?? 0)) > 1));
-  const without = { ...adapted, plan: allAway({ open: false }).plan };
-  const { logits } = await look(session, setup, input, rows, without, quiet);
-  t.deepEqual(logits, found.plain, "negative control: not floored, the adapted model answers");
-});
-
-test.serial(
-  "a source that is only asked beside is kept for the judgement and changes nothing in the answer",
-  async (t) => {
-    const expected = await session.run(turned, rows, setup.source);
-    const unproven = allAway({ open: false, proven: false });
-    for (const [parameters, seeds] of [
-      [allAway({ open: false }), seedsWith(true, rows)],
-      // Until it is proven which does better, it is asked beside every request, whatever chance says.
-      [unproven, quiet],
-    ] as const) {
-      const found = await look(session, setup, turned, rows, parameters, seeds);
-      t.deepEqual(found.logits, found.plain);
-      for (const row of everyRow) {
-        t.deepEqual(voices(looksOf(found, row)), sourceWith(0));
-        t.true(near([looksOf(found, row)[0]?.density ?? Number.NaN], [expected.density[row] ?? Number.NaN]));
-      }
-    }
-    const proven = await look(session, setup, turned, rows, allAway({ open: false }), quiet);
-    t.is(proven.looks.rows.length, 0, "negative control: proven, and not drawn");
-  },
-);
-
-test.serial("at home and where no domain is known the source is never asked: it is what answers there", async (t) => {
-  const standing = { floored: true, proven: false };
-  const asked = seedsWith(true, few);
-  const expected = await session.run(fewTurned, few, setup.source);
-  for (const row of [nowhere, home]) {
-    const found = await look(session, setup, fewTurned, few, allIn(row, { ...standing, open: false }), asked);
-    t.deepEqual([...found.domains], Array(few).fill(row));
-    t.is(found.looks.rows.length, 0);
-    t.deepEqual(found.logits, expected.logits);
-  }
-  const opened = await look(session, setup, fewTurned, few, allIn(home, standing), asked);
-  t.true(opened.looks.rows.length > 0, "home is looked at through views");
-  t.false([...opened.looks.kinds].some((kind) => kind === source || kind === beside));
-  const other = await look(session, setup, fewTurned, few, allIn(away, { ...standing, open: false }), asked);
-  t.is([...other.looks.kinds].filter((kind) => kind === source).length, few, "negative control: elsewhere it is");
-});
-
-/** Floored and open, where the adapted model is another one than the source. */
-function flooredAndOpen(standing: Partial<DomainStanding> = {}): Parameters {
-  const both = allAway({ floored: true, ...standing });
-  return { ...both, table: both.table.map((value) => 1.02 * value) };
-}
-
-test.serial("floored and open: the source's look takes the plain one's place, and views vote against it", async (t) => {
-  const both = flooredAndOpen();
-  const found = await look(session, setup, fewTurned, few, both, quiet);
-  const heaviest: number[] = [];
-  for (let row = 0; row < few; row++) {
-    const own = looksOf(found, row);
-    const ofViews = own.filter(({ kind }) => isView(kind));
-    if (ofViews.length === 0) continue;
-    t.deepEqual(kindsIn(own), [...Array(views + 3).keys()], "plain, views, the source, the plain one beside it");
-    const [ofPlain, ofSource, ofBeside] = [own[plain], own[source], own[beside]];
-    if (ofPlain === undefined || ofSource === undefined || ofBeside === undefined) return t.fail();
-    t.deepEqual([ofPlain.weight, ofBeside.weight], [0, 0]);
-    t.is(ofBeside.density, ofPlain.density, "the plain look is kept for the judgement");
-    t.true(near([ofSource.density], [...(await alone(row, source, both)).density]));
-    t.true(Math.abs(ofSource.density - ofPlain.density) > 1e-4, "which is not the source's");
-    const weights = weigh(both.plan, away, [{ kind: plain, density: ofSource.density }, ...ofViews]);
-    t.deepEqual(
-      [ofSource, ...ofViews].map(({ weight }) => weight),
-      weights.map(Math.fround),
-    );
-    for (const { weight, density } of ofViews) if (density <= ofSource.density) t.is(weight, 0);
-    heaviest.push(await heaviestOf(t, found, row, both));
-  }
-  t.true(heaviest.length >= 4 && heaviest.some(isView), `${heaviest}`);
-});
-
-test.serial("floored and open: where no view leads, the source has all the weight and its very answer", async (t) => {
-  const expected = await session.run(fewTurned, few, setup.source);
-  for (const score of [0.7, Number.NaN]) {
-    const alike = flooredAndOpen({ scores: Array<number>(views + 1).fill(score) });
-    const found = await look(session, setup, fewTurned, few, alike, quiet);
-    t.true([...found.looks.kinds].some(isView), "views look on, so that a better one is found");
-    for (let row = 0; row < few; row++) {
-      t.true(near(part(found.logits, row, few), part(expected.logits, row, few)));
-      t.true(near(part(found.embeddings, row, few), part(expected.embeddings, row, few), 1e-3));
-      t.deepEqual(
-        voices(looksOf(found, row)).filter(([, weight]) => weight !== 0),
-        [[source, 1]],
-      );
-    }
-  }
-});
-
-test.serial("with the floor switched off the source is never asked", async (t) => {
-  const off = { ...setup, floor: false };
-  const parameters = allAway({ open: false, floored: true, proven: false }, false);
-  const found = await look(session, off, turned, rows, parameters, seedsWith(true, rows));
-  t.is(found.looks.rows.length, 0);
-  t.deepEqual(found.logits, found.plain);
-});
-
 test.serial("the same seeds give the same looks, and a row gets the same ones beside any others", async (t) => {
   const parameters = allAway({});
   const seeds = Uint32Array.from({ length: few }, (_, row) => 1_000 + 7 * row);
@@ -376,8 +173,8 @@ test.serial("what was looked at, folded and served opens the domain, and finds t
     const looks = looksOf(found, 0).map((one) => ({ ...one, answer: Float32Array.from(one.answer) }));
     const slot = argmax(found.plain);
     const density = found.density[0] ?? Number.NaN;
-    const folded = foldRow(adaptation, model, { cold: false, moments: found.moments, slot, density, looks });
-    if (folded !== undefined) serving.moved(folded.domain);
+    const folded = foldRow(adaptation, model, { bySource: false, moments: found.moments, slot, density, looks });
+    if (folded !== undefined) serving.folded(folded);
     if (i < 150) continue;
     late += 1;
     if (argmax(found.plain) === truth) plainly += 1;

@@ -19,6 +19,7 @@ const oneLook: Embedded = {
   moments: Float32Array.of(7, 8, 9, 10),
   density: Float32Array.of(0.9, 0.8),
   domains: Uint8Array.of(1, 16),
+  bySource: Uint8Array.of(0, 1),
   looks: { ...none, weights: new Float32Array() },
 };
 const looked: Embedded = {

@@ -43,26 +43,26 @@ const neither = () => chances(0.5, 0.5);
 const all = [1, 2, 3, 4];
 
 test("(L2) the gate is closed for a domain as dense as clean ones: one look, and the source beside it one time in eight", (t) => {
-  t.deepEqual(looksFor(planOf({ open: false }), away, 0.1, high, true, neither()), { views: [], source: false });
+  t.deepEqual(looksFor(planOf({ open: false }), away, 0.1, high, true, neither()), { views: [], compared: false });
   t.deepEqual(looksFor(planOf({ open: false }), away, 0.1, high, true, chances(0.1249, 0)), {
     views: [],
-    source: true,
+    compared: true,
   });
   t.deepEqual(looksFor(planOf({ open: false }), away, 0.1, high, true, chances(1 / 8, 0)), {
     views: [],
-    source: false,
+    compared: false,
   });
 });
 
 test("(L2) a request dense enough of its own gets one look in an open domain, too", (t) => {
   const open = planOf({ open: true });
-  t.deepEqual(looksFor(open, away, high, high, true, neither()), { views: [], source: false });
-  t.deepEqual(looksFor(open, away, high - 1e-6, high, true, neither()), { views: all, source: false });
+  t.deepEqual(looksFor(open, away, high, high, true, neither()), { views: [], compared: false });
+  t.deepEqual(looksFor(open, away, high - 1e-6, high, true, neither()), { views: all, compared: false });
 });
 
 test("an input of no known domain gets one look, whatever stands in its row", (t) => {
   const known = planOf({ open: true, floored: true, proven: false }, true, nowhere);
-  t.deepEqual(looksFor(known, nowhere, 0.1, high, true, chances(0, 0)), { views: [], source: false });
+  t.deepEqual(looksFor(known, nowhere, 0.1, high, true, chances(0, 0)), { views: [], compared: false });
 });
 
 test("open and not yet surveyed: every view looks", (t) => {
@@ -77,23 +77,34 @@ test("surveyed: the best two look, and once in ten all do", (t) => {
   t.deepEqual(looksFor(one, away, 0.5, high, true, neither()).views, [4]);
 });
 
-test("a floored domain is always looked at by the source, which it is answered by", (t) => {
+test("a floored domain is answered by the source, and compared as often as others", (t) => {
   const known = planOf({ floored: true });
   t.true(isFloored(known, away));
   t.false(isFloored(known, away + 1));
-  t.deepEqual(looksFor(known, away, 0.95, high, true, neither()), { views: [], source: true });
+  t.deepEqual(looksFor(known, away, 0.95, high, true, neither()), { views: [], compared: false });
+  t.deepEqual(looksFor(known, away, 0.95, high, true, chances(0.1249, 0.5)), { views: [], compared: true });
+  const unproven = planOf({ floored: true, proven: false });
+  t.deepEqual(looksFor(unproven, away, 0.95, high, true, neither()), { views: [], compared: true });
+});
+
+test("no floor is laid at home or where no domain is known: the source answers there anyway", (t) => {
+  for (const row of [nowhere, home]) t.false(isFloored(planOf({ floored: true }, true, row), row));
 });
 
 test("until the source has been compared often enough, every request of a domain is compared with it", (t) => {
   const always = () => chances(0.999, 0.999);
   const unproven = planOf({ proven: false });
-  t.deepEqual(looksFor(unproven, away, 0.1, high, true, always()), { views: [], source: true });
-  t.deepEqual(looksFor(unproven, away, 0.95, high, true, always()), { views: [], source: true }, "dense or not");
+  t.deepEqual(looksFor(unproven, away, 0.1, high, true, always()), { views: [], compared: true });
+  t.deepEqual(looksFor(unproven, away, 0.95, high, true, always()), { views: [], compared: true }, "dense or not");
   t.false(isFloored(unproven, away), "compared is not answered");
-  t.deepEqual(looksFor(planOf({}), away, 0.1, high, true, always()), { views: [], source: false }, "negative control");
+  t.deepEqual(
+    looksFor(planOf({}), away, 0.1, high, true, always()),
+    { views: [], compared: false },
+    "negative control",
+  );
   t.deepEqual(
     looksFor(planOf({ proven: false, open: true }), away, 0.1, high, true, always()),
-    { views: all, source: true },
+    { views: all, compared: true },
     "beside the views",
   );
 });
@@ -101,7 +112,7 @@ test("until the source has been compared often enough, every request of a domain
 test("at home and where no domain is known the source is never compared: the normalisation there is its own", (t) => {
   const asked = (row: number) =>
     [{}, { proven: false }, { floored: true }, { floored: true, proven: false, open: true }].map(
-      (standing) => looksFor(planOf(standing, true, row), row, 0.1, high, true, chances(0, 0.5)).source,
+      (standing) => looksFor(planOf(standing, true, row), row, 0.1, high, true, chances(0, 0.5)).compared,
     );
   t.deepEqual(asked(nowhere), [false, false, false, false]);
   t.deepEqual(asked(home), [false, false, false, false]);
@@ -111,13 +122,13 @@ test("at home and where no domain is known the source is never compared: the nor
 
 test("home is looked at through views like every other domain", (t) => {
   const open = planOf({ open: true }, true, home);
-  t.deepEqual(looksFor(open, home, 0.5, high, true, neither()), { views: all, source: false });
+  t.deepEqual(looksFor(open, home, 0.5, high, true, neither()), { views: all, compared: false });
 });
 
 test("with the floor switched off there is no source and nothing is floored, however little it has been compared", (t) => {
   const known = planOf({ floored: true, open: true, proven: false }, false);
   t.false(isFloored(known, away));
-  t.deepEqual(looksFor(known, away, 0.5, high, false, chances(0, 0.5)), { views: all, source: false });
+  t.deepEqual(looksFor(known, away, 0.5, high, false, chances(0, 0.5)), { views: all, compared: false });
 });
 
 test("as much chance is drawn for one look as for many: what a request gets does not depend on its domain's state", (t) => {
@@ -154,7 +165,7 @@ test("a row that may not look again gets no look whatever chance says, and one t
                 const known = planOf({ open, surveyed, best: [2], floored, proven }, floor, row);
                 const by = (source: number, survey: number) => {
                   const looks = looksFor(known, row, density, high, floor, chances(source, survey));
-                  return looks.source || looks.views.length > 0;
+                  return looks.compared || looks.views.length > 0;
                 };
                 const byChance = [by(0, 0), by(0, 0.9), by(0.9, 0), by(0.9, 0.9)];
                 t.is(mayLookAgain(known, row, density, high, floor), byChance.includes(true));
@@ -168,7 +179,7 @@ test("a domain written anew keeps nothing of what stood there", (t) => {
   const anew = { open: true, surveyed: true, best: [2], scores: [0, 0, 0, 0, 0], floored: false, proven: true };
   plan(known, away, anew, true);
   t.false(isFloored(known, away));
-  t.deepEqual(looksFor(known, away, 0.5, high, true, neither()), { views: [2], source: false });
+  t.deepEqual(looksFor(known, away, 0.5, high, true, neither()), { views: [2], compared: false });
 });
 
 /** Plain .80; view 1 leads by .03, view 2 by .01, view 3 is hardly seen, view 4 leads by .06. */

@@ -113,6 +113,7 @@ export function answersOf(subject: Subject, labels: readonly number[], random: R
     ids: labels.map((_, row) => `r${row}.${moments[row * 2 * channels]}`),
     traceIds: labels.map(() => "0".repeat(32)),
     cold: new Uint8Array(rows),
+    bySource: new Uint8Array(rows),
     learn: new Uint8Array(rows),
     answers: Uint16Array.from(shares, (share) => argmax(share)),
     confidences: Float32Array.from(shares, (share) => Math.max(...share)),

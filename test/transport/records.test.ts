@@ -62,6 +62,7 @@ function batch(rows: number): ExperienceBatch {
     ids: Array.from({ length: rows }, (_, index) => `r${index}`),
     traceIds: Array.from({ length: rows }, () => "a".repeat(32)),
     cold: new Uint8Array(rows),
+    bySource: new Uint8Array(rows),
     learn: new Uint8Array(rows).fill(1),
     answers: new Uint16Array(rows).fill(9),
     confidences: column(1),

@@ -141,6 +141,7 @@ export function digitsAnswered(rows: number, random: Random): ExperienceBatch {
     ids: shares.map((_, row) => `r${row}.${random()}`),
     traceIds: shares.map(() => "0".repeat(32)),
     cold: new Uint8Array(rows),
+    bySource: new Uint8Array(rows),
     learn: new Uint8Array(rows),
     answers: Uint16Array.from(shares, (share) => argmax(share)),
     confidences: Float32Array.from(shares, (share) => Math.max(...share)),

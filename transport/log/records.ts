@@ -119,6 +119,7 @@ function encodeBatch(batch: ExperienceBatch): Uint8Array {
   };
   return encodeMessage(head, {
     cold: { dt: "|u1", sh: [rows], data: batch.cold },
+    bySource: { dt: "|u1", sh: [rows], data: batch.bySource },
     learn: { dt: "|u1", sh: [rows], data: batch.learn },
     answers: { dt: "<u2", sh: [rows], data: batch.answers },
     confidences: { dt: "<f4", sh: [rows], data: batch.confidences },
@@ -154,6 +155,7 @@ function batchIn(fields: Fields): ExperienceBatch {
     ids,
     traceIds,
     cold: column(fields, "cold", "|u1", [rows]),
+    bySource: column(fields, "bySource", "|u1", [rows]),
     learn: column(fields, "learn", "|u1", [rows]),
     answers: column(fields, "answers", "<u2", [rows]),
     confidences: column(fields, "confidences", "<f4", [rows]),

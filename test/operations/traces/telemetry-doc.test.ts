@@ -107,7 +107,15 @@ test("docs/telemetry.md lists the kinds of every file that tells them by a name"
   const listed = await listedInDoc();
   const facts = await readFile("supervision/events.ts", "utf8");
   for (const [, kind = ""] of facts.matchAll(/readonly kind: "([a-z_]+)"/g)) t.true(listed.has(kind), kind);
-  for (const kind of ["domain_begun", "domain_to_source", "domain_adapted", "node_silent", "node_heard", "spans"])
+  for (const kind of [
+    "domain_begun",
+    "domain_ended",
+    "domain_to_source",
+    "domain_adapted",
+    "node_silent",
+    "node_heard",
+    "spans",
+  ])
     t.true(listed.has(kind), kind);
 });
 
