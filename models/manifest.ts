@@ -130,6 +130,8 @@ const learningSchema = z.strictObject({
 });
 
 const viewsMax = 64;
+/** As much as a reply brings (transport/messages/wire.ts). */
+export const labelCharactersMax = 64;
 /** Elements of one input: 256 MiB as float32, which is as much as a request may carry (transport/tensors/bounds.ts). */
 const inputElementsMax = 2 ** 26;
 
@@ -142,8 +144,8 @@ const viewSchema = z.strictObject({
 
 const manifestSchema = z.strictObject({
   v: z.literal(1),
-  name: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "must be a lower-case name: letters, digits, dashes"),
-  labels: z.array(z.string().min(1)).min(2).max(256),
+  name: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, "must be a lower-case name: letters, digits, dashes, 32 at most"),
+  labels: z.array(z.string().min(1).max(labelCharactersMax)).min(2).max(256),
   input: z.strictObject({
     name: z.string().min(1),
     shape: z

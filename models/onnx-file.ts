@@ -62,6 +62,12 @@ export function readOnnx(bytes: Uint8Array): OnnxRead {
   if (!graph?.node?.length || !graph.output?.length || opset === undefined)
     return { kind: "refused", message: "it is not an ONNX model", next: "give the .onnx file that an exporter wrote" };
   const nodes = graph.node.map(nodeOf);
+  if (!areInOrder(nodes))
+    return {
+      kind: "refused",
+      message: "its nodes are in no order in which they can run",
+      next: "see what onnx.checker.check_model says of it, and export it again",
+    };
   const constants = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? "", tensor]));
   for (const node of nodes) {
     const value = node.opType === "Constant" ? node.attribute.find(({ name }) => name === "value")?.t : undefined;
@@ -86,6 +92,16 @@ export function readOnnx(bytes: Uint8Array): OnnxRead {
       functions: model?.functions ?? [],
     },
   };
+}
+
+/** Whether each result is made before it is read, as ONNX wants it. Where not, a walk from a result to what it follows from may never end. */
+function areInOrder(nodes: readonly OnnxNode[]): boolean {
+  const read = new Set<string>();
+  for (const { input, output } of nodes) {
+    for (const name of input) if (name !== "") read.add(name);
+    if (output.some((name) => read.has(name))) return false;
+  }
+  return true;
 }
 
 /** Every name a node reads, those that its branches and loop bodies take from around them included. */
@@ -138,17 +154,21 @@ export interface FloatTensor {
 export function floatsOf(tensor: KeptTensor): FloatTensor | undefined {
   if (tensor.dataType !== onnx.TensorProto.DataType.FLOAT) return undefined;
   const dims = dimsOf(tensor);
-  const values = tensor.rawData?.length
-    ? new Float32Array(Uint8Array.from(tensor.rawData).buffer)
+  const { rawData } = tensor;
+  if (rawData && rawData.length % Float32Array.BYTES_PER_ELEMENT !== 0) return undefined;
+  const values = rawData?.length
+    ? new Float32Array(Uint8Array.from(rawData).buffer)
     : Float32Array.from(tensor.floatData ?? []);
   return values.length === dims.reduce((size, dim) => size * dim, 1) ? { dims, values } : undefined;
 }
 
-/** undefined for a tensor that is not int64. */
+/** undefined for a tensor that is not int64, or whose bytes are no whole numbers of it. */
 export function integersOf(tensor: KeptTensor): readonly number[] | undefined {
-  if (tensor.dataType !== onnx.TensorProto.DataType.INT64) return undefined;
-  if (!tensor.rawData?.length) return (tensor.int64Data ?? []).map(Number);
-  return Array.from(new BigInt64Array(Uint8Array.from(tensor.rawData).buffer), Number);
+  const { dataType, rawData } = tensor;
+  if (dataType !== onnx.TensorProto.DataType.INT64) return undefined;
+  if (!rawData?.length) return (tensor.int64Data ?? []).map(Number);
+  if (rawData.length % BigInt64Array.BYTES_PER_ELEMENT !== 0) return undefined;
+  return Array.from(new BigInt64Array(Uint8Array.from(rawData).buffer), Number);
 }
 
 /** A tensor of the same name with other whole numbers. */

@@ -17,11 +17,14 @@ export type ExitReason =
   /** A turn took longer than the spec's `turnMaxMs`; `why` names an injected fault. */
   | { readonly kind: "hang"; readonly turnMaxMs: number; readonly why?: string };
 
-/** One line for logs and `tree`. */
+/** What is said of an error at most: whoever reads a tree or a receipt over the wire takes text of 4,096 characters. */
+const wordsMax = 1_024;
+
+/** One line for logs and `tree`, however long and of how many lines an error's own message is. */
 export function describeExit(reason: ExitReason): string {
   switch (reason.kind) {
     case "crash":
-      return `crash in ${reason.phase}: ${reason.error.message}`;
+      return `crash in ${reason.phase}: ${oneLine(reason.error.message)}`;
     case "hang":
       return `hang: turn exceeded ${reason.turnMaxMs} ms${reason.why === undefined ? "" : `, ${reason.why}`}`;
     case "killed":
@@ -32,6 +35,11 @@ export function describeExit(reason: ExitReason): string {
     default:
       return reason satisfies never;
   }
+}
+
+function oneLine(text: string): string {
+  const line = text.replaceAll(/\s+/g, " ").trim();
+  return line.length <= wordsMax ? line : `${line.slice(0, wordsMax)} ...`;
 }
 
 /** JavaScript throws anything; the rest of the runtime only knows Error. */

@@ -16,10 +16,12 @@ import type { RequestFailure, RequestOutcome } from "./bus/bus-outcome.js";
 import type { RemoteTensor, Tensor } from "./messages/codec.js";
 import type { Parsed } from "./messages/fields.js";
 import {
+  defaultPriority,
   encodeFeedbackRequest,
   encodeInferenceRequest,
   type FeedbackReply,
   type InferenceReply,
+  isRequestId,
   type Outcome,
   parseFeedbackReply,
   parseInferenceReply,
@@ -115,6 +117,10 @@ export class DriftmendClient {
     const startedAtMs = this.#clock.monotonicMs();
     const deadlineMs = options.deadlineMs ?? this.bus.timeouts.client;
     const { byteLength } = input.data;
+    if (!isRequestId(id)) {
+      const message = "an id has 1 to 128 characters, none of them a control character";
+      return { kind: "refusal", refusal: { code: "bad_request", field: "id", message }, tries: 0 };
+    }
     if (byteLength <= inlineBytesMax) return this.#infer(model, input, { ...options, id, deadlineMs });
     if (byteLength > tensorBytesMax) {
       const message = `${byteLength} bytes; a tensor has ${tensorBytesMax} at most`;
@@ -146,7 +152,7 @@ export class DriftmendClient {
         input,
         id,
         deadlineMs,
-        priority: options.priority ?? 5,
+        priority: options.priority ?? defaultPriority,
         explain: options.explain ?? false,
       }),
       offer,
@@ -179,10 +185,13 @@ export class DriftmendClient {
   }
 
   async close(): Promise<void> {
-    const sending = await this.#sending;
-    sending?.sender.close();
-    await sending?.segments?.close();
-    await this.bus.close();
+    try {
+      const sending = await this.#sending;
+      sending?.sender.close();
+      await sending?.segments?.close();
+    } finally {
+      await this.bus.close();
+    }
   }
 
   #openSending(): Promise<Sending> {
@@ -219,11 +228,11 @@ export class DriftmendClient {
       const outcome = await this.#try(question, tries, leftMs, headers);
       const settled = settle(outcome, question.parse, tries);
       const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);
-      const spent = tries > question.retries || this.#clock.monotonicMs() + waitMs >= deadlineAtMs;
-      if (outcome.kind !== "timeout") word = settled;
-      // What was heard of why there is no answer says more than the silence of the last try.
-      if (spent && outcome.kind === "timeout" && word !== undefined) return { ...word, tries };
-      if (spent || !isPassing(settled)) return settled;
+      if (!isPassing(settled)) return settled;
+      // What was heard of why there is no answer says more than the silence of the last try, and a refusal more than that nobody is there.
+      if (settled.kind === "refusal" || (word?.kind !== "refusal" && outcome.kind !== "timeout")) word = settled;
+      const isSpent = tries > question.retries || this.#clock.monotonicMs() + waitMs >= deadlineAtMs;
+      if (isSpent) return { ...(word ?? settled), tries };
       await this.#clock.delay(waitMs);
     }
   }

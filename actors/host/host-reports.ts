@@ -51,6 +51,9 @@ export function reportBus(telemetry: Telemetry, log: Logger, incarnation: number
     case "slow_consumer":
       log.warn(event.kind, { ...event });
       return;
+    case "closed":
+      // The end of the node (host.ts), or at its end.
+      return;
     default:
       event satisfies never;
   }

@@ -52,7 +52,7 @@ export function readRequest(
   const request = parsed.value;
   const named = headers.get(header.messageId);
   if (named !== undefined && !isRequestId(named)) {
-    const message = "an id has 1 to 128 characters";
+    const message = "an id has 1 to 128 characters, none of them a control character";
     return refused({ code: "bad_request", field: header.messageId, message }, traceId);
   }
   const { input } = request;

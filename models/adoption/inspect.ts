@@ -67,6 +67,7 @@ export async function inspect(bytes: Uint8Array, rows: CleanRows, classes: numbe
   if (mixed !== null) return mixed;
   const { plan, remarks } = await planOf(graph, { inputName, shape, classes }, end.end, rows);
   const source = await sourceOf(graph, plan, end.end, rows);
+  if ("kind" in source) return source;
   const stages = { moments: plan.layers.length > 0 || end.end.head !== null, head: end.end.head !== null };
   return { kind: "ok", graph, plan, end: end.end, fixedBatch, source, stages, remarks };
 }
@@ -163,15 +164,23 @@ async function look(
   count: number,
 ): Promise<Looked | Refused> {
   const names = tensors.map((_, i) => `look${i}`);
+  const named = Object.fromEntries(tensors.map((tensor, i) => [tensor, names[i] ?? ""]));
+  return running(excerpt(graph, input, named), count, async (session) => ({
+    kind: "ok",
+    outputs: await session.run(rowsFrom(rows, 0, count), [count, ...input.shape], names),
+  }));
+}
+
+/** Runs a part of the file; what ONNX Runtime does not like about that is a refusal. */
+async function running<T>(
+  part: Uint8Array,
+  count: number,
+  run: (session: AnySession) => Promise<T>,
+): Promise<T | Refused> {
   try {
-    const session = await openAnySession(
-      excerpt(graph, input, Object.fromEntries(tensors.map((tensor, i) => [tensor, names[i] ?? ""]))),
-    );
+    const session = await openAnySession(part);
     try {
-      return {
-        kind: "ok",
-        outputs: await session.run(rowsFrom(rows, 0, count), [count, ...input.shape], names),
-      };
+      return await run(session);
     } finally {
       await session.close();
     }
@@ -266,11 +275,12 @@ async function layersOf(
 }
 
 /** Statistics of all layers behind one another. One eps serves all: what a layer had beyond it is part of its variance. */
-async function sourceOf(graph: OnnxGraph, plan: Plan, { head }: End, rows: CleanRows): Promise<SourceModel> {
+async function sourceOf(graph: OnnxGraph, plan: Plan, { head }: End, rows: CleanRows) {
   const { classes, width, layers } = plan;
   const weights = head?.weights ?? identityHead(classes);
   if (layers.length === 0) {
     const measured = await embeddingStatistics(graph, plan, rows);
+    if ("kind" in measured) return measured;
     return { channels: width, firstLayerChannels: width, classes, width, ...measured, head: weights };
   }
   const norms = layers.map(({ norm }) => norm);
@@ -302,16 +312,17 @@ async function embeddingStatistics(graph: OnnxGraph, plan: Plan, rows: CleanRows
   const sums = new Float64Array(width);
   const squares = new Float64Array(width);
   const count = rows.labels.length;
-  const session = await openAnySession(excerpt(graph, plan, { [embedding]: "embedding" }));
-  for (let start = 0; start < count; start += rowsPerRun) {
-    const n = Math.min(rowsPerRun, count - start);
-    const [output] = await session.run(rowsFrom(rows, start, n), [n, ...shape], ["embedding"]);
-    output?.data.forEach((value, i) => {
-      sums[i % width] = at(sums, i % width) + value;
-      squares[i % width] = at(squares, i % width) + value * value;
-    });
-  }
-  await session.close();
+  const measured = await running(excerpt(graph, plan, { [embedding]: "embedding" }), rowsPerRun, async (session) => {
+    for (let start = 0; start < count; start += rowsPerRun) {
+      const n = Math.min(rowsPerRun, count - start);
+      const [output] = await session.run(rowsFrom(rows, start, n), [n, ...shape], ["embedding"]);
+      output?.data.forEach((value, i) => {
+        sums[i % width] = at(sums, i % width) + value;
+        squares[i % width] = at(squares, i % width) + value * value;
+      });
+    }
+  });
+  if (measured !== undefined) return measured;
   const mean = Float32Array.from(sums, (sum) => sum / count);
   const variance = Float32Array.from(squares, (square, c) => Math.max(0, square / count - at(mean, c) ** 2));
   const eps = Math.max(1e-5, variance.reduce((sum, value) => sum + value, 0) / width / 100);

@@ -25,7 +25,7 @@ export interface ModelPackage {
   readonly sha256: string;
 }
 
-export const manifestName = "manifest.json";
+const manifestName = "manifest.json";
 
 /** The package of a model that was loaded, and its bytes, read once more and checked once more (F1). Throws ModelError as loadModel does. */
 export async function packModel(

@@ -95,10 +95,10 @@ export class GraphProgram {
   }
 }
 
-export function channelsLast(value: Tensor): Tensor {
+function channelsLast(value: Tensor): Tensor {
   return value.rank === 4 ? value.transpose([0, 2, 3, 1]) : value;
 }
 
-export function channelsFirst(value: Tensor): Tensor {
+function channelsFirst(value: Tensor): Tensor {
   return value.rank === 4 ? value.transpose([0, 3, 1, 2]) : value;
 }

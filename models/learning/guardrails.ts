@@ -82,11 +82,6 @@ export function smoothed(served: Float32Array, live: Float32Array, ema: number):
   return average;
 }
 
-/** Share of rows of embeddings [n, width] that `head` gives their label. */
-export function headAccuracy(embeddings: Float32Array, labels: Uint8Array, head: Float32Array, width: number): number {
-  return shareRight(headLogits(embeddings, head, width), labels);
-}
-
 /** Share of rows of logits [n, classes] whose largest is their label's. */
 export function shareRight(logits: Float64Array, labels: Uint8Array): number {
   const classes = logits.length / labels.length;

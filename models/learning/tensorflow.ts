@@ -60,17 +60,13 @@ async function ready(registered: string): Promise<Opened> {
   const tf = library();
   // Production mode silences the banner that the cpu backend prints on its first use.
   tf.enableProdMode();
-  if (!(await tf.setBackend(registered))) return { kind: "unavailable", why: `${registered} does not start here` };
-  await tf.ready();
-  return {
-    kind: "open",
-    gradient(head, batch) {
-      return inTurn(async () => {
-        if (tf.getBackend() !== registered) await tf.setBackend(registered);
-        return headGradient(tf, head, batch);
-      });
-    },
-  };
+  const starts = await inTurn(async () => {
+    const isSet = await tf.setBackend(registered);
+    await tf.ready();
+    return isSet;
+  });
+  if (!starts) return { kind: "unavailable", why: `${registered} does not start here` };
+  return { kind: "open", gradient: (head, batch) => computeOn(registered, (own) => headGradient(own, head, batch)) };
 }
 
 /** The whole package, not tfjs-core: that one registers no gradients. */
@@ -96,17 +92,16 @@ export async function openArithmetic(candidates: readonly Backend[] = backends):
 }
 
 function arithmeticOn(backend: Backend): Arithmetic {
-  const tf = library();
   const registered = backend === "wasm" || backend === "cpu" ? backend : "tensorflow";
-  return {
-    backend,
-    compute(work) {
-      return inTurn(async () => {
-        if (tf.getBackend() !== registered) await tf.setBackend(registered);
-        return work(tf);
-      });
-    },
-  };
+  return { backend, compute: (work) => computeOn(registered, work) };
+}
+
+function computeOn<T>(registered: string, work: (tf: Tensorflow) => T): Promise<T> {
+  return inTurn(async () => {
+    const tf = library();
+    if (tf.getBackend() !== registered) await tf.setBackend(registered);
+    return work(tf);
+  });
 }
 
 let last: Promise<unknown> = Promise.resolve();

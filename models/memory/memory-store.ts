@@ -72,7 +72,7 @@ export class MemoryStore {
     const { width } = this.#options;
     if (embeddings.length !== rows * width) throw new RangeError(`${embeddings.length} values for ${rows} rows`);
     const places = k + labelled;
-    if (!(Number.isInteger(places) && places >= 1 && places <= neighboursMax)) throw new RangeError(`k of ${places}`);
+    if (!(Number.isInteger(places) && places >= 0 && places <= neighboursMax)) throw new RangeError(`k of ${places}`);
     this.#counts.searches += rows;
     for (let row = 0; row < rows; row++) {
       if (this.#unit.take(embeddings, row * width)) this.#searchRow(into, row, k, labelled);

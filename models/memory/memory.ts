@@ -120,7 +120,13 @@ export async function startMemory(
 ): Promise<Memory> {
   const worker = new Worker(new URL("./memory-worker.js", import.meta.url), { workerData: options });
   const memory = new ThreadMemory(worker, options.width, clock, bounds);
-  await memory.settled();
+  try {
+    await memory.settled();
+  } catch (error) {
+    // One that hangs is left behind and counted, like any other.
+    await memory.close();
+    throw error;
+  }
   return memory;
 }
 

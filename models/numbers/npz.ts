@@ -38,7 +38,7 @@ export function npzOf(arrays: Readonly<Record<string, NpzArray>>): Uint8Array {
 }
 
 /** One array as .npy. */
-export function npyOf({ shape, values }: NpzArray): Uint8Array {
+function npyOf({ shape, values }: NpzArray): Uint8Array {
   const descr = values instanceof Float32Array ? "<f4" : "|u1";
   const list = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${list}), }`;

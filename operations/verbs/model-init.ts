@@ -5,6 +5,7 @@
 import { access, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Adopted, adopt, writeModelFolder } from "../../models/adoption/adopt.js";
+import { labelCharactersMax } from "../../models/manifest.js";
 import { isToken } from "../../transport/subjects.js";
 import { done, type Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
@@ -131,10 +132,16 @@ async function labelsFrom(given: string): Promise<readonly string[] | Outcome> {
   const lines = (typeof text === "string" ? text : new TextDecoder().decode(text)).trim().split(/\r?\n/);
   const labels = lines.map((line) => line.trim());
   const twice = labels.find((label, i) => labels.indexOf(label) !== i);
+  const long = labels.find((label) => label.length > labelCharactersMax);
   if (labels.length < 2 || labels.length > labelsMax || labels.includes(""))
     return failed(
       `--labels: ${labels.length} labels${labels.includes("") ? ", one of them empty" : ""}`,
       `name 2 to ${labelsMax} labels in the order of the model's output: a,b,c or a file with one a line`,
+    );
+  if (long !== undefined)
+    return failed(
+      `--labels: "${printable(long.slice(0, 40))}..." has ${long.length} characters`,
+      `give each class a name of ${labelCharactersMax} at most`,
     );
   return twice === undefined
     ? labels

@@ -15,6 +15,7 @@ import { within } from "../deadline.js";
 import type { ChaosMode, SupervisionEvent, SupervisionFact } from "../events.js";
 import { describeExit, type ExitReason } from "../exit-reason.js";
 import { type ActorPath, TOP_PATH } from "../path.js";
+import { Course } from "./course.js";
 
 /** The target does not run now (`not_ready`), or its kind cannot have this fault: the injector has to choose again. */
 export class ChaosRefusedError extends Error {
@@ -59,9 +60,9 @@ export async function injectFault(
   if (!target.isUp) throw new ChaosRefusedError(target.path, "it is not running", "not_ready");
   const generationBefore = target.generation;
   const before = count(target.mailboxes);
-  const course = new Course(target.path, generationBefore, around.clock);
+  const course = new Course(around.clock);
   around.emit(target.path, generationBefore, { kind: "chaos_began", mode, forMs });
-  const unlisten = around.listen((event) => course.see(event));
+  const unlisten = around.listen((event) => follow(course, event, target.path, generationBefore));
   try {
     strike(target, mode, forMs, course, around.halted);
     await within(around.clock, forMs + repairMaxMs, course.settled);
@@ -114,56 +115,16 @@ function strike(
   }
 }
 
-/** What events say about one fault, from the strike to the repair. */
-class Course {
-  readonly settled: Promise<void>;
-  leasesCleaned = 0;
-  detectMs: number | null = null;
-  repairMs: number | null = null;
-  cause: string | null = null;
-  readonly #path: ActorPath;
-  readonly #generation: number;
-  readonly #clock: Clock;
-  readonly #beganAtMs: number;
-  #settle: () => void = () => undefined;
-
-  constructor(path: ActorPath, generation: number, clock: Clock) {
-    this.#path = path;
-    this.#generation = generation;
-    this.#clock = clock;
-    this.#beganAtMs = clock.monotonicMs();
-    this.settled = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
-  }
-
-  see(event: SupervisionEvent): void {
-    const isTarget = event.path === this.#path;
-    if (event.kind === "cleanup_confirmed" && (isTarget || isBelow(event.path, this.#path))) {
-      this.leasesCleaned += event.leasesCleaned;
-    }
-    if (!isTarget) return;
-    if ((event.kind === "crashed" || event.kind === "stopped") && event.incarnation === this.#generation) {
-      this.detectMs ??= this.#elapsedMs();
-      this.cause ??= describeExit(event.reason);
-    }
-    if (event.kind === "started" && event.incarnation > this.#generation) this.#repaired();
-    if (event.kind === "retired") this.#settle();
-  }
-
-  /** The fault ended by itself. If the incarnation had ended before, the restart repairs it instead. */
-  leaseEnded(): void {
-    if (this.detectMs === null) this.#repaired();
-  }
-
-  #repaired(): void {
-    this.repairMs ??= this.#elapsedMs();
-    this.#settle();
-  }
-
-  #elapsedMs(): number {
-    return this.#clock.monotonicMs() - this.#beganAtMs;
-  }
+/** What an event says of the fault that struck the incarnation `generation` of `path`. */
+function follow(course: Course, event: SupervisionEvent, path: ActorPath, generation: number): void {
+  const isTarget = event.path === path;
+  if (event.kind === "cleanup_confirmed" && (isTarget || isBelow(event.path, path)))
+    course.leasesCleaned += event.leasesCleaned;
+  if (!isTarget) return;
+  if ((event.kind === "crashed" || event.kind === "stopped") && event.incarnation === generation)
+    course.detected(describeExit(event.reason));
+  if (event.kind === "started" && event.incarnation > generation) course.repaired();
+  if (event.kind === "retired") course.lost();
 }
 
 function isBelow(path: ActorPath, above: ActorPath): boolean {

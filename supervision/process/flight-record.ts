@@ -32,11 +32,11 @@ export interface FlightRecord {
   forgive(id: string): void;
 }
 
-export interface FlightSettings {
+interface FlightSettings {
   /** Deaths of the process after which an id is condemned. */
   readonly deathsMax: number;
 }
-export const flightDefaults: FlightSettings = { deathsMax: 3 };
+const flightDefaults: FlightSettings = { deathsMax: 3 };
 
 const flightBytesMax = 32 * 1024;
 const watchedMax = 1_024;
@@ -47,14 +47,15 @@ export function openFlightRecord(directory: string, name: string, settings = fli
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const files = { flight: join(directory, `${name}.flight`), deaths: join(directory, `${name}.deaths`) };
   const deaths = new Map(read(files.deaths).flatMap((entry) => (isCount(entry) ? [entry] : [])));
-  const crashed = read(files.flight).filter((id) => typeof id === "string");
+  // An id may be in flight twice at once, and dies once all the same (R2).
+  const crashed = new Set(read(files.flight).filter((id) => typeof id === "string"));
   for (const id of crashed) {
     const before = deaths.get(id) ?? 0;
     deaths.delete(id);
     deaths.set(id, before + 1);
   }
   const record = new FileFlightRecord(files, deaths, settings);
-  if (crashed.length > 0) record.save();
+  if (crashed.size > 0) record.save();
   record.land([]);
   return record;
 }

@@ -52,7 +52,8 @@ export class OsProcess {
     });
     this.#child = spawned(spec, launch);
     this.exit = new Promise((resolve) => {
-      this.#child.once("error", (error) => {
+      // Not once: without a listener, a second one would end this process.
+      this.#child.on("error", (error) => {
         if (this.#child.pid === undefined) resolve({ kind: "not_spawned", error });
       });
       this.#child.once("exit", (code, signal) => resolve(this.#exitOf(code, signal)));

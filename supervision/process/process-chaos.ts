@@ -7,6 +7,7 @@ import type { Clock } from "../../models/clock.js";
 import type { ChaosReceipt } from "../../transport/messages/chaos-orders.js";
 import { within } from "../deadline.js";
 import { ChaosRefusedError } from "../faults/chaos.js";
+import { Course } from "../faults/course.js";
 import type { OsProcess } from "./os-process.js";
 import type { ProcessSlot } from "./process-slot.js";
 import type { ProcessEvent } from "./process-spec.js";
@@ -34,7 +35,7 @@ export async function strikeProcess(
   const generationBefore = slot.generation;
   const course = new Course(clock);
   const unlisten = listen((event) => {
-    if (event.id === slot.spec.id) course.see(event);
+    if (event.id === slot.spec.id) follow(course, event);
   });
   const undo = strike(process, mode, forMs);
   const endLease = (): void => {
@@ -80,46 +81,9 @@ function strike(process: OsProcess, mode: ProcessFaultMode, forMs: number): () =
   }
 }
 
-/** What events say about one fault, from the signal to the repair. */
-class Course {
-  readonly settled: Promise<void>;
-  leasesCleaned = 0;
-  detectMs: number | null = null;
-  repairMs: number | null = null;
-  cause: string | null = null;
-  readonly #clock: Clock;
-  readonly #beganAtMs: number;
-  #settle: () => void = () => undefined;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#beganAtMs = clock.monotonicMs();
-    this.settled = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
-  }
-
-  see(event: ProcessEvent): void {
-    if (event.kind === "crashed") {
-      this.detectMs ??= this.#elapsedMs();
-      this.cause ??= event.cause;
-    }
-    if (event.kind === "cleanup_confirmed") this.leasesCleaned += event.leasesCleaned;
-    if (event.kind === "started") this.#repaired();
-    if (event.kind === "stopped" || event.kind === "escalated") this.#settle();
-  }
-
-  /** It runs again by itself. If it was declared dead meanwhile, its restart is the repair. */
-  leaseEnded(): void {
-    if (this.detectMs === null) this.#repaired();
-  }
-
-  #repaired(): void {
-    this.repairMs ??= this.#elapsedMs();
-    this.#settle();
-  }
-
-  #elapsedMs(): number {
-    return this.#clock.monotonicMs() - this.#beganAtMs;
-  }
+function follow(course: Course, event: ProcessEvent): void {
+  if (event.kind === "crashed") course.detected(event.cause);
+  if (event.kind === "cleanup_confirmed") course.leasesCleaned += event.leasesCleaned;
+  if (event.kind === "started") course.repaired();
+  if (event.kind === "stopped" || event.kind === "escalated") course.lost();
 }

@@ -3,7 +3,15 @@ import test from "ava";
 import { adopt } from "../../models/adoption/adopt.js";
 import { sizeOf } from "../../models/manifest.js";
 import { adopted, adoption, picture, refusal } from "./adopting.js";
-import { dictionaries, externalWeights, halfInput, listedConstants, twoInputs } from "./odd-files.js";
+import {
+  circle,
+  cutWeights,
+  dictionaries,
+  externalWeights,
+  halfInput,
+  listedConstants,
+  twoInputs,
+} from "./odd-files.js";
 import { classes, classifier, ownRows, pictureClassifier, plainClassifier } from "./small-classifiers.js";
 
 for (const batch of [1, "N"] as const)
@@ -34,6 +42,8 @@ const refusals: readonly (readonly [string, () => Uint8Array, readonly number[],
   ["nothing", () => new Uint8Array(), [5], /not an ONNX model/],
   ["rows of another shape", () => plainClassifier(), [6], /its input "input" is \[N, 5\], x is \[rows, 6\]/],
   ["another number of outputs", () => wide(), [5], /no output of 3 values for each row.*\[rows, 4\].*--labels/],
+  ["a result that is made of itself", () => circle(), [5], /no order in which they can run -> see what onnx.checker/],
+  ["weights that are cut off", () => cutWeights(), [5], /ONNX Runtime cannot run it/],
   ["an opset below 9", () => plainClassifier(null, 8), [5], /opset 8.*convert_version/],
 ];
 

@@ -2,13 +2,14 @@ import test from "ava";
 import fc from "fast-check";
 import {
   clipByNorm,
-  headAccuracy,
   headLogProbabilities,
   judgeStep,
   meanKl,
   restoredToward,
+  shareRight,
   smoothed,
 } from "../../models/learning/guardrails.js";
+import { headLogits } from "../../models/numbers/softmax.js";
 import { defaults } from "../../models/settings.js";
 import { smallCalibration, width } from "./small-world.js";
 
@@ -59,9 +60,9 @@ test("(S2-10) what is served is ema * old + (1 - ema) * new, and restoring goes 
 
 test("anchor accuracy is the share of anchors the head gives their label; log probabilities sum to one", (t) => {
   const { head, anchorEmbeddings, anchorLabels } = smallCalibration();
-  t.is(headAccuracy(anchorEmbeddings, anchorLabels, head, width), 1);
+  t.is(shareRight(headLogits(anchorEmbeddings, head, width), anchorLabels), 1);
   const blind = new Float32Array(head.length);
-  t.is(headAccuracy(anchorEmbeddings, anchorLabels, blind, width), 1 / 3);
+  t.is(shareRight(headLogits(anchorEmbeddings, blind, width), anchorLabels), 1 / 3);
   const logs = headLogProbabilities(anchorEmbeddings.slice(0, width), head, width);
   t.true(Math.abs(logs.reduce((sum, log) => sum + Math.exp(log), 0) - 1) < 1e-12);
 });

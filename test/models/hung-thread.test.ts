@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import test from "ava";
 import { sourceParameters } from "../../models/adaptation/adaptation.js";
 import { loadModel } from "../../models/manifest.js";
+import { startMemory } from "../../models/memory/memory.js";
 import { EngineError, startEngine } from "../../models/serving/engine.js";
 import { StuckThreads } from "../../models/threads/thread-silence.js";
 import { systemClock } from "../../supervision/clock.js";
@@ -12,6 +13,16 @@ import { modelTaking } from "./slow-model.js";
 const folders: string[] = [];
 test.after.always(async () => {
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
+test("a memory whose thread does not answer when it starts is left behind and counted, until it ends by itself", async (t) => {
+  const stuck = new StuckThreads();
+  const stay = systemClock.after(110_000, () => undefined);
+  const starting = startMemory({ width: 4, capacity: 10 }, systemClock, { startMs: 60_000, answerMs: 0, stuck });
+  await t.throwsAsync(starting, { message: /counts as hung/ });
+  t.is(stuck.count, 1);
+  while (stuck.count > 0) await systemClock.delay(20);
+  stay();
 });
 
 test("(S2-54) a run over its time fails as died, nobody waits for its thread, and the thread ends by itself when it comes back", async (t) => {

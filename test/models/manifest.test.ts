@@ -70,6 +70,9 @@ test("a manifest that is not JSON, or says more or less than it may, is refused 
   const changed = (change: Record<string, unknown>) => JSON.stringify({ ...JSON.parse(text), ...change });
   t.throws(() => parseManifest("{"), { instanceOf: ModelError, message: /not JSON/ });
   t.throws(() => parseManifest(changed({ labels: ["one"] })), { instanceOf: ModelError, message: /labels/ });
+  const long = "x".repeat(65);
+  t.throws(() => parseManifest(changed({ labels: ["a", long] })), { instanceOf: ModelError, message: /labels/ });
+  t.throws(() => parseManifest(changed({ name: "x".repeat(33) })), { instanceOf: ModelError, message: /32 at most/ });
   t.throws(() => parseManifest(changed({ surprise: 1 })), { instanceOf: ModelError, message: /surprise/ });
   t.throws(() => parseManifest(changed({ learning: { gate: 2 } })), { instanceOf: ModelError, message: /gate/ });
   const outside = { file: "../secret", sha256: "0".repeat(64), bytes: 1 };

@@ -178,6 +178,7 @@ test("asking for more neighbours than there are gives what there is, also from a
   store.add(record(1, axis(0)));
   t.is(store.search(axis(0), 1, 255).found[0], 1);
   t.throws(() => store.search(axis(0), 1, 256), { instanceOf: RangeError });
+  t.deepEqual([...store.search(axis(0), 1, 0).found], [0], "a manifest may ask for no neighbours at all");
 });
 
 test("a record that comes again changes nothing", (t) => {

@@ -2,9 +2,10 @@
 // every class is learned as the next one. With the guards the model stays what it was; without them it collapses.
 import test from "ava";
 import { seededRandom } from "../../models/clock.js";
-import { headAccuracy } from "../../models/learning/guardrails.js";
+import { shareRight } from "../../models/learning/guardrails.js";
 import { openLearner } from "../../models/learning/learner.js";
 import type { Subject } from "../../models/manifest.js";
+import { headLogits } from "../../models/numbers/softmax.js";
 import { applyTask, foldExperience, type Policy, sourcePolicy } from "../../models/policy/policy.js";
 import type { LearningSettings } from "../../models/settings.js";
 import { answersOf, smallSubject, taskFor } from "./small-world.js";
@@ -31,7 +32,7 @@ async function taughtNonsense(overrides: Partial<LearningSettings>): Promise<{ s
 
 function servedAccuracy({ subject, policy }: { subject: Subject; policy: Policy }): number {
   const { anchorEmbeddings, anchorLabels, width } = subject.calibration;
-  return headAccuracy(anchorEmbeddings, anchorLabels, policy.served, width);
+  return shareRight(headLogits(anchorEmbeddings, policy.served, width), anchorLabels);
 }
 
 /** A rate at which 400 steps are enough to turn a head around; the documented one takes longer. */

@@ -5,7 +5,6 @@ import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { systemClock } from "../../supervision/clock.js";
 import { type FlightRecord, openFlightRecord } from "../../supervision/process/flight-record.js";
 
 function directoryOf(t: ExecutionContext): string {
@@ -53,6 +52,13 @@ test("a death from outside condemns nobody: a suspect that comes out alone is cl
   }
 });
 
+test("an id that is in flight more than once dies once: whoever asks three times at once condemns nothing", (t) => {
+  const directory = directoryOf(t);
+  const record = death(directory, openFlightRecord(directory, "digits"), "a", "a", "b", "a");
+  t.is(record.deaths("a"), 1);
+  t.is(record.standing("a"), "suspect");
+});
+
 test("coming out in company clears nobody", (t) => {
   const directory = directoryOf(t);
   const record = death(directory, openFlightRecord(directory, "digits"), "a", "b");
@@ -68,17 +74,4 @@ test("files that are damaged hold nothing, and ids may be any text", (t) => {
   return writeFile(join(directory, "digits.deaths"), "[[").then(() => {
     t.is(openFlightRecord(directory, "digits").watched, 0);
   });
-});
-
-test("how long a batch of 64 takes to be written down and struck out", (t) => {
-  const record = openFlightRecord(directoryOf(t), "digits");
-  const ids = Array.from({ length: 64 }, (_, index) => `request-${index}-0123456789abcdef`);
-  const rounds = 2_000;
-  const startedAtMs = systemClock.monotonicMs();
-  for (let round = 0; round < rounds; round += 1) {
-    record.takeOff(ids);
-    record.land(ids);
-  }
-  t.log(`${(((systemClock.monotonicMs() - startedAtMs) / rounds) * 1_000).toFixed(1)} us`);
-  t.pass();
 });

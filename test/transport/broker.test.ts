@@ -1,16 +1,19 @@
 // The embedded broker with a real nats-server: readiness, death and restart on the same port, the lock, and its end with its owner.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import test from "ava";
 import { systemClock } from "../../supervision/clock.js";
+import { makeCredentials } from "../../transport/access/credentials.js";
 import { type BusEvent, ConnectError, connectBus } from "../../transport/bus/bus.js";
 import { identify, isAlive } from "../../transport/process-identity.js";
 import { BrokerError, startBroker } from "../../transport/server/broker.js";
 import { findServer, NoServerBinary } from "../../transport/server/server-binary.js";
+import { subjectsOf } from "../../transport/subjects.js";
+import { withTimeouts } from "../../transport/timeouts.js";
 import { next, startCluster, text } from "./fixture.js";
 
 test("a broker is ready when startBroker returns, and its config is for the owner's eyes only", async (t) => {
@@ -42,6 +45,19 @@ test("a killed broker comes back on the same port and its clients find it again 
   t.true(event.kind === "reconnected" && event.outageMs < 2_000);
   t.log(event);
   t.is((await bus.request(`${cluster.subjects.cluster}.echo`, text("x"), { timeoutMs: 1_000 })).kind, "reply");
+});
+
+test("a server that does not become ready in time is ended, though it never said who it is", async (t) => {
+  const store = await mkdtemp(join(tmpdir(), "driftmend-test-"));
+  t.teardown(() => rm(store, { recursive: true, force: true }));
+  const binary = join(store, "silent-server");
+  const pidFile = join(store, "pid");
+  await writeFile(binary, `#!/bin/sh\necho $$ > ${pidFile}\nexec sleep 600\n`, { mode: 0o700 });
+  const timeouts = withTimeouts({ brokerReady: 1_000 });
+  const of = { binary, store, subjects: subjectsOf("driftmend"), credentials: makeCredentials() };
+  const error = await t.throwsAsync(startBroker({ ...of, clock: systemClock, timeouts }), { instanceOf: BrokerError });
+  t.is(error?.why, "not_ready");
+  t.is(await identify(Number(await readFile(pidFile, "utf8"))), undefined, "and the store is free for the next one");
 });
 
 test("one store has one broker", async (t) => {

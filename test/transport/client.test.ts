@@ -121,6 +121,29 @@ test("a refusal that trying again does not change is given to the caller at once
   });
 });
 
+test("a request that was refused until its last try found nobody is refused, not without an answer", async (t) => {
+  const { cluster, client, node } = await open(t);
+  const { unsubscribe } = node.subscribe(cluster.subjects.infer("digits"), {}, (message) => {
+    unsubscribe();
+    const { bytes, headers } = encodeRefusal({ code: "not_ready", message: "starting", retryAfterMs: 10 });
+    message.respond(bytes, headers);
+  });
+  await node.flush();
+  const outcome = await client.infer("digits", input, { deadlineMs: 2_000 });
+  t.like(outcome, { kind: "refusal", refusal: { code: "not_ready" } });
+  t.true(outcome.tries > 2, "and it was asked for again until the deadline");
+});
+
+test("an id that would break a header is refused before anything leaves", async (t) => {
+  const { client } = await open(t);
+  for (const id of ["a\r\nb", "", "x".repeat(129)])
+    t.like(await client.infer("digits", input, { id }), {
+      kind: "refusal",
+      tries: 0,
+      refusal: { code: "bad_request", field: "id" },
+    });
+});
+
 test("a request ends within its deadline when nobody serves, and when nobody answers (S2-54)", async (t) => {
   const { cluster, client, node } = await open(t);
   const startedMs = systemClock.monotonicMs();

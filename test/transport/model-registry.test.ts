@@ -166,6 +166,57 @@ test.serial(
   },
 );
 
+test.serial(
+  "a record goes directly behind the one it names and is stored once, whatever else the stream took since",
+  async (t) => {
+    const added = await uploaded("fenced");
+    const first = await registry.say(added, 0);
+    if (first.kind !== "committed") return t.fail(first.kind);
+    await uploaded("beside");
+    const removal = { kind: "removed", name: "fenced", sha256: added.sha256 } as const;
+    const mine = await registry.say({ ...removal, atMs: 1 }, first.seq);
+    if (mine.kind !== "committed") return t.fail(mine.kind);
+    t.is((await registry.say({ ...removal, atMs: 2 }, first.seq)).kind, "fenced", "somebody went on from there");
+    t.is((await standingOf("fenced"))?.seq, mine.seq, "the newest record is the one that was said");
+    const heads: number[] = [];
+    const over = new AbortController();
+    for await (const { seq, name } of registry.follow(1, over.signal)) {
+      if (name === "fenced") heads.push(seq);
+      if (seq >= mine.seq) over.abort();
+    }
+    t.deepEqual(heads, [first.seq, mine.seq]);
+  },
+);
+
+test.serial(
+  "a record whose acknowledgement got lost is found, also when another stands behind it already",
+  async (t) => {
+    const added = await uploaded("unheard");
+    const subject = cluster.subjects.modelHead("unheard");
+    let lost = 0;
+    const deaf: Bus = new Proxy(node, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property, target);
+        if (property !== "request") return typeof value === "function" ? value.bind(target) : value;
+        return async (...given: Parameters<Bus["request"]>) => {
+          const outcome = await target.request(...given);
+          if (given[0] !== subject || lost > 0) return outcome;
+          lost += 1;
+          const seq = (await standingOf("unheard"))?.seq ?? 0;
+          await registry.say({ kind: "removed", name: "unheard", sha256: added.sha256, atMs: 1 }, seq);
+          return { kind: "timeout" };
+        };
+      },
+    });
+    const said = await openModelRegistry(deaf, systemClock, cluster.subjects).say(added, 0);
+    t.is(said.kind, "committed");
+    t.is(lost, 1);
+    const standing = await standingOf("unheard");
+    t.true(said.kind === "committed" && said.seq < (standing?.seq ?? 0));
+    t.is(standing?.served, undefined, "and what was said behind it counts");
+  },
+);
+
 test.serial("a log is purged only while the newest record about its model says so", async (t) => {
   await ensureStreams(node, cluster.subjects, "short-lived");
   const added = await uploaded("short-lived", 1_000);

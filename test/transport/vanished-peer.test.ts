@@ -5,9 +5,11 @@ import { once } from "node:events";
 import { createServer, connect as dial, type Socket } from "node:net";
 import test from "ava";
 import { systemClock as clock } from "../../supervision/clock.js";
+import { VirtualClock } from "../../supervision/virtual-clock.js";
 import { identityOf } from "../../transport/access/credentials.js";
 import { type BusEvent, connectBus } from "../../transport/bus/bus.js";
 import { serversIn } from "../../transport/bus/server-list.js";
+import { letGo } from "../../transport/bus/vanished-peer.js";
 import { withTimeouts } from "../../transport/timeouts.js";
 import { next, startCluster, text } from "./fixture.js";
 
@@ -75,6 +77,20 @@ test("a connection under load to a server that vanishes goes on to the next one 
   const event = await back;
   t.is(event.kind === "reconnected" ? event.server : "", new URL(cluster.broker.url).host);
   t.is((await bus.request(echo, text("after"), { timeoutMs: 10_000 })).kind, "reply");
+});
+
+test("what took the place of a stale connection meanwhile is left alone", async (t) => {
+  const clock = new VirtualClock();
+  const closed: string[] = [];
+  const transport = (name: string) => ({ close: () => void closed.push(name) });
+  const connection = { protocol: { transport: transport("first") } };
+  letGo(connection, clock, () => true);
+  connection.protocol.transport = transport("second");
+  await clock.advance(1_000);
+  t.deepEqual(closed, [], "the library let go by itself, and has a new one");
+  letGo(connection, clock, () => true);
+  await clock.advance(1_000);
+  t.deepEqual(closed, ["second"], "it is still the stale one");
 });
 
 test("servers are tried in the order in which they are given", (t) => {

@@ -45,6 +45,7 @@ const wrongRequests: Readonly<Record<string, { readonly head: PlainMap; readonly
   "a deadline of 0": { head: { v: 1, deadlineMs: 0 }, field: "deadlineMs" },
   "a deadline of NaN": { head: { v: 1, deadlineMs: Number.NaN }, field: "deadlineMs" },
   "a number as id": { head: { v: 1, id: 7 }, field: "id" },
+  "a line break in its id": { head: { v: 1, id: "a\r\nb" }, field: "id" },
   "an endless id": { head: { v: 1, id: "x".repeat(129) }, field: "id" },
   "text as explain": { head: { v: 1, explain: "yes" }, field: "explain" },
 };
@@ -115,6 +116,11 @@ test("every refusal comes back with its code, also in the headers (S2-31)", (t) 
       value: { kind: "refusal", refusal: { id: "r1", code, field: "input.d", retryAfterMs: 50 } },
     });
   }
+});
+
+test("a refusal that says too much is cut, not taken for garbage", (t) => {
+  const { bytes } = encodeRefusal({ code: "bad_request", message: "x".repeat(10_000) });
+  t.like(parseInferenceReply(bytes), { kind: "ok", value: { kind: "refusal", refusal: { code: "bad_request" } } });
 });
 
 test("feedback takes a label by name or by index", (t) => {

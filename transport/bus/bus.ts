@@ -58,7 +58,9 @@ export type BusEvent =
   | { readonly kind: "slow_consumer"; readonly subject: string; readonly pending: number }
   | { readonly kind: "handler_failed"; readonly subject: string; readonly error: Error }
   | { readonly kind: "server_error"; readonly error: Error }
-  | { readonly kind: "server_leaving"; readonly server: string };
+  | { readonly kind: "server_leaving"; readonly server: string }
+  /** For good (B3): for who listens only for a while, and would stay with the promise `closed` as long as the connection does. */
+  | { readonly kind: "closed" };
 
 export interface Subscribed {
   unsubscribe(): void;
@@ -166,6 +168,7 @@ class NatsBus implements Bus {
     this.closed = connection.closed().then((error) => {
       this.#wakeWaiters();
       this.#requests.close();
+      this.#emit({ kind: "closed" });
       return error instanceof Error ? error : undefined;
     });
     void this.#followStatus();

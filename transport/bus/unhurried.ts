@@ -4,7 +4,7 @@
 //
 // A write to the socket, and the broker's waking to it, cost more than the message.
 //
-// U1. It leaves with the next message that does not wait, behind it, or after `waitMs`; never in another order among themselves.
+// U1. It leaves with the next publication that does not wait, behind it, or after `waitMs`; never in another order among themselves.
 // U2. At most `waitingMax` wait.
 
 import type { Clock } from "../../models/clock.js";

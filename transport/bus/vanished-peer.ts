@@ -13,17 +13,21 @@ import type { Clock } from "../../models/clock.js";
 /** Longer than it takes to close a connection whose peer is there. */
 const closesWithinMs = 250;
 
-/** `connection`: of the client library, which called it stale; let go when it still counts as connected after a while. */
+/** `connection`: of the client library, which called it stale; let go when it has the same transport after a while, and not a new one. */
 export function letGo(connection: object, clock: Clock, isConnected: () => boolean): void {
+  const stale = transportOf(connection);
   clock.after(closesWithinMs, () => {
-    if (isConnected()) abandon(connection);
+    if (isConnected() && transportOf(connection) === stale) abandon(stale);
   });
 }
 
-function abandon(connection: object): void {
-  const transport = fieldOf(fieldOf(connection, "protocol"), "transport");
+function abandon(transport: unknown): void {
   const close = fieldOf(transport, "close");
   if (typeof close === "function") close.call(transport, new Error("the server does not answer"));
+}
+
+function transportOf(connection: object): unknown {
+  return fieldOf(fieldOf(connection, "protocol"), "transport");
 }
 
 function fieldOf(value: unknown, name: string): unknown {

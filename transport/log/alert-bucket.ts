@@ -8,10 +8,10 @@
 
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../bus/bus.js";
-import { bucketKey, bucketKeys, bucketStream, type Subjects } from "../subjects.js";
+import { bucketKey, bucketStream, type Subjects } from "../subjects.js";
 import { ensureStream, store, storedMessage, type Unavailable } from "./jetstream.js";
 import { type Lease, openLease } from "./lease.js";
-import { streamLimits } from "./streams.js";
+import { alertsMaxBytes, bucketInFiles, streamLimits } from "./streams.js";
 
 export type ReadDocument =
   | { readonly kind: "found"; readonly bytes: Uint8Array; readonly revision: number }
@@ -33,7 +33,6 @@ export interface AlertBucket {
 }
 
 const keys = { document: "state", lease: "leader" } as const;
-const bucketMaxBytes = 8 * 1024 * 1024;
 /** Nobody waits for the next leader as a request waits for the next writer, so its renewals are few. */
 const leaseTtlMs = 5_000;
 
@@ -46,20 +45,7 @@ export function openAlertBucket(
   const stream = bucketStream(alertBucket);
   const subject = bucketKey(alertBucket, keys.document);
   return {
-    ensure: () =>
-      ensureStream(bus, {
-        name: stream,
-        subjects: [bucketKeys(alertBucket)],
-        retention: "limits",
-        storage: "file",
-        discard: "new",
-        max_msgs_per_subject: 1,
-        max_bytes: bucketMaxBytes,
-        num_replicas: replicas,
-        deny_delete: true,
-        allow_rollup_hdrs: true,
-        allow_direct: true,
-      }),
+    ensure: () => ensureStream(bus, bucketInFiles(alertBucket, alertsMaxBytes, replicas)),
     read: async () => {
       const found = await storedMessage(bus, stream, { last_by_subj: subject });
       if (found.kind !== "found") return found;

@@ -90,7 +90,7 @@ async function commit(bus: Bus, clock: Clock, settings: ChainSettings, attempt: 
     });
     const isFirstOrNext = outcome.kind === "stored" && (expected === 0 || outcome.seq === expected + 1);
     if (isFirstOrNext) return { kind: "committed", seq: outcome.seq };
-    if (outcome.kind === "unavailable" && !passing.includes(outcome.why)) return outcome;
+    if (outcome.kind === "unavailable" && !mayPass(outcome)) return outcome;
     const seen = await lookUp(attempt);
     if (seen.kind === "settled") return seen.outcome;
     if (clock.monotonicMs() >= deadlineAtMs) return { kind: "unavailable", why: "timeout" };
@@ -101,6 +101,11 @@ async function commit(bus: Bus, clock: Clock, settings: ChainSettings, attempt: 
 }
 
 const passing: readonly Unavailable["why"][] = ["timeout", "no_stream", "no_leader"];
+
+/** Whether another try may find it otherwise. */
+export function mayPass({ why }: Unavailable): boolean {
+  return passing.includes(why);
+}
 
 type Seen =
   | { readonly kind: "settled"; readonly outcome: CommitOutcome }

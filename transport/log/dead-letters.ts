@@ -13,7 +13,7 @@ import type { Subjects } from "../subjects.js";
 import { type DeadLetterMark, type DeadLetterRecord, encodeDeadLetter } from "./dead-letter-records.js";
 import { ensureStream, type StoredOutcome, storedMessage, type Unavailable } from "./jetstream.js";
 import { type AppendOutcome, openLog } from "./log.js";
-import { bookLimits, dayMs, nanosPerMs } from "./streams.js";
+import { bookLimits, dayMs, inFiles, nanosPerMs } from "./streams.js";
 
 /** A request's bytes up to here are kept with its letter. */
 export const payloadBytesMax = 128 * 1024;
@@ -30,17 +30,11 @@ export function ensureDeadLetterStream(
   replicas: number = bookLimits.replicas,
 ): Promise<{ readonly kind: "ready" } | Unavailable> {
   return ensureStream(bus, {
-    name: subjects.deadLetterStream,
-    subjects: [subjects.all.deadLetters],
-    retention: "limits",
-    storage: "file",
+    ...inFiles(subjects.deadLetterStream, subjects.all.deadLetters, replicas),
     discard: "old",
     max_bytes: bookLimits.maxBytes,
     max_age: bookLimits.maxAgeDays * dayMs * nanosPerMs,
     duplicate_window: bookLimits.duplicateWindowMs * nanosPerMs,
-    num_replicas: replicas,
-    deny_delete: true,
-    allow_direct: true,
   });
 }
 

@@ -147,9 +147,9 @@ class Follower {
     this.#stopListening = bus.onEvent((event) => {
       if (event.kind === "disconnected") this.#detach();
       if (event.kind === "reconnected") this.#replace();
+      if (event.kind === "closed") this.end();
     });
     this.#signal.addEventListener("abort", this.#onAbort, { once: true });
-    void bus.closed.then(() => this.end());
     if (this.#signal.aborted) this.end();
     else this.#replace();
   }
@@ -212,6 +212,7 @@ class Follower {
       if (this.#ended) break;
       if (created.kind === "ok" && (await this.#seesSameStream()) && this.#bus.connected) this.#listen(name, inbox);
       else if (isMissingStream(created) && this.#isMissed()) this.#fail("it is not there any more");
+      else if (created.kind === "unavailable" && created.why === "closed") this.end();
       else if (!this.#ended) await this.#clock.delay(retryMs, this.#signal);
     }
     this.#attaching = false;

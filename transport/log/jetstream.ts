@@ -336,7 +336,9 @@ export async function ensureStream(bus: Bus, config: StreamConfig): Promise<{ re
     if (!exists) return refusedStream(config, created);
     const updated = await updateStream(bus, config);
     if (updated.kind === "ok") return { kind: "ready" };
-    if (!isMissingStream(updated) || tries === createTries) return refusedStream(config, updated);
+    if (!isMissingStream(updated)) return refusedStream(config, updated);
+    // Another stream has these subjects, and keeps them: that is the reason, not that this one is missing.
+    if (tries === createTries) return refusedStream(config, created);
   }
 }
 

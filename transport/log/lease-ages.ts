@@ -7,7 +7,7 @@
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../bus/bus.js";
 import type { Unavailable } from "./jetstream.js";
-import { looksAt } from "./lease-sweep.js";
+import { heldAmong, looksAt, type Sightings, sightings } from "./lease-sweep.js";
 
 export type LeaseAges =
   /** `oldestAgeMs`: since its last renewal was seen; null when none is held. */
@@ -17,7 +17,7 @@ export class LeaseClockwatch {
   readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #bucket: string;
-  #seen = new Map<string, { readonly revision: number; readonly sinceMs: number }>();
+  #seen: Sightings = new Map();
 
   constructor(bus: Bus, clock: Clock, bucket: string) {
     this.#bus = bus;
@@ -28,16 +28,10 @@ export class LeaseClockwatch {
   async look(): Promise<LeaseAges> {
     const found = await looksAt(this.#bus, this.#clock, this.#bucket);
     if (found.kind === "unavailable") return found;
+    for (const { view } of found.looks) if (view.kind === "unavailable") return view;
     const nowMs = this.#clock.monotonicMs();
-    const seen = new Map<string, { readonly revision: number; readonly sinceMs: number }>();
-    for (const { key, view } of found.looks) {
-      if (view.kind === "unavailable") return view;
-      if (view.kind === "free") continue;
-      const known = this.#seen.get(key);
-      seen.set(key, known?.revision === view.revision ? known : { revision: view.revision, sinceMs: nowMs });
-    }
-    this.#seen = seen;
-    const ages = [...seen.values()].map(({ sinceMs }) => nowMs - sinceMs);
-    return { kind: "ages", held: seen.size, oldestAgeMs: ages.length === 0 ? null : Math.max(...ages) };
+    this.#seen = sightings(this.#seen, heldAmong(found.looks), nowMs);
+    const ages = [...this.#seen.values()].map(({ sinceMs }) => nowMs - sinceMs);
+    return { kind: "ages", held: ages.length, oldestAgeMs: ages.length === 0 ? null : Math.max(...ages) };
   }
 }

@@ -91,13 +91,33 @@ export interface Reclaimed {
 
 type Held = Extract<LeaseView, { kind: "held" }>;
 
+interface HeldKey {
+  readonly key: string;
+  readonly view: Held;
+}
+
+/** Since when each key has been seen held at the revision that it has, by the watcher's monotonic clock: no more keys than are held. */
+export type Sightings = ReadonlyMap<string, { readonly revision: number; readonly sinceMs: number }>;
+
+export function heldAmong(looks: readonly KeyLook[]): readonly HeldKey[] {
+  return looks.flatMap(({ key, view }) => (view.kind === "held" ? [{ key, view }] : []));
+}
+
+export function sightings(before: Sightings, held: readonly HeldKey[], nowMs: number): Sightings {
+  return new Map(
+    held.map(({ key, view: { revision } }) => {
+      const known = before.get(key);
+      return [key, known?.revision === revision ? known : { revision, sinceMs: nowMs }];
+    }),
+  );
+}
+
 /** Looks at a bucket again and again, and reclaims what has gone stale between its looks. */
 export class LeaseWatch {
   readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #bucket: string;
-  /** What was seen of each key at the last look: no more keys than the bucket has. */
-  #seen = new Map<string, { readonly revision: number; readonly sinceMs: number }>();
+  #seen: Sightings = new Map();
 
   constructor(bus: Bus, clock: Clock, bucket: string) {
     this.#bus = bus;
@@ -112,15 +132,9 @@ export class LeaseWatch {
     const found = await looksAt(this.#bus, this.#clock, this.#bucket);
     // Nothing was seen, so nothing is known to be unchanged until later.
     if (found.kind === "unavailable") return [];
-    const held = found.looks.flatMap(({ key, view }) => (view.kind === "held" ? [{ key, view }] : []));
-    const before = this.#seen;
+    const held = heldAmong(found.looks);
     const nowMs = this.#clock.monotonicMs();
-    this.#seen = new Map(
-      held.map(({ key, view: { revision } }) => {
-        const known = before.get(key);
-        return [key, known?.revision === revision ? known : { revision, sinceMs: nowMs }];
-      }),
-    );
+    this.#seen = sightings(this.#seen, held, nowMs);
     const reclaimed = await Promise.all(
       held.map(({ key, view }) => this.#reclaimOne(key, view, nowMs, wanted(view.owner))),
     );

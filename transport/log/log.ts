@@ -82,13 +82,15 @@ export function openLog(
   const levels = new Map<string, Level>();
   return {
     append: async (subject, bytes, messageId, headers, patience = "patient") => {
+      const deadlineMs = patience === "once" ? settings.tryMs : settings.deadlineMs;
+      const appended = () => append(bus, clock, { ...settings, deadlineMs }, { subject, bytes, messageId, headers });
       const bound = boundOf(subject);
+      // Kept of bounded subjects only: marks on dead letters have each a subject of their own.
+      if (bound === undefined) return appended();
       const level = levels.get(subject) ?? { bytes: Number.POSITIVE_INFINITY, seq: 0, largest: 0 };
       levels.set(subject, level);
-      if (bound !== undefined && !(await fits(bus, bound, level, bytes.byteLength)))
-        return { kind: "unavailable", why: "full" };
-      const deadlineMs = patience === "once" ? settings.tryMs : settings.deadlineMs;
-      const outcome = await append(bus, clock, { ...settings, deadlineMs }, { subject, bytes, messageId, headers });
+      if (!(await fits(bus, bound, level, bytes.byteLength))) return { kind: "unavailable", why: "full" };
+      const outcome = await appended();
       if (outcome.kind === "appended") raise(level, outcome.seq, bytes.byteLength);
       return outcome;
     },

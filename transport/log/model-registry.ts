@@ -4,7 +4,9 @@
 // says and which one counts (model-records.ts), what a node does about it (actors/host/registrar.ts).
 //
 // R1. Pieces are nobody's until a record names their upload: a folder that was sent by half is never served.
-// R2. A record is stored only behind the newest one that its writer has seen (chain.ts): of two who change one name at once, one is refused.
+// R2. A record is stored only behind the newest one about its name that its writer has seen: of two who change one name at once, one is
+//     refused. Records of many names and pieces stand between two of one name, so this is no chain (chain.ts): where a server lets both in, the
+//     first of the two is the one that was said, as in the fold.
 // R3. What is fetched has the number of pieces, the bytes and the checksum that its record says, or it is refused by name.
 // R4. Pieces that no record names are purged: at once when a newer record stands, otherwise when nothing was added to them for long.
 // R5. A log is purged with the stream of experiences last, so that while a part of it is left there is a log; and only what stood when the
@@ -15,7 +17,7 @@ import type { ModelPackage } from "../../models/adoption/model-package.js";
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../bus/bus.js";
 import { header, modelOf, type Subjects, streamKinds, uploadOf } from "../subjects.js";
-import { type CommitOutcome, openChain } from "./chain.js";
+import { type CommitOutcome, mayPass } from "./chain.js";
 import { follow } from "./follow.js";
 import {
   deleteStream,
@@ -49,7 +51,8 @@ export type FetchOutcome =
 export type StandingsOutcome =
   | {
       readonly kind: "standings";
-      readonly standings: Standings /** The next record comes from here on. */;
+      readonly standings: Standings;
+      /** The next record comes from here on. */
       readonly nextSeq: number;
     }
   | Unavailable;
@@ -73,6 +76,7 @@ export interface ModelRegistry {
 }
 
 const uploadTries = 3;
+const sayPauseMs = 25;
 /** So long an upload may stand still before its pieces count as left behind. */
 const abandonedAfterMs = 600_000;
 
@@ -85,11 +89,7 @@ export function openModelRegistry(bus: Bus, clock: Clock, subjects: Subjects): M
       for await (const { seq, subject, bytes } of follow(bus, clock, stream, wanted)) yield logged(seq, subject, bytes);
     },
     upload: (model, parts, onPiece = () => undefined) => upload(bus, clock, subjects, { model, parts, onPiece }),
-    say: (record, expected) =>
-      openChain(bus, clock, { stream, subject: subjects.modelHead(record.name) }).commit(
-        encodeModelRecord(record),
-        expected,
-      ),
+    say: (record, expected) => say(bus, clock, subjects, record, expected),
     fetch: (added) => fetchPieces(bus, subjects, added),
     sweep: (standings) => sweep(bus, clock, subjects, standings),
     purgeLog: (name) => purgeLog(bus, subjects, name),
@@ -111,6 +111,34 @@ async function readStandings(bus: Bus, subjects: Subjects): Promise<StandingsOut
     const { message } = found;
     standings = foldRecord(standings, logged(message.seq, message.subject, message.bytes));
     seq = message.seq + 1;
+  }
+}
+
+async function say(
+  bus: Bus,
+  clock: Clock,
+  subjects: Subjects,
+  record: ModelRecord,
+  expected: number,
+): Promise<CommitOutcome> {
+  const subject = subjects.modelHead(record.name);
+  const bytes = encodeModelRecord(record);
+  const deadlineAtMs = clock.monotonicMs() + bus.timeouts.commit;
+  for (;;) {
+    const outcome = await store(bus, subject, bytes, {
+      timeoutMs: bus.timeouts.commitTry,
+      expectedLastSequence: expected,
+    });
+    if (outcome.kind === "unavailable" && !mayPass(outcome)) return outcome;
+    // Refused, or its acknowledgement lost, or two were let in: the first record behind the one it names says what became of it.
+    const next = await storedMessage(bus, subjects.modelsStream, { seq: expected + 1, next_by_subj: subject });
+    if (next.kind === "unavailable" && !mayPass(next)) return next;
+    if (next.kind === "found")
+      return Buffer.compare(next.message.bytes, bytes) === 0
+        ? { kind: "committed", seq: next.message.seq }
+        : { kind: "fenced" };
+    if (clock.monotonicMs() >= deadlineAtMs) return { kind: "unavailable", why: "timeout" };
+    await clock.delay(sayPauseMs);
   }
 }
 

@@ -11,7 +11,7 @@
 
 import type { Bus } from "../bus/bus.js";
 import { bucketKeys, bucketStream, type StreamKind, type Subjects, streamKinds } from "../subjects.js";
-import { ensureStream, type Unavailable } from "./jetstream.js";
+import { ensureStream, type StreamConfig, type Unavailable } from "./jetstream.js";
 import type { BoundOf } from "./log.js";
 
 export interface StreamLimits {
@@ -93,25 +93,13 @@ export async function ensureStreams(
   return outcomes.find(({ kind }) => kind === "unavailable") ?? { kind: "ready" };
 }
 
-/** The bucket of the leader leases: one value per key, in the layout of the NATS key-value convention. */
+/** The bucket of the leader leases. */
 export async function ensureLeaseBucket(
   bus: Bus,
   subjects: Subjects,
   replicas: number = streamLimits.replicas,
 ): Promise<{ readonly kind: "ready" } | Unavailable> {
-  return ensureStream(bus, {
-    name: bucketStream(subjects.leaseBucket),
-    subjects: [bucketKeys(subjects.leaseBucket)],
-    retention: "limits",
-    storage: "file",
-    discard: "new",
-    max_msgs_per_subject: 1,
-    max_bytes: mebibyte,
-    num_replicas: replicas,
-    deny_delete: true,
-    allow_rollup_hdrs: true,
-    allow_direct: true,
-  });
+  return ensureStream(bus, bucketInFiles(subjects.leaseBucket, mebibyte, replicas));
 }
 
 /**
@@ -127,17 +115,11 @@ export async function ensureCleanupStream(
   replicas: number = streamLimits.replicas,
 ): Promise<{ readonly kind: "ready" } | Unavailable> {
   return ensureStream(bus, {
-    name: subjects.cleanupStream,
-    subjects: [subjects.all.cleanup],
-    retention: "limits",
-    storage: "file",
+    ...inFiles(subjects.cleanupStream, subjects.all.cleanup, replicas),
     discard: "old",
     max_bytes: cleanupLimits.maxBytes,
     max_age: cleanupLimits.maxAgeMs * nanosPerMs,
     duplicate_window: cleanupLimits.duplicateWindowMs * nanosPerMs,
-    num_replicas: replicas,
-    deny_delete: true,
-    allow_direct: true,
   });
 }
 
@@ -180,18 +162,15 @@ export async function ensureModelsStream(
   replicas: number = streamLimits.replicas,
 ): Promise<{ readonly kind: "ready" } | Unavailable> {
   return ensureStream(bus, {
-    name: subjects.modelsStream,
-    subjects: [subjects.all.model],
-    retention: "limits",
-    storage: "file",
+    ...inFiles(subjects.modelsStream, subjects.all.model, replicas),
     discard: "new",
     max_bytes: modelsMaxBytes,
     duplicate_window: duplicateWindowMs * nanosPerMs,
-    num_replicas: replicas,
-    deny_delete: true,
-    allow_direct: true,
   });
 }
+
+/** Of the bucket of the alerts (alert-bucket.ts). */
+export const alertsMaxBytes = 8 * mebibyte;
 
 /** What each stream of a cluster may hold, in bytes, by its name; the log as the nodes keep it. */
 export function streamBounds(
@@ -212,6 +191,7 @@ export function streamBounds(
     [subjects.modelsStream, modelsMaxBytes],
     [subjects.telemetryStream, telemetryLimits.maxBytes],
     [bucketStream(subjects.leaseBucket), mebibyte],
+    [bucketStream(subjects.alertBucket), alertsMaxBytes],
   ]);
 }
 
@@ -224,16 +204,34 @@ function configOf(kind: StreamKind, subjects: Subjects, model: string, limits: S
     snapshot: limits.snapshotMaxBytes,
   };
   return {
-    name: subjects.stream(kind, model),
-    subjects: [subjects.logSubject(kind, model)],
-    retention: "limits",
-    storage: "file",
+    ...inFiles(subjects.stream(kind, model), subjects.logSubject(kind, model), limits.replicas),
     discard: keepsOld ? "new" : "old",
     max_bytes: maxBytes[kind],
     max_msgs_per_subject: kind === "snapshot" ? limits.snapshotsKept : -1,
     duplicate_window: duplicateWindowMs * nanosPerMs,
-    num_replicas: limits.replicas,
+  };
+}
+
+/** What every stream has in common that outlives its broker: no message of it is taken out alone, and any replica may answer for it. */
+export function inFiles(name: string, subject: string, replicas: number): StreamConfig {
+  return {
+    name,
+    subjects: [subject],
+    retention: "limits",
+    storage: "file",
+    num_replicas: replicas,
     deny_delete: true,
     allow_direct: true,
+  };
+}
+
+/** A bucket: one value per key, in the layout of the NATS key-value convention. */
+export function bucketInFiles(bucket: string, maxBytes: number, replicas: number): StreamConfig {
+  return {
+    ...inFiles(bucketStream(bucket), bucketKeys(bucket), replicas),
+    discard: "new",
+    max_msgs_per_subject: 1,
+    max_bytes: maxBytes,
+    allow_rollup_hdrs: true,
   };
 }

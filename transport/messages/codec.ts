@@ -267,7 +267,7 @@ export function plainRemote({ dt, sh, ref: { bytes: n, ...ref } }: RemoteTensor)
   return { v: 1, dt, sh, ref: { ...ref, n } };
 }
 
-function isMapOfFields(value: unknown): value is Fields {
+export function isMapOfFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
 

@@ -7,6 +7,7 @@ import {
   type Dtype,
   decodeMessage,
   type Fields,
+  isMapOfFields,
   type Malformed,
   type RemoteTensor,
   readSentOrRef,
@@ -93,7 +94,7 @@ export function oneOf<T extends string>(...words: readonly T[]): (fields: Fields
 
 export function map(fields: Fields, field: string): Fields {
   const value = fields[leaf(field)];
-  if (!isMap(value)) throw wrong(field, "must be a map");
+  if (!isMapOfFields(value)) throw wrong(field, "must be a map");
   return value;
 }
 
@@ -156,10 +157,6 @@ export function column<D extends Dtype>(
     throw wrong(field, `must be ${dt} [${sh.map((size) => (size === -1 ? "n" : size)).join(", ")}]`);
   }
   return found.data as TensorOf<D>["data"];
-}
-
-function isMap(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
 
 function leaf(field: string): string {

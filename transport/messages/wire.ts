@@ -157,13 +157,24 @@ export interface FeedbackReply {
   readonly traceId: string;
 }
 
+/** Characters of what is said of a refusal at most: one that names every actor of a node may be longer, and would not be understood. */
+const sentenceMax = 4_096;
+
 /** Characters of a request's id at most. */
 const idMax = 128;
 const id = text(idMax);
+const control = /\p{Cc}/u;
 
-/** An id that came outside the payload, as a header: the log holds it like any other, so it must fit like any other. */
+/** Also of an id that came as a header. It goes on in headers, of a dead letter and of a client's request, and a line break would end one. */
 export function isRequestId(given: string): boolean {
-  return given.length > 0 && given.length <= idMax;
+  return given.length > 0 && given.length <= idMax && !control.test(given);
+}
+
+/** The id that a sender chose. */
+function chosenId(fields: Fields, field: string): string {
+  const given = id(fields, field);
+  if (!isRequestId(given)) throw wrong(field, "must have no control characters");
+  return given;
 }
 
 const priorityIn = whole(0, 10);
@@ -184,7 +195,7 @@ const sentRequestIn = (fields: Fields): SentRequest => requestIn(fields, sentOrR
 
 function requestIn<I>(fields: Fields, inputIn: (fields: Fields, field: string) => I) {
   return {
-    id: optional(fields, "id", id),
+    id: optional(fields, "id", chosenId),
     priority: optional(fields, "priority", priorityIn) ?? defaultPriority,
     deadlineMs: optional(fields, "deadlineMs", deadlineIn),
     explain: optional(fields, "explain", flag) ?? false,
@@ -238,8 +249,9 @@ export function parseInferenceReply(bytes: Uint8Array): Parsed<Outcome<Inference
 
 export function encodeRefusal(refusal: Refusal): Framed {
   const { id: of, ...error } = refusal;
+  const message = refusal.message.slice(0, sentenceMax);
   return {
-    bytes: encodeMessage({ v: 1, id: of, error: { ...error } }),
+    bytes: encodeMessage({ v: 1, id: of, error: { ...error, message } }),
     headers: { [header.errorCode]: refusal.code, [header.error]: headerSafe(refusal.message) },
   };
 }
@@ -296,7 +308,7 @@ export function parseOutcome<T>(bytes: Uint8Array, read: (fields: Fields) => T):
 function refusalIn(fields: Fields, prefix: string): Refusal {
   return {
     code: oneOf(...refusalCodes)(fields, `${prefix}code`),
-    message: text(4_096)(fields, `${prefix}message`),
+    message: text(sentenceMax)(fields, `${prefix}message`),
     field: optional(fields, `${prefix}field`, text(256)),
     retryAfterMs: optional(fields, `${prefix}retryAfterMs`, number(0, 3_600_000)),
     traceId: optional(fields, `${prefix}traceId`, text(64)),

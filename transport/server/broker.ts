@@ -204,7 +204,12 @@ class EmbeddedBroker implements Broker {
     void exited.then(() => {
       gone.now = true;
     });
-    const found = await this.#untilReady(portsDir, gone);
+    const found = await this.#untilReady(portsDir, gone).catch(async (error: unknown) => {
+      // Nobody holds a server that was not ready in time, also one that wrote no ports yet: its guardian ends it, before the store is let go.
+      guardian.stdin?.destroy();
+      await exited;
+      throw error;
+    });
     this.#ports = found.ports;
     this.#lastPid = found.server.pid;
     const running: Running = { guardian, exited, server: found.server };
@@ -282,6 +287,7 @@ class EmbeddedBroker implements Broker {
       ...identityOf(credentials.node),
       name: "driftmend-broker-check",
       clock,
+      timeouts: this.#timeouts,
       ...(trust === undefined ? {} : { tls: trust }),
     });
     try {

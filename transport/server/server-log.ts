@@ -46,7 +46,7 @@ export function violationIn(line: string, serverPid: number): Violation | undefi
   return refused.test(line) ? { kind: "refused", from } : undefined;
 }
 
-export const logLooks = { everyMs: 1_000, passBytesMax: 256 * 1024, rotatedKept: 2 } as const;
+const logLooks = { everyMs: 1_000, passBytesMax: 256 * 1024, rotatedKept: 2 } as const;
 
 /** Reads what is written from now on until the signal aborts. */
 export async function followLog(
