@@ -85,7 +85,8 @@ async function goOn(deps: RelayDeps, state: State, turn: Turn<RelayTold>): Promi
   if (owedSeq !== undefined) return fallBehind(deps, state, owedSeq, turn);
   deps.outbox.behindSeq = undefined;
   state.failures = 0;
-  turn.onCommit(() => report(deps, turn, "log_flows", "the update stream takes tasks again"));
+  // At once, like `log_backpressure`: what the same turn publishes next may be refused, and the later word is what holds.
+  report(deps, turn, "log_flows", "the update stream takes tasks again");
 }
 
 /** Publishes what the records ask for, in order. Returns the record at which the stream took no more. */

@@ -1,9 +1,9 @@
-// The streams of a node's models, made or waited for before its actors start.
+// The streams of a node and its models, made before its actors start.
 //
-// Owns: how long a broker is waited for, what is said when there is no room. Does not own: the streams (transport/log/streams.ts).
+// Owns: which streams. Does not own: how long they are waited for (operations/cluster/ready-streams.ts), the streams (transport/log/streams.ts).
 
+import { streamsReady } from "../../operations/cluster/ready-streams.js";
 import { ensureDeadLetterStream } from "../../transport/log/dead-letters.js";
-import type { Unavailable } from "../../transport/log/jetstream.js";
 import {
   ensureCleanupStream,
   ensureLeaseBucket,
@@ -15,50 +15,8 @@ import {
 } from "../../transport/log/streams.js";
 import type { HostOptions } from "../host-options.js";
 
-const preparePauseMs = 250;
-
-/**
- * Waits for a broker that is on its way back, or for servers that elect a leader or join their cluster, so that an outage does not cost the
- * node one of its restarts. The wait is shorter than that of its root for a node to be ready.
- */
 export async function prepareStreams(options: HostOptions): Promise<void> {
-  const { clock, bus } = options;
-  const deadlineAtMs = clock.monotonicMs() + bus.timeouts.election;
-  for (;;) {
-    const outcome = await ensureAll(options);
-    if (outcome.kind === "ready") return;
-    const isLasting = lasting.includes(outcome.why);
-    if (isLasting || clock.monotonicMs() >= deadlineAtMs) throw new StreamsError(outcome.why, options.replicas ?? 1);
-    await clock.delay(preparePauseMs);
-  }
-}
-
-const lasting: readonly Unavailable["why"][] = ["full", "closed", "denied", "not_clustered"];
-
-/** The streams of a node cannot be made: what is missing, and what to do. */
-export class StreamsError extends Error {
-  override readonly name = "StreamsError";
-  constructor(why: Unavailable["why"], replicas: number) {
-    super(`JetStream is unavailable: ${whyText(why, replicas)}`);
-  }
-}
-
-function whyText(why: Unavailable["why"], replicas: number): string {
-  switch (why) {
-    case "full":
-      return "it has no room for the streams: give it more, or a smaller --log-max";
-    case "not_clustered":
-      return `--replicas ${replicas} needs ${replicas} nats-servers in one cluster, and this one is alone (docs/clusters.md)`;
-    case "too_few_servers":
-      return `--replicas ${replicas}: fewer than ${replicas} servers of the NATS cluster can take a copy now`;
-    case "no_leader":
-      return "its servers have no leader: fewer than half of them reach each other";
-    case "timeout":
-    case "no_stream":
-    case "closed":
-    case "denied":
-      return why;
-  }
+  await streamsReady(() => ensureAll(options), options);
 }
 
 async function ensureAll(options: HostOptions) {

@@ -13,9 +13,8 @@ import type { Broker } from "../../transport/server/broker.js";
 import type { Telemetry } from "../metrics/telemetry.js";
 
 export interface PulseDeps {
-  readonly broker: Pick<Broker, "hasRoom" | "pulse">;
-  /** Ends the server at once; its watch starts the next one. */
-  readonly kill: () => void;
+  /** Its watch starts the next one (broker-watch.ts). */
+  readonly broker: Pick<Broker, "hasRoom" | "pulse" | "kill">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly telemetry: Pick<Telemetry, "event">;
@@ -38,29 +37,32 @@ export async function feelPulse(
   settings: PulseSettings = pulseDefaults,
 ): Promise<void> {
   let missed = 0;
+  let isTold = false;
   while (!signal.aborted) {
     await deps.clock.delay(settings.everyMs, signal);
     if (signal.aborted) return;
     const heard = await deps.broker.pulse();
     if (heard === "silent") continue;
-    if (heard === "well") {
-      if (missed >= settings.misses) report(deps, "log_flows", "JetStream answers again");
-      missed = 0;
-      continue;
-    }
-    missed += 1;
-    if (missed >= settings.misses) await replace(deps, missed === settings.misses);
+    missed = heard === "well" ? 0 : missed + 1;
+    if (heard === "well" && isTold) report(deps, "log_flows", "JetStream answers again");
+    if (heard === "well") isTold = false;
+    if (missed < settings.misses) continue;
+    // Its successor is as patiently heard as it was.
+    if (await replace(deps, !isTold)) missed = 0;
+    isTold = true;
   }
 }
 
-async function replace(deps: PulseDeps, isNews: boolean): Promise<void> {
+/** Whether it was killed. */
+async function replace(deps: PulseDeps, isNews: boolean): Promise<boolean> {
   const hasRoom = await deps.broker.hasRoom();
   if (isNews) {
     const cause = hasRoom ? "JetStream does not answer" : "the disk is full";
     deps.log.error("nats-server has switched JetStream off", { cause });
     report(deps, "log_backpressure", cause);
   }
-  if (hasRoom) deps.kill();
+  if (hasRoom) deps.broker.kill();
+  return hasRoom;
 }
 
 function report({ telemetry }: PulseDeps, kind: "log_backpressure" | "log_flows", cause: string): void {

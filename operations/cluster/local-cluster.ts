@@ -6,7 +6,7 @@
 // R1. Ready means: every node said so, and the context file is written.
 // R2. A dead node's leases are confirmed gone before its next incarnation starts: by the watchdog within the timeout `cleanup`, else by the
 //     root itself, and the confirmation says by whom (law 6).
-// R3. Ends in reverse order: nodes drain, then the broker stops, then the context file goes.
+// R3. Ends in reverse order, and all of it (endings.ts): the context file goes, nodes drain, then the broker stops.
 
 import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
@@ -40,11 +40,13 @@ import { urlOf } from "../http/http-address.js";
 import { Counters, Telemetry } from "../metrics/telemetry.js";
 import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
 import { obeyAsRoot } from "./drain-order.js";
+import { Endings } from "./endings.js";
 import { prepareListening } from "./listening.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
 import { flightFolder, modelFolder, nodeSpecs } from "./node-specs.js";
 import { type Ending, patience } from "./patience.js";
 import { Porter } from "./porter.js";
+import { streamsReady } from "./ready-streams.js";
 import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
 import { watchViolations } from "./violation-watch.js";
@@ -77,13 +79,12 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
   await mkdir(store, { recursive: true, mode: 0o700 });
   const subjects = subjectsOf(options.cluster);
   const access = await openAccess(options, resolve(options.logStore ?? store), subjects, deps);
-  const ending: End[] = [];
+  const ending = new Endings();
   const timeouts = options.timeouts ?? timeoutDefaults;
   const force = new AbortController();
   const endAll = async (): Promise<Ending> => {
     const { over, done } = patience(deps.clock, timeouts.drain, force.signal);
-    for (const end of ending.splice(0).reverse()) await end(over);
-    done();
+    await ending.endAll(over).finally(done);
     return over.aborted ? "forced" : "drained";
   };
   let stopping: Promise<Ending> | undefined;
@@ -116,13 +117,13 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
       stop,
     };
   } catch (error) {
-    await stop();
+    // Whoever asked is told why it did not start.
+    await stop().catch((failed) =>
+      deps.log.error("not all that had started could be ended", { error: asError(failed) }),
+    );
     throw error;
   }
 }
-
-/** One thing to end; when patience is over, by force. */
-type End = (over: AbortSignal) => Promise<void>;
 
 /** Another cluster of this store lives: whoever starts a second one must choose another store, or end the first. */
 export class ClusterRunsError extends Error {
@@ -184,7 +185,7 @@ async function startRoot(
   access: Access,
   subjects: Subjects,
   deps: LocalClusterDeps,
-  ending: End[],
+  ending: Endings,
 ): Promise<{ readonly failed: Promise<Error>; restarts(): number }> {
   const { clock, random, log } = deps;
   const bus = await connectAs(access, clock, options.timeouts);
@@ -260,11 +261,12 @@ async function closedForGood(bus: Bus): Promise<Error> {
 }
 
 /** Of a broker of our own only: somebody else's is somebody else's to restart. */
-function watchPulse({ broker }: Access, telemetry: Telemetry, { clock, log }: LocalClusterDeps, ending: End[]): void {
+function watchPulse({ broker }: Access, telemetry: Telemetry, { clock, log }: LocalClusterDeps, ending: Endings): void {
   if (broker === undefined) return;
   const feeling = new AbortController();
-  const kill = (): void => void process.kill(broker.pid, "SIGKILL");
-  const felt = feelPulse({ broker, kill, clock, log, telemetry }, feeling.signal);
+  const felt = feelPulse({ broker, clock, log, telemetry }, feeling.signal).catch((error) =>
+    log.error("the broker's pulse is felt no more", { error: asError(error) }),
+  );
   ending.push(async () => {
     feeling.abort();
     await felt;
@@ -272,11 +274,18 @@ function watchPulse({ broker }: Access, telemetry: Telemetry, { clock, log }: Lo
 }
 
 /** Of a broker of our own only: nobody else's log can be read. */
-function watchLog({ broker, credentials }: Access, telemetry: Telemetry, deps: LocalClusterDeps, ending: End[]): void {
+function watchLog(
+  { broker, credentials }: Access,
+  telemetry: Telemetry,
+  deps: LocalClusterDeps,
+  ending: Endings,
+): void {
   if (broker === undefined || credentials === undefined) return;
   const { clock, log } = deps;
   const watching = new AbortController();
-  const watched = watchViolations({ broker, credentials, clock, log, telemetry }, watching.signal);
+  const watched = watchViolations({ broker, credentials, clock, log, telemetry }, watching.signal).catch((error) =>
+    log.error("the broker's log is watched no more", { error: asError(error) }),
+  );
   ending.push(async () => {
     watching.abort();
     await watched;
@@ -300,14 +309,11 @@ async function prepareCleanup(
   access: Access,
   replicas: number | undefined,
   log: Logger,
-  ending: End[],
+  ending: Endings,
 ): Promise<void> {
   const { bus, subjects } = deps;
-  for (const outcome of [
-    await ensureLeaseBucket(bus, subjects, replicas),
-    await ensureCleanupStream(bus, subjects, replicas),
-  ])
-    if (outcome.kind === "unavailable") throw new Error(`JetStream is unavailable: ${outcome.why}`);
+  for (const ensure of [ensureLeaseBucket, ensureCleanupStream])
+    await streamsReady(() => ensure(bus, subjects, replicas), { bus, clock: deps.clock, replicas });
   const stopped = new AbortController();
   ending.push(async () => stopped.abort());
   const reclaiming = reclaimFormer(deps, access.broker === undefined ? "shared" : "ours", stopped.signal).then(

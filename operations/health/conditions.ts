@@ -91,7 +91,9 @@ export function findingsOf(rule: Rule, world: Surroundings): readonly Finding[] 
   const { lead } = rule.condition;
   const readings = world.figures
     .get(lead.measure)
-    .filter(({ about }) => rule.about === undefined || rule.about.includes(about));
+    .filter(
+      ({ about, of }) => rule.about === undefined || rule.about.includes(about) || rule.about.includes(of ?? about),
+    );
   if (readings.length > 0) return readings.map((reading) => findingOf(rule, reading, world));
   return [findingOf(rule, { about: rule.about?.[0] ?? wholeCluster, value: null, samples: 0 }, world)];
 }

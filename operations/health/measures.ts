@@ -3,16 +3,18 @@
 // Owns: these names. Does not own: the figures (metrics/cluster-metrics.ts), the windows they are taken over, the rules (rules.ts).
 //
 // M1. A figure that is not known reads as null and never as zero.
-// M2. A measure is about something (a pool, a queue, a node, a model), and gives one reading for each. What the whole cluster has once is
-//     about `cluster`.
+// M2. A measure is about something (a pool, a queue, a node, a model), and gives one reading for each, no two about the same. What the
+//     whole cluster has once is about `cluster`.
 
 import { streamKindOf } from "../../transport/subjects.js";
-import type { ClusterMetrics, NodeFigures } from "../metrics/cluster-metrics.js";
+import type { ClusterMetrics, NodeFigures, QueueFigures } from "../metrics/cluster-metrics.js";
 import { figure, type History } from "./history.js";
 import { trendLevels, type Unit } from "./units.js";
 
 export interface Reading {
   readonly about: string;
+  /** A name that it shares with others: rules about that name are about it too. */
+  readonly of?: string;
   /** In the measure's unit; null when it is not known. */
   readonly value: number | null;
   /** How many events it is made of; 1 for a figure that is simply read. */
@@ -93,17 +95,17 @@ export const measures = {
   "queue.depth": {
     unit: "count",
     help: "messages that wait in a queue",
-    read: ({ queues }) => queues.map(({ name, depth }) => gauge(name, depth)),
+    read: ({ queues }) => eachQueue(queues, ({ depth }) => depth),
   },
   "queue.trend": {
     unit: "trend",
     help: "where a queue's depth is going",
-    read: ({ queues }) => queues.map(({ name, trend }) => gauge(name, trendLevels[trend])),
+    read: ({ queues }) => eachQueue(queues, ({ trend }) => trendLevels[trend]),
   },
   "queue.oldest_age": {
     unit: "ms",
     help: "age of the message that waits longest in a queue",
-    read: ({ queues }) => queues.map(({ name, oldestAgeMs }) => gauge(name, oldestAgeMs)),
+    read: ({ queues }) => eachQueue(queues, ({ oldestAgeMs }) => oldestAgeMs),
   },
   "update.rate": {
     unit: "perMinute",
@@ -140,13 +142,12 @@ export const measures = {
     most: 100,
     help: "answers of the last 5 minutes that the source model gave because it did better",
     sampled: true,
-    read: ({ models }, history) => {
-      const { by: answers } = history.growth(figure.answers, 5 * minuteMs) ?? { by: 0 };
-      return models.map(({ name }) => {
+    read: ({ models }, history) =>
+      models.map(({ name }) => {
+        const { by: answers } = history.growth(figure.answers(name), 5 * minuteMs) ?? { by: 0 };
         const { by } = history.growth(figure.bySource(name), 5 * minuteMs) ?? { by: 0 };
         return { about: name, value: answers === 0 ? null : Math.min(100, (by / answers) * 100), samples: answers };
-      });
-    },
+      }),
   },
   "accuracy.gain": {
     unit: "points",
@@ -246,6 +247,15 @@ export function measureOf(name: MeasureName): Measure {
 
 function present(nodes: readonly NodeFigures[], value: (node: NodeFigures) => number | null): readonly Reading[] {
   return nodes.filter(({ state }) => state !== "left").map((node) => gauge(node.node, value(node)));
+}
+
+/** M2. Each model has an update queue: where there are several, they are told apart by their streams. */
+function eachQueue(queues: readonly QueueFigures[], value: (queue: QueueFigures) => number | null): readonly Reading[] {
+  return queues.map((queue) => {
+    const { name, where } = queue;
+    const isShared = queues.some((other) => other.name === name && other.where !== where);
+    return isShared ? { ...gauge(where, value(queue)), of: name } : gauge(name, value(queue));
+  });
 }
 
 function endedJobs(kind: string, windowMs: number, history: History): number {

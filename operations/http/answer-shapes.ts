@@ -95,7 +95,12 @@ const letterSchema = z.object({
 export const lettersSchema = z.object({ entries: z.array(letterSchema), cursor: z.int().nullable() });
 export type Letters = z.infer<typeof lettersSchema>;
 
-export const queuesSchema = z.object({ v: z.literal(1), queues: z.array(queueSchema), deadLetters: lettersSchema });
+export const queuesSchema = z.object({
+  v: z.literal(1),
+  /** Null while the observer is silent: nobody knows them then, and the dead letters are there all the same. */
+  queues: z.array(queueSchema).nullable(),
+  deadLetters: lettersSchema,
+});
 
 export const letterReceiptSchema = z.object({ seq: z.int(), jobId: z.string(), atMs: z.number() });
 export type LetterReceipt = z.infer<typeof letterReceiptSchema>;

@@ -38,7 +38,7 @@ const restMs = 5_000;
 export function clusterSources(door: ClusterDoor, told: ToldSources, book: LearningBook): Sources {
   const tree = shared(() => wholeTree(door));
   const letters = shared(() => readBook(door.bus, door.clock, door.subjects));
-  const snapshots = rested(door.clock, () => Promise.all(book.models.map((model) => snapshotsOf(door, model))));
+  const snapshots = rested(door.clock, () => snapshotsOfAll(door, book.models));
   return {
     ...told,
     tree,
@@ -90,6 +90,14 @@ async function nodeTree({ bus, subjects }: ClusterDoor, node: string): Promise<T
 
 type ListedSnapshots = Learning["models"][number]["snapshots"];
 
+/** By name: which models there are may have changed by the time that this is told of them. */
+async function snapshotsOfAll(
+  door: ClusterDoor,
+  models: readonly string[],
+): Promise<ReadonlyMap<string, ListedSnapshots>> {
+  return new Map(await Promise.all(models.map(async (model) => [model, await snapshotsOf(door, model)] as const)));
+}
+
 async function snapshotsOf({ bus, subjects, clock }: ClusterDoor, model: string): Promise<ListedSnapshots> {
   const at = { stream: subjects.stream("snapshot", model), subject: subjects.snapshots(model) };
   const listing = await openSnapshots(bus, clock, at).list();
@@ -97,8 +105,8 @@ async function snapshotsOf({ bus, subjects, clock }: ClusterDoor, model: string)
   return listing.snapshots.map(({ seq, place, atMs }) => ({ seq, version: place?.version ?? null, atMs }));
 }
 
-function storyOf(book: LearningBook, snapshots: readonly ListedSnapshots[]): Learning {
-  const models = book.models.map((name, index) => ({ name, ...book.story(name), snapshots: snapshots[index] ?? [] }));
+function storyOf(book: LearningBook, snapshots: ReadonlyMap<string, ListedSnapshots>): Learning {
+  const models = book.models.map((name) => ({ name, ...book.story(name), snapshots: snapshots.get(name) ?? [] }));
   return { v: 1, models };
 }
 

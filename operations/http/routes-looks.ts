@@ -3,6 +3,7 @@
 // Owns: these routes. Does not own: where the answers come from (sources.ts), orders (routes-orders.ts).
 //
 // L1. Figures are younger than `staleMs`, or the answer is 503 and says why: a dashboard must not show a dead observer's last word as now.
+//     Dead letters are read from their stream, whoever is silent: beside them the queues are null then.
 
 import { z } from "zod";
 import type { Clock } from "../../models/clock.js";
@@ -36,7 +37,7 @@ const traceLimit = { least: 1, most: 200, usual: 50 } as const;
 const letterLimit = { most: 500, usual: 50 } as const;
 
 export function lookRoutes(deps: LookDeps): readonly Route[] {
-  return [...figureRoutes(deps), ...clusterRoutes(deps.sources), ...traceRoutes(deps.sources)];
+  return [...figureRoutes(deps), ...clusterRoutes(deps), ...traceRoutes(deps.sources)];
 }
 
 function figureRoutes({ sources, clock, exposition }: LookDeps): readonly Route[] {
@@ -94,7 +95,8 @@ function figureRoutes({ sources, clock, exposition }: LookDeps): readonly Route[
   ];
 }
 
-function clusterRoutes(sources: Sources): readonly Route[] {
+function clusterRoutes(deps: LookDeps): readonly Route[] {
+  const { sources } = deps;
   const look = (path: string, summary: string, schema: z.ZodType, ask: () => Promise<Reply>): Route =>
     route({ method: "GET", path, summary, needs: "viewer", answers: { kind: "json", schema }, answer: ask });
   return [
@@ -106,11 +108,11 @@ function clusterRoutes(sources: Sources): readonly Route[] {
     look("/api/alerts", "What fires, what is over, what is silenced", alertListSchema, async () =>
       replyOf(await sources.alerts()),
     ),
-    queueRoute(sources),
+    queueRoute(deps),
   ];
 }
 
-function queueRoute(sources: Sources): Route {
+function queueRoute({ sources, clock }: LookDeps): Route {
   return route({
     method: "GET",
     path: "/api/queues",
@@ -125,7 +127,8 @@ function queueRoute(sources: Sources): Route {
     answer: async ({ query: { limit, before } }) => {
       const letters = await sources.deadLetters(limit, before);
       if (letters.kind !== "found") return replyOf(letters);
-      return json({ v: 1, queues: sources.newest()?.metrics.queues ?? [], deadLetters: letters.value });
+      const report = freshReport(sources.newest(), clock.monotonicMs());
+      return json({ v: 1, queues: "metrics" in report ? report.metrics.queues : null, deadLetters: letters.value });
     },
   });
 }

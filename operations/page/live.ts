@@ -89,11 +89,16 @@ export function learn(live: Live, tidings: Tidings): Live {
   }
 }
 
+/** Each model has an update queue, and they share its name. */
+export function queueKey({ name, where }: Pick<ClusterMetrics["queues"][number], "name" | "where">): string {
+  return `${name} ${where}`;
+}
+
 function withMetrics(live: Live, metrics: ClusterMetrics, atMs: number): Live {
   const depths = Object.fromEntries(
-    metrics.queues.map(({ name, depth }) => [
-      name,
-      [...(live.depths[name] ?? []), { atMs: metrics.atMs, depth }].slice(-depthsMax),
+    metrics.queues.map((queue) => [
+      queueKey(queue),
+      [...(live.depths[queueKey(queue)] ?? []), { atMs: metrics.atMs, depth: queue.depth }].slice(-depthsMax),
     ]),
   );
   return { ...live, metrics, depths, aheadMs: metrics.atMs - atMs };

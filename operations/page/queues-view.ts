@@ -7,6 +7,7 @@ import type { ClusterMetrics, QueueFigures } from "../metrics/cluster-metrics.js
 import { useAnswer, whenAnswered } from "./answered.js";
 import { Dialog } from "./dialog.js";
 import { age, bytes, count, day, span } from "./figures.js";
+import { queueKey } from "./live.js";
 import { badge, bar, empty, facts, loading, panel, shortId, table, trend } from "./panel.js";
 import { traceAddress } from "./route.js";
 import type { Scene } from "./scene.js";
@@ -41,10 +42,10 @@ function queuesPanel(queues: readonly QueueFigures[], { live }: Scene): View {
     { title: "Where" },
   ];
   const rows = queues.map(
-    (queue) => html`<tr key=${queue.name}>
+    (queue) => html`<tr key=${queueKey(queue)}>
       <th scope="row">${queue.name}</th>
       <td class="right">${count(queue.depth)}</td>
-      <td class="spark-cell">${spark({ values: (live.depths[queue.name] ?? []).map(({ depth }) => depth), colour: queue.trend === "increasing" ? "warn" : "line3" })}</td>
+      <td class="spark-cell">${spark({ values: (live.depths[queueKey(queue)] ?? []).map(({ depth }) => depth), colour: queue.trend === "increasing" ? "warn" : "line3" })}</td>
       <td>${trend(queue.trend)}</td>
       <td class="right">${queue.oldestAgeMs === null ? html`<span class="quiet">none waits</span>` : span(queue.oldestAgeMs)}</td>
       <td><code>${queue.where}</code></td>

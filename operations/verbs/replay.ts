@@ -106,7 +106,19 @@ async function withFolder(
   const { withModelFolder } = await import("./model-folder.js");
   const wanted = { model, folder: options.model, otherwise: digitsFolder(entry) };
   return withCluster(options, "operator", terminal, (client, settings) =>
-    withModelFolder(client, terminal.clock, wanted, (folder) => work(folder, client, settings)),
+    withModelFolder(client, terminal.clock, wanted, async (folder) => {
+      const { ReplayError } = await import("../log/replay.js");
+      try {
+        return await work(folder, client, settings);
+      } catch (error) {
+        if (!(error instanceof ReplayError)) throw error;
+        return {
+          kind: "failed",
+          message: error.message,
+          next: "driftmend status names the models; --model DIR is the folder of one that was given",
+        };
+      }
+    }),
   );
 }
 

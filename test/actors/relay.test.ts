@@ -151,10 +151,13 @@ function bounded(room: number) {
 }
 
 /** An experience log of which every record asks for one task, and the way to a relay over it. */
-async function held(stream: ReturnType<typeof bounded>, given: Partial<RelayDeps> = {}) {
+async function held(
+  stream: ReturnType<typeof bounded>,
+  given: Partial<RelayDeps> = {},
+  clock: VirtualClock = new VirtualClock(),
+) {
   const record = { ...answersOf(smallSubject(), [0, 1, 2], seededRandom(1)), learn: new Uint8Array([0, 1, 0]) };
   const log: { readonly seq: number; readonly record: ExperienceRecord }[] = [];
-  const clock = new VirtualClock();
   const outbox: Outbox = { behindSeq: undefined };
   const { tree, around, tell } = await scene(
     {
@@ -205,6 +208,42 @@ test("(S2-15, S2-34) at the update stream's bound no task is lost: the relay goe
   t.is(around.bus.events("log_backpressure").length, 1);
   t.is(around.bus.events("log_flows").length, 1);
   t.like(tree.summary("relay"), { behindSeq: null, published: 11 });
+  await tree.stop();
+});
+
+/** Calls `beside` when a delay is over, in the same moment as whoever waited for it goes on. */
+class Beside extends VirtualClock {
+  beside: () => void = () => undefined;
+
+  override delay(ms: number, signal?: AbortSignal): Promise<void> {
+    const over = super.delay(ms, signal);
+    queueMicrotask(() => void over.then(() => this.beside()));
+    return over;
+  }
+}
+
+test("what is said last of a stream that fails again in the turn it had room is that it takes no more", async (t) => {
+  const stream = bounded(0);
+  let tries = 0;
+  const clock = new Beside();
+  const publish = async (task: UpdateTask, id: string): Promise<AppendOutcome> => {
+    tries += 1;
+    return tries === 4 ? { kind: "unavailable", why: "timeout" } : stream.publish(task, id);
+  };
+  const { tree, around, answer } = await held(stream, { publish }, clock);
+  await answer(1);
+  stream.room = 100;
+  clock.beside = () => {
+    clock.beside = () => undefined;
+    void answer(1);
+  };
+  while (tries < 4) await clock.advance(10);
+  t.deepEqual(stream.tasks.ids, ["1.1", "2.1"], "the second time the second task was told it had no answer");
+  t.like(tree.summary("relay"), { behindSeq: 2 });
+  t.deepEqual(
+    around.bus.published.flatMap(({ subject }) => /log_[a-z]+$/.exec(subject) ?? []),
+    ["log_backpressure", "log_flows", "log_backpressure"],
+  );
   await tree.stop();
 });
 

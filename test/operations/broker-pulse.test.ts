@@ -14,10 +14,13 @@ function scene() {
   const ending = new AbortController();
   const felt = feelPulse(
     {
-      broker: { pulse: async () => state.pulse, hasRoom: async () => state.hasRoom },
-      kill: () => {
-        state.kills += 1;
-        state.pulse = "silent";
+      broker: {
+        pulse: async () => state.pulse,
+        hasRoom: async () => state.hasRoom,
+        kill: () => {
+          state.kills += 1;
+          state.pulse = "silent";
+        },
       },
       clock,
       log: silentLogger,
@@ -59,5 +62,19 @@ test("a broker that is stopped, dead or slow for a moment is left alone", async 
   }
   t.is(state.kills, 0);
   t.deepEqual(events, []);
+  await end();
+});
+
+test("what comes after a deaf broker is heard as patiently: a moment's deafness of it is no reason to kill it too", async (t) => {
+  const { clock, state, events, end } = scene();
+  state.pulse = "deaf";
+  await clock.advance(3_500);
+  t.is(state.kills, 1);
+  state.pulse = "deaf";
+  await clock.advance(1_500);
+  t.is(state.kills, 1);
+  state.pulse = "well";
+  await clock.advance(1_000);
+  t.deepEqual(events, ["log_backpressure JetStream does not answer", "log_flows JetStream answers again"]);
   await end();
 });

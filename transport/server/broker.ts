@@ -88,6 +88,8 @@ export interface Broker {
   hasRoom(): Promise<boolean>;
   /** `deaf`: the process answers, its JetStream does not. `silent`: nothing of it answers; it is dead, stopped, or starting. */
   pulse(): Promise<"well" | "deaf" | "silent">;
+  /** Ends the server at once, as an outage would; one that is dead already, or is being started, is left alone. */
+  kill(): void;
   /** Ends the server and releases the store. */
   stop(): Promise<void>;
 }
@@ -189,6 +191,10 @@ class EmbeddedBroker implements Broker {
     });
     if (answers === undefined) return "silent";
     return answers ? "well" : "deaf";
+  }
+
+  kill(): void {
+    if (this.#running !== undefined) signal(this.#running.server.pid, "SIGKILL");
   }
 
   async start(): Promise<void> {

@@ -117,6 +117,24 @@ test("a queue that grows is told, one of the same depth that stands is not (S0-1
   t.deepEqual(held("increasing", 20), [], "too few for a claim");
 });
 
+test("of several models' update queues each is looked at for itself, also by a rule about update", (t) => {
+  const of = (model: string, depth: number, trend: "increasing" | "stable") => ({
+    ...queue("update", depth, trend),
+    where: `driftmend-update-${model}`,
+  });
+  for (const growing of [0, 1]) {
+    const queues = ["one", "two"].map((model, index) =>
+      index === growing ? of(model, 400, "increasing") : of(model, 0, "stable"),
+    );
+    const about = `driftmend-update-${growing === 0 ? "one" : "two"}`;
+    t.deepEqual(failing(run(healthOf(), { untilMs: minuteMs }, () => ({ queues }))), [
+      `warning queue_growing ${about}`,
+    ]);
+    const own = healthOf("checks: [{ name: deep, severity: warning, when: queue.depth > 100, about: update }]");
+    t.true(failing(run(own, { untilMs: minuteMs }, () => ({ queues }))).includes(`warning deep ${about}`));
+  }
+});
+
 test("KL that stays high is drift in danger, one spike is not (S0-13)", (t) => {
   const high = { models: [model({ kl: distribution(0.3) })] };
   const health = healthOf();
@@ -171,11 +189,19 @@ test("a source model that gives most answers because it does better is told", (t
     failing(
       run(healthOf(), { untilMs: 5 * minuteMs }, (elapsedMs) => ({
         models: [model({ answersBySource: (elapsedMs / 1_000) * bySource })],
-        counters: { answers: (elapsedMs / 1_000) * 10 },
+        counters: { answers_digits: (elapsedMs / 1_000) * 10 },
       })),
     );
   t.deepEqual(held(6), ["warning source_answers digits"]);
   t.deepEqual(held(4), []);
+});
+
+test("a model is measured by its own answers: one that is asked much hides nothing of another", (t) => {
+  const report = run(healthOf(), { untilMs: 5 * minuteMs }, (elapsedMs) => ({
+    models: [model({ name: "busy" }), model({ name: "quiet", answersBySource: elapsedMs / 1_000 })],
+    counters: { answers_busy: elapsedMs, answers_quiet: elapsedMs / 1_000 },
+  }));
+  t.deepEqual(failing(report), ["warning source_answers quiet"]);
 });
 
 test("more than ten restarts of nodes in a minute are a storm; ten in an hour are life", (t) => {

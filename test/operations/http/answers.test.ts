@@ -71,6 +71,9 @@ test("health of a silent observer is a 503 too, as an error", async (t) => {
   t.is(answer.statusCode, 503);
   t.is(answer.json().error.code, "no_figures");
   t.is(answer.headers["retry-after"], "1");
+  const { queues, deadLetters } = (await server.inject({ url: "/api/queues", headers: local })).json();
+  t.is(queues, null, "not what a dead observer said last");
+  t.true(deadLetters.entries.length > 0, "the dead letters are read without it");
 });
 
 test("the tree, the series, learning, queues and traces are as their sources tell them", async (t) => {

@@ -14,6 +14,8 @@ import { encodeDeadLetter } from "../../../transport/log/dead-letter-records.js"
 import { ensureDeadLetterStream } from "../../../transport/log/dead-letters.js";
 import { ask } from "../../../transport/log/jetstream.js";
 import { openLog } from "../../../transport/log/log.js";
+import { openSnapshots } from "../../../transport/log/snapshot.js";
+import { ensureStreams } from "../../../transport/log/streams.js";
 import { encodeAlertReceipt, parseAlertOrder } from "../../../transport/messages/alert-orders.js";
 import { encodeChaosReceipt, parseChaosOrder } from "../../../transport/messages/chaos-orders.js";
 import { encodeMessage } from "../../../transport/messages/codec.js";
@@ -169,6 +171,31 @@ test.serial("dead letters are read from the log, page by page; one that is not t
   t.deepEqual(older.kind === "found" ? older.value.entries.map(({ id }) => id) : [], [1]);
   t.is((await sources.requeue("job-9")).kind, "missing");
   t.is((await sources.requeue("job-1")).kind, "unavailable", "there is no node to take the order");
+});
+
+test.serial("snapshots stay with their model, also when models come and go between two looks at them", async (t) => {
+  const { subjects } = cluster;
+  const book = new LearningBook(["one", "two"]);
+  const of = clusterSources({ bus, subjects, clock: systemClock }, { ...sources }, book);
+  const at = { stream: subjects.stream("snapshot", "one"), subject: subjects.snapshots("one") };
+  await ensureStreams(bus, subjects, "one");
+  t.is((await openSnapshots(bus, systemClock, at).put(new Uint8Array(8))).kind, "stored");
+  const listed = async () => {
+    const learning = await of.learning();
+    return learning.kind === "found"
+      ? learning.value.models.map(({ name, snapshots }) => [name, snapshots.length])
+      : [];
+  };
+  t.deepEqual(await listed(), [
+    ["one", 1],
+    ["two", 0],
+  ]);
+  book.end("one");
+  book.begin("three");
+  t.deepEqual(await listed(), [
+    ["two", 0],
+    ["three", 0],
+  ]);
 });
 
 /** The bus, where something happens before the first question on a subject is asked: here, what is heard live and stands in the past too. */
