@@ -49,17 +49,19 @@ import { voter } from "./actors/serving/voter.js";
 import { sharedMemoryOf } from "./actors/wiring/former-owners.js";
 import type { ModelWiring } from "./actors/wiring/model-wiring.js";
 import type { NodeWiring } from "./actors/wiring/wiring.js";
-import { seededRandom } from "./models/clock.js";
+import { type Clock, seededRandom } from "./models/clock.js";
 import { guarded } from "./models/learning/guard-limits.js";
 import { openLearner } from "./models/learning/learner.js";
-import { rehearse } from "./models/learning/warm-up.js";
 import { loadModel, type Model } from "./models/manifest.js";
 import { digitsFolder } from "./operations/cluster/local-cluster.js";
-import { accessOf, httpOf, measuring, operationsOf, segmentsOf } from "./operations/cluster/node-settings.js";
+import { type NodeLines, openLines } from "./operations/cluster/node-lines.js";
+import { httpOf, measuring, operationsOf, segmentsOf } from "./operations/cluster/node-settings.js";
 import { drainWithin, patience } from "./operations/cluster/patience.js";
 import type { NodeOptions } from "./operations/cluster/run-options.js";
 import { entry, interrupted } from "./operations/cluster/up.js";
 import type { HttpSettings } from "./operations/http/http-settings.js";
+import { ModelLog } from "./operations/log/model-log.js";
+import { recoverForNothing, rehearseRecovery } from "./operations/log/rehearsal.js";
 import { processVitals } from "./operations/metrics/process-vitals.js";
 import type { Terminal } from "./operations/terminal/terminal.js";
 import { type Logger, openLogger } from "./supervision/logger.js";
@@ -68,8 +70,6 @@ import { killSelfAfter } from "./supervision/process/last-resort.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/process/parent-watch.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/tree/child-spec.js";
 import type { SpentBudgets } from "./supervision/tree/restart-intensity.js";
-import { connectBus } from "./transport/bus/bus.js";
-import { connectPatiently } from "./transport/bus/patient-connection.js";
 import { subjectsOf } from "./transport/subjects.js";
 import { openChunkLine } from "./transport/tensors/chunk-line.js";
 import { withTimeouts } from "./transport/timeouts.js";
@@ -168,7 +168,7 @@ interface Identity {
 
 /**
  * Runs one node until it is told to drain (exit 0), or gives up (exit 70). A node that a root started dies with it. A spare loads what
- * every incarnation needs, and waits to be told which one it is.
+ * every incarnation needs, is connected, and waits to be told which one it is.
  */
 export async function runNode(options: NodeOptions, terminal: Terminal): Promise<number> {
   const hasParent = watchParent(() => process.exit(gaveUpExitCode));
@@ -177,11 +177,12 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const http = httpOf(options, terminal, process.env);
   const models = await loadModels(options);
-  const identity = await identityOf(options, models, terminal);
+  const node = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
+  const lines = await openLines(options, node, { clock: terminal.clock, env: process.env, hasRoot: hasParent });
+  const identity = await identityOf(options, node, models, lines, terminal);
   if (identity === undefined) return 0;
-  const { node } = identity;
   const log = openLogger(options.logLevel ?? "warn", { node, nodeIncarnation: identity.incarnation });
-  const hosted = await startNode(options, identity, models, { terminal, log, hasRoot: hasParent, http });
+  const hosted = await startNode(options, identity, models, { terminal, log, lines, hasRoot: hasParent, http });
   if (!(reportReady() || terminal.json)) terminal.note(`${node} is ready (${options.role.join(", ")})`);
   if (terminal.json && !hasParent) terminal.print(JSON.stringify({ ready: true, node }));
   const { drain, halt, initSystem: sendWithinMs } = withTimeouts(options.timeout ?? {});
@@ -219,21 +220,33 @@ function endByForce(log: Logger): Promise<never> {
 /** Undefined: a spare that was never needed. */
 async function identityOf(
   options: NodeOptions,
+  node: string,
   models: readonly Model[],
+  lines: NodeLines,
   terminal: Terminal,
 ): Promise<Identity | undefined> {
-  const node = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
   if (options.spare !== true)
     return { node, incarnation: options.incarnation, spent: spentIn(JSON.parse(options.spent ?? "{}")) };
-  if (options.role.includes("learning")) await warmUp(models);
+  if (options.role.includes("learning")) await warmUp(options, models, lines, terminal.clock);
   const activation = await awaitActivation(terminal.interrupted);
-  return activation === undefined ? undefined : { node, incarnation: activation.generation, spent: activation.spent };
+  if (activation !== undefined) return { node, incarnation: activation.generation, spent: activation.spent };
+  await Promise.all([lines.bus.close(), lines.logBus.close()]);
+  return undefined;
 }
 
 /** Backends stay open in the process, so the learner of the incarnation finds them warm. */
-async function warmUp(models: readonly Model[]): Promise<void> {
+async function warmUp(
+  { cluster, logMax }: NodeOptions,
+  models: readonly Model[],
+  { logBus }: NodeLines,
+  clock: Clock,
+): Promise<void> {
   const learner = await openLearner();
-  for (const model of models) await rehearse(learner, model);
+  for (const model of models) {
+    await rehearseRecovery(learner, model);
+    const store = new ModelLog(logBus, subjectsOf(cluster), model, clock, () => undefined, logMax);
+    await recoverForNothing({ learner, model, store, nowMs: () => clock.nowMs() });
+  }
   learner.close();
 }
 
@@ -248,6 +261,7 @@ async function loadGuarded({ guardrail = {}, unsafeGuardrails = false }: NodeOpt
 interface Surroundings {
   readonly terminal: Terminal;
   readonly log: Logger;
+  readonly lines: NodeLines;
   readonly hasRoot: boolean;
   readonly http: HttpSettings | undefined;
 }
@@ -256,17 +270,12 @@ async function startNode(
   options: NodeOptions,
   { node, incarnation, spent }: Identity,
   models: readonly Model[],
-  { terminal, log, hasRoot, http }: Surroundings,
+  { terminal, log, lines, hasRoot, http }: Surroundings,
 ): Promise<HostedNode> {
   const { overflow = deskDefaults.policy, openMax = deskDefaults.openMax } = options;
-  const access = await accessOf(options, process.env);
-  const timeouts = withTimeouts(options.timeout ?? {});
-  const as = (name: string) => ({ url: options.nats, name, clock: terminal.clock, timeouts, ...access });
-  const connectAs = (name: string) => (hasRoot ? connectPatiently : connectBus)(as(name));
-  const [bus, logBus] = await Promise.all([connectAs(node), connectAs(`${node}-log`)]);
   const onRefused = (message: string): void => log.warn("the server refuses the line of chunks", { message });
   const chunkLine = options.role.includes("serving")
-    ? openChunkLine({ ...as(`${node}-chunks`), onRefused })
+    ? openChunkLine({ ...lines.as(`${node}-chunks`), onRefused })
     : undefined;
   const origin = randomBytes(6).toString("hex");
   const segments = await segmentsOf(options, node, terminal, log);
@@ -281,8 +290,8 @@ async function startNode(
       ...(options.run === undefined ? {} : { run: options.run }),
       roles: options.role,
       models,
-      bus,
-      logBus,
+      bus: lines.bus,
+      logBus: lines.logBus,
       subjects: subjectsOf(options.cluster),
       clock: terminal.clock,
       random: seededRandom(randomBytes(4).readUInt32LE()),

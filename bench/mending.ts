@@ -1,128 +1,25 @@
 // How long damage lasts: from a kill until the work it stopped goes on, seen from outside.
 //
-//   node dist/bench/mending.js [--rounds 20] [--only actor|spare|cold|standby|broker]     prints one table
+//   node dist/bench/mending.js [--rounds 20] [--only actor|spare|cold|standby|broker|serving]     prints one table
 //
 // Owns: what is killed, and between which two moments is measured. Does not own: the load (steady-load.ts), the aims.
 //
 // M1. Every round begins with whole machinery: the node is ready, its spare warm, and updates are being applied.
 // M2. The next applied update is a commit of a later incarnation, or of another node, that covers more updates than the last one before, as
 //     the weights stream shows it to an operator.
-import { closeSync, openSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Clock, seededRandom } from "../models/clock.js";
-import { loadModel } from "../models/manifest.js";
-import { digitsFolder, type LocalCluster, startLocalCluster } from "../operations/cluster/local-cluster.js";
-import { entry } from "../operations/cluster/up.js";
-import { ModelLog } from "../operations/log/model-log.js";
 import { systemClock } from "../supervision/clock.js";
 import { silentLogger } from "../supervision/logger.js";
-import type { ProcessEvent } from "../supervision/process/process-spec.js";
 import { startTree } from "../supervision/tree/system.js";
-import { identityOf } from "../transport/access/credentials.js";
-import { type Bus, connectBus } from "../transport/bus/bus.js";
-import { DriftmendClient } from "../transport/client.js";
+import type { Bus } from "../transport/bus/bus.js";
 import type { Commit } from "../transport/log/records.js";
 import { encodeLookRequest, parseTree, type TreeNode } from "../transport/messages/look-orders.js";
 import { subjectsOf } from "../transport/subjects.js";
+import { isOf, type Mended, openScene, pidOf, restMs, waitMs } from "./mending-scene.js";
+import { servingKills } from "./serving-kills.js";
 import { quantile } from "./statistics.js";
-import { SteadyLoad } from "./steady-load.js";
-
-export interface Mended {
-  readonly what: string;
-  /** Undefined for a part of another figure. */
-  readonly aimMs: number | undefined;
-  /** One per round. */
-  readonly valuesMs: readonly number[];
-}
-
-/** Enough for a task every few milliseconds: a recovery must not look long because there was nothing to learn. */
-const perSecond = 200;
-/** Longer than the root's window would allow kills: 20 in 60 s. */
-const restMs = 3_200;
-const waitMs = 30_000;
-
-interface Scene {
-  readonly cluster: LocalCluster;
-  readonly operator: Bus;
-  readonly load: SteadyLoad;
-  readonly events: Chronicle<ProcessEvent>;
-  readonly commits: Chronicle<Commit>;
-  close(): Promise<void>;
-}
-
-/** What happened, with the moment it was seen. */
-class Chronicle<T> {
-  readonly entries: { readonly atMs: number; readonly what: T }[] = [];
-  readonly #clock: Clock;
-  readonly #waiting = new Set<() => void>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  add(what: T): void {
-    this.entries.push({ atMs: this.#clock.monotonicMs(), what });
-    for (const look of this.#waiting) look();
-  }
-
-  /** The first entry after the first `from` that `wanted` takes. */
-  next(from: number, wanted: (what: T) => boolean, name: string): Promise<{ readonly atMs: number; readonly what: T }> {
-    return new Promise((resolve, reject) => {
-      const late = this.#clock.after(waitMs, () => reject(new Error(`not seen within ${waitMs} ms: ${name}`)));
-      const look = (): void => {
-        const found = this.entries.slice(from).find(({ what }) => wanted(what));
-        if (found === undefined) return;
-        late();
-        this.#waiting.delete(look);
-        resolve(found);
-      };
-      this.#waiting.add(look);
-      look();
-    });
-  }
-}
-
-async function openScene(clock: Clock, searchPath: string, options: { learning: number; spare: boolean }) {
-  const store = await mkdtemp(join(tmpdir(), "driftmend-mending-"));
-  const folder = digitsFolder(entry);
-  const model = await loadModel(folder);
-  const events = new Chronicle<ProcessEvent>(clock);
-  const output = openSync(join(store, "nodes.log"), "a", 0o600);
-  const cluster = await startLocalCluster(
-    {
-      ...{ cluster: "mending", serving: 1, learning: options.learning, spares: options.spare ? ["learning"] : [] },
-      ...{ models: [folder], store, searchPath, entry, env: { PATH: searchPath }, output },
-    },
-    { clock, random: seededRandom(1), log: silentLogger, onEvent: (event) => events.add(event) },
-  );
-  const { natsUrl: url, users } = cluster.context;
-  const operator = await connectBus({ url, clock, ...identityOf(users.operator), name: "mending" });
-  const client = await DriftmendClient.connect({ cluster: "mending", url, ...users.client, clock });
-  const log = new ModelLog(operator, subjectsOf("mending"), model, clock, () => undefined);
-  const commits = new Chronicle<Commit>(clock);
-  const following = new AbortController();
-  const followed = follow(log, commits, following.signal);
-  const load = await SteadyLoad.start(client, 1, perSecond, clock);
-  const close = async (): Promise<void> => {
-    await load.stop();
-    following.abort();
-    await followed;
-    await Promise.all([client.close(), operator.close()]);
-    await cluster.stop();
-    closeSync(output);
-    await rm(store, { recursive: true, force: true });
-  };
-  await commits.next(0, () => true, "the first commit");
-  return { cluster, operator, load, events, commits, close } satisfies Scene;
-}
-
-async function follow(log: ModelLog, commits: Chronicle<Commit>, signal: AbortSignal): Promise<void> {
-  for await (const { commit } of log.commits(1, signal)) commits.add(commit);
-}
 
 /** A commit by somebody else that covers more updates: that he begins is a commit too, and applies nothing. */
 function appliedAfter(last: Commit, isAnother: (commit: Commit) => boolean): (commit: Commit) => boolean {
@@ -254,15 +151,6 @@ async function brokerPid(operator: Bus): Promise<number> {
   return pidOf(parsed.value.reply.children.find(({ name }: TreeNode) => name === "nats-server"));
 }
 
-function isOf(kind: ProcessEvent["kind"], id: string): (event: ProcessEvent) => boolean {
-  return (event) => event.kind === kind && event.id === id;
-}
-
-function pidOf(of: object | undefined): number {
-  if (of === undefined || !("pid" in of) || typeof of.pid !== "number") throw new Error("it has no process");
-  return of.pid;
-}
-
 type Section = (plan: MendingPlan, clock: Clock, searchPath: string) => Promise<readonly Mended[]>;
 
 const sections: Readonly<Record<string, Section>> = {
@@ -271,6 +159,10 @@ const sections: Readonly<Record<string, Section>> = {
   cold: ({ rounds }, clock, searchPath) => nodeKills(clock, searchPath, rounds, false),
   standby: async ({ rounds }, clock, searchPath) => [await takeovers(clock, searchPath, rounds)],
   broker: async ({ rounds }, clock, searchPath) => [await brokerOutages(clock, searchPath, rounds)],
+  serving: async ({ rounds }, clock, searchPath) => [
+    ...(await servingKills(clock, searchPath, rounds, 1)),
+    ...(await servingKills(clock, searchPath, rounds, 2)),
+  ],
 };
 
 export interface MendingPlan {

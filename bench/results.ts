@@ -2,7 +2,8 @@
 import type { MessageRates } from "./actor-messages.js";
 import { type LearningCosts, learningLines } from "./learning-results.js";
 import type { Machine } from "./machine.js";
-import { type Mended, mendingRows } from "./mending.js";
+import { mendingRows } from "./mending.js";
+import type { Mended } from "./mending-scene.js";
 import type { OnnxFloor } from "./onnx-floor.js";
 import { type Cell, figureOf, type Serving, type ServingPlan, servingRatios } from "./serving.js";
 import { spread, table } from "./tables.js";

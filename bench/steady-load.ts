@@ -13,6 +13,8 @@ const inFlightMax = 64;
 export class SteadyLoad {
   /** Monotonic, ascending. */
   readonly answeredAtMs: number[] = [];
+  /** Of each answer, when it was asked for; in the same order. */
+  readonly askedAtMs: number[] = [];
   refused = 0;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
@@ -29,10 +31,10 @@ export class SteadyLoad {
   }
 
   /** Resolves at the first answer from now on that `enough` takes. */
-  answered(enough: (atMs: number) => boolean): Promise<void> {
+  answered(enough: (atMs: number, askedAtMs: number) => boolean): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {
-        if (!enough(this.answeredAtMs.at(-1) ?? 0)) return;
+        if (!enough(this.answeredAtMs.at(-1) ?? 0, this.askedAtMs.at(-1) ?? 0)) return;
         this.#waiting.delete(look);
         resolve();
       };
@@ -60,12 +62,14 @@ export class SteadyLoad {
   }
 
   async #ask(client: DriftmendClient, picture: Float32Array, clock: Clock): Promise<void> {
+    const askedAtMs = clock.monotonicMs();
     const outcome = await client.infer("digits", { dt: "<f4", sh: [1, 28, 28], data: picture }, { deadlineMs });
     if (outcome.kind !== "reply") {
       this.refused += 1;
       return;
     }
     this.answeredAtMs.push(clock.monotonicMs());
+    this.askedAtMs.push(askedAtMs);
     for (const look of this.#waiting) look();
   }
 }

@@ -55,9 +55,9 @@ export interface LearningSettings {
   /** A step that costs more anchor accuracy than this, against the source head, is refused. */
   readonly anchorLossMax: number;
   /**
-   * Applied or refused tasks between two snapshots: what a recovery has to fold again at most. Of the digits, a snapshot (0.4 MB) costs about
-   * as much as two steps, so this many make it an eighth of the work, and leave a recovery
-   * eight steps to fold on average.
+   * Steps between two snapshots: what a recovery has to fold again at most. Tasks count, applied or refused, and records of experience by
+   * what they cost beside a step (operations/log/snapshot-due.ts). Of the digits, a snapshot (0.4 MB) costs about as much as two steps, so
+   * this many make it an eighth of the work, and leave a recovery eight steps to fold on average.
    */
   readonly snapshotEvery: number;
 }

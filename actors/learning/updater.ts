@@ -9,12 +9,12 @@
 
 import { guardrailsOf } from "../../models/learning/guard-limits.js";
 import type { Learner } from "../../models/learning/learner.js";
-import { rehearse } from "../../models/learning/warm-up.js";
 import type { Model } from "../../models/manifest.js";
 import { KlWatch } from "../../operations/log/kl-watch.js";
 import type { LoggedUpdate } from "../../operations/log/log-fold.js";
 import type { ModelLog } from "../../operations/log/model-log.js";
 import { type Applied, ModelWriter, type Poison, type WriterStore } from "../../operations/log/model-writer.js";
+import { recoverForNothing, rehearseRecovery } from "../../operations/log/rehearsal.js";
 import type { Telemetry } from "../../operations/metrics/telemetry.js";
 import { UpdateMeter } from "../../operations/metrics/update-meter.js";
 import type { SpanRecorder } from "../../operations/traces/recorder.js";
@@ -100,20 +100,35 @@ export function updater(deps: UpdaterDeps): BatchBehaviour<UpdaterMessage, State
 async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<State> {
   const learner = await deps.openLearner();
   const state: State = { learner, writing: { role: "standby" }, lease: undefined, standing: Promise.resolve() };
+  const elected = new AbortController();
   const stand = async (): Promise<void> => {
     const lease = await deps.acquireLease(life.signal, life.path);
     if (lease === undefined) return;
     state.lease = lease;
+    elected.abort();
     if (life.signal.aborted) return lease.release();
     void lease.lost.then((why) => life.fail(new Error(`the writer's lease was lost: ${why}`)));
     await tellSelf(life, { kind: "elected", incarnation: life.incarnation });
   };
   life.clock.after(rehearseAfterMs, () => {
-    if (state.lease === undefined && !life.signal.aborted)
-      rehearse(learner, deps.model, life.signal).catch((error) => life.fail(asError(error)));
+    const signal = AbortSignal.any([life.signal, elected.signal]);
+    prepare(deps, learner, life, signal).catch((error) => life.fail(asError(error)));
   });
   state.standing = stand().catch((error) => life.fail(asError(error)));
   return state;
+}
+
+/** What a takeover does, done before; over as soon as it comes. */
+async function prepare(
+  { model, store }: UpdaterDeps,
+  learner: Learner,
+  { clock, log }: Life<UpdaterMessage>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!signal.aborted) await rehearseRecovery(learner, model, signal);
+  if (signal.aborted) return;
+  const outcome = await recoverForNothing({ learner, model, store, nowMs: () => clock.nowMs() }, signal);
+  if (outcome !== "recovered" && !signal.aborted) log.info("a recovery was rehearsed in vain", { error: outcome });
 }
 
 /** A crash or a hang counts against the update that was being applied; an end from outside does not. */

@@ -20,6 +20,7 @@ import { UpdateLaps } from "../timings/update-laps.js";
 import { aloneFor, begin, hopeless, passed, takenBack, withCause, withSkip } from "./attempts.js";
 import { LogFold, type LoggedExperience, type LoggedUpdate, namedPosition } from "./log-fold.js";
 import type { LoggedCommit, ModelLog } from "./model-log.js";
+import { isSnapshotDue } from "./snapshot-due.js";
 
 /** The durable side of one model, as its writer sees it. */
 export type WriterStore = Pick<
@@ -91,7 +92,9 @@ export class ModelWriter {
   #begun = false;
   #last: LoggedCommit | undefined;
   #snapshotSeq: number;
-  #sinceSnapshot = 0;
+  #updatesSinceSnapshot = 0;
+  /** Up to where the newest snapshot has folded experience. */
+  #experienceSaved: number;
   #sinceRecovery = 0;
   #progress: Progress;
   #experience: StreamState = { firstSeq: 0, lastSeq: 0, messages: 0, bytes: 0 };
@@ -102,6 +105,7 @@ export class ModelWriter {
     this.#progress = this.#noProgress();
     this.#last = last;
     this.#snapshotSeq = snapshotSeq;
+    this.#experienceSaved = policy.experienceSeq;
     this.#trying = last?.commit.trying;
     this.#skipped = last?.commit.skipped;
     this.#skips = new Set(this.#skipped?.seqs);
@@ -126,7 +130,7 @@ export class ModelWriter {
       const next = await writer.updates.next();
       if (next.done) throw new Error("the update stream ended before the committed position");
       await writer.#fold.apply(next.value);
-      writer.#sinceSnapshot += 1;
+      writer.#updatesSinceSnapshot += 1;
     }
     if (last !== undefined && policy.updateSeq === endSeq) assertSame(last.commit, policy, learner);
     return writer;
@@ -280,12 +284,15 @@ export class ModelWriter {
   }
 
   async #snapshotWhenDue(applied: number): Promise<void> {
-    this.#sinceSnapshot += applied;
-    if (this.#sinceSnapshot < this.#deps.model.manifest.learning.snapshotEvery) return;
+    this.#updatesSinceSnapshot += applied;
+    const records = this.policy.experienceSeq - this.#experienceSaved;
+    const unsaved = { updates: this.#updatesSinceSnapshot, records };
+    if (!isSnapshotDue(unsaved, this.#deps.model.manifest.learning.snapshotEvery)) return;
     const outcome = await this.#deps.store.saveSnapshot(this.policy, this.#snapshotSeq);
     if (outcome.kind === "fenced") throw new FencedError("snapshot");
     this.#snapshotSeq = outcome.seq;
-    this.#sinceSnapshot = 0;
+    this.#updatesSinceSnapshot = 0;
+    this.#experienceSaved = this.policy.experienceSeq;
     await this.#deps.store.truncate();
   }
 }
