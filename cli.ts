@@ -10,6 +10,7 @@ import { readFileSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { GuardrailError } from "./models/learning/guard-limits.js";
+import { nameSources } from "./models/source-positions.js";
 import { AccessError } from "./operations/cluster/listening.js";
 import { exitCodeOf, type Outcome } from "./operations/cluster/outcome.js";
 import { forcedExitCode } from "./operations/cluster/patience.js";
@@ -338,6 +339,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return code;
 }
 
+nameSources();
 // ONNX Runtime would report to its maker from here, and leave a log file per process in the directory for temporary files.
 process.env.ORT_DISABLE_TELEMETRY ??= "1";
 // A reader that left, as in `driftmend watch | head`, is no failure.

@@ -1,6 +1,11 @@
 // `npm test`: makes sure that the real nats-server is there, runs ava on the compiled tests, and ends with one line that says how many
 // passed and how many failed. What failed beside others is run once more alone, and named. Patterns given on the command line narrow the
 // run: `npm test -- dist/test/models/*.test.js`.
+//
+// ava runs each file in a thread of its own, a few at once, rooms in the order below; what a test starts (nodes, nats-server, browsers) are
+// real processes. It computes more than it waits, on two cores 95 % of the time, so what costs CPU costs minutes: most of it are the
+// starts of clusters (three CPU seconds each; one cluster serves a file, several where the file is about starts and ends), then a thread's
+// start for each file (0.2 s), then what the tests themselves compute.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -17,8 +22,13 @@ const idleLimitMs = 110_000;
 /** More than these did not fail for want of a CPU. */
 const filesAgainMax = 3;
 
+/** The longest files first, so that none of them is left to run alone at the end. */
+const longFirst = ["soak", "cluster", "page", "writer", "sim"].map((room) => `dist/test/${room}/**/*.test.js`);
+/** In every thread before its file: source-positions.ts. */
+const preloaded = "--import=./dist/test/source-positions.js";
+
 const patterns = process.argv.slice(2);
-const files = patterns.length > 0 ? patterns : ["dist/test/**/*.test.js"];
+const files = patterns.length > 0 ? patterns : [...longFirst, "dist/test/**/*.test.js"];
 
 let server: string;
 try {
@@ -43,6 +53,7 @@ async function run(patterns: readonly string[], atOnce: number): Promise<Tally> 
       "node_modules/ava/entrypoints/cli.mjs",
       "--tap",
       `--concurrency=${atOnce}`,
+      `--node-arguments=${preloaded}`,
       // Earlier than this run ends itself: ava then names what is pending.
       `--timeout=${(0.8 * idleLimitMs) / 1_000}s`,
       ...patterns,

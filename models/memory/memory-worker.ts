@@ -8,6 +8,7 @@
 // W3. While a log is replayed no graph is built: of a long log most is evicted again, and would have been put into it for nobody. It is over
 //     when somebody asks for more than `settle`; what is searched before the graph is whole is searched exactly.
 import { parentPort, workerData } from "node:worker_threads";
+import { nameSources } from "../source-positions.js";
 import type { MemoryOptions, MemoryQuestion, MemoryReply } from "./memory.js";
 import { behindMax, MemoryStore } from "./memory-store.js";
 import { type MemoryChange, PackedChanges, searchIn } from "./packed-memory.js";
@@ -15,6 +16,7 @@ import { type MemoryChange, PackedChanges, searchIn } from "./packed-memory.js";
 const movesPerSlice = 8;
 const movesWhenBehind = 32;
 
+nameSources();
 const port = parentPort;
 if (port === null) throw new Error("memory-worker.ts runs in a worker thread only");
 

@@ -6,6 +6,7 @@
 // W2. Told to close, the thread ends by itself after the runs it was given before (why: thread-end.ts).
 import { parentPort, workerData } from "node:worker_threads";
 import type { Parameters } from "../adaptation/pass.js";
+import { nameSources } from "../source-positions.js";
 import { ComputeTime } from "./compute-time.js";
 import type { EngineReply, EngineRequest, EngineSetup } from "./engine.js";
 import { look } from "./looking.js";
@@ -13,6 +14,7 @@ import { openAdaptableSession } from "./onnx-session.js";
 import { packed } from "./packed-pass.js";
 
 if (parentPort === null) throw new Error("engine-worker runs in a worker thread only");
+nameSources();
 await serve(parentPort, workerData);
 
 async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): Promise<void> {

@@ -85,7 +85,6 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
       role,
       command: process.execPath,
       args: [
-        "--enable-source-maps",
         youngGeneration,
         ...[options.entry, "node", "--role", role, "--name", id],
         ...["--nats", access.url, "--cluster", options.cluster, "--run", access.run],

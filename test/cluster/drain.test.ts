@@ -22,7 +22,7 @@ const testWithinMs = 180_000;
 
 test.before(async (t) => {
   t.timeout(testWithinMs);
-  slow = await modelTaking(2_000);
+  slow = await modelTaking(1_400);
 });
 test.afterEach.always(async () => {
   for (const each of started.splice(0)) await each.forget();

@@ -21,7 +21,7 @@ const each = 150;
 let slow = "";
 test.before(async (t) => {
   t.timeout(testWithinMs);
-  slow = await modelTaking(4_000);
+  slow = await modelTaking(2_300);
 });
 test.after.always(() => rm(slow, { recursive: true, force: true }));
 

@@ -9,6 +9,7 @@ import { sourceParameters } from "../../models/adaptation/adaptation.js";
 import { graphOf } from "../../models/adaptation/pass.js";
 import { loadModel, type Model, sha256 } from "../../models/manifest.js";
 import { openAdaptableSession } from "../../models/serving/onnx-session.js";
+import { systemClock } from "../../supervision/clock.js";
 import { digitsFolder } from "./digits-model.js";
 
 const { onnx } = onnxProto;
@@ -29,6 +30,8 @@ export async function slowModelFolder(links: number): Promise<string> {
 }
 
 const probeLinks = 10;
+/** The process computes for other tests too: the least disturbed of so many says what a run takes. */
+const probes = 5;
 
 /** One of which a run takes `ms` of a core of this machine, however busy that is: more or less, and longer on the clock. */
 export async function modelTaking(ms: number): Promise<string> {
@@ -41,11 +44,15 @@ export async function modelTaking(ms: number): Promise<string> {
 async function coreMs(model: Model): Promise<number> {
   const session = await openAdaptableSession(model.modelBytes, graphOf(model));
   await session.warmUp();
-  const before = process.cpuUsage();
-  await session.run(new Float32Array(784), 1, sourceParameters(model));
+  let leastMs = Number.POSITIVE_INFINITY;
+  for (let probe = 0; probe < probes; probe += 1) {
+    const [before, beganAtMs] = [process.cpuUsage(), systemClock.monotonicMs()];
+    await session.run(new Float32Array(784), 1, sourceParameters(model));
+    const { user, system } = process.cpuUsage(before);
+    leastMs = Math.min(leastMs, (user + system) / 1_000, systemClock.monotonicMs() - beganAtMs);
+  }
   await session.close();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1_000;
+  return leastMs;
 }
 
 /** input + 0 * mean(input) * I * I * ... in place of the input. The mean keeps the chain from being computed once and for all. */

@@ -144,7 +144,7 @@ function specOf(
     id,
     role,
     command: process.execPath,
-    args: ["--enable-source-maps", entry, ...args, "--user", user],
+    args: [entry, ...args, "--user", user],
     env: { PATH: searchPath, DRIFTMEND_PASSWORD: password, ...env },
     spawnArgs: (generation) => ({ args: ["--incarnation", `${generation}`] }),
     shutdownMs: 8_000,
