@@ -14,8 +14,8 @@
 //   M 12, efC 40, ef 32       20 us    17 us     0.993         45 us    25 us     0.994      48 us     0.981
 //
 // 4 us of every call into hnswlib go into reading the query out of a plain array: so the tail is searched here, and is kept empty.
-// Vectors without any structure are the graph's worst case: uniformly random queries find 0.70 of their neighbours at M 16. So are thousands
-// of equal ones: they link to each other alone, and what lies behind them is found three times in four.
+// Vectors without any structure are the graph's worst case: uniformly random queries find 0.70 of their neighbours at M 16. Thousands of equal
+// ones would be worse, so they are one point (twins.ts); thousands that are nearly equal (to 1e-6 ... 1e-2) leave 0.77 to 0.98.
 // The graph is built in small slices when nobody asks, and without idle time the tail just grows and everything stays right.
 // Rejected: replacing deleted points in place (2,900/s, recall decays); a graph alone (inserts delay searches); dead points left unmarked and
 // passed over here (inserts a fifth cheaper, searches a third dearer); hnswlib's exact search for tail and verified: it forgets a label that
@@ -29,6 +29,7 @@
 // X3. A point's number is used once in its graph, and a graph ends: no number grows for ever (hnswlib takes them modulo 2^32).
 import hnswlib from "hnswlib-node";
 import { MemoryVectors, Nearest, type UnitVector } from "./memory-vectors.js";
+import { Twins } from "./twins.js";
 
 export interface IndexOptions {
   readonly width: number;
@@ -99,6 +100,15 @@ class Graph {
     this.living -= 1;
   }
 
+  /** The point of `slot` is another's from now on, who has the same vector. */
+  inherit(slot: number, heir: number): void {
+    const point = this.#pointOf[slot] ?? none;
+    if (point === none) return;
+    this.#pointOf[slot] = none;
+    this.#slots[point] = heir;
+    this.#pointOf[heir] = point;
+  }
+
   /** The first point from `from` on that lives, and its slot; undefined when there is none. */
   livingFrom(from: number): { readonly point: number; readonly slot: number } | undefined {
     for (let point = from; point < this.added; point++) {
@@ -132,6 +142,9 @@ export class MemoryIndex {
   /** Slots that are in no graph, oldest first. */
   readonly #tail = new Set<number>();
   readonly #verified = new Set<number>();
+  /** Of the slots that are not in the tail: who stands in the graph for whom. */
+  readonly #twins: Twins;
+  #held = 0;
   #graph: Graph;
   /** The next graph, and the first point of the old one that it still lacks. */
   #next: { readonly graph: Graph; from: number } | undefined;
@@ -144,6 +157,7 @@ export class MemoryIndex {
     this.#options = options;
     this.#tailMax = options.tail ?? tailDefault;
     this.#vectors = new MemoryVectors(capacity, width);
+    this.#twins = new Twins(this.#vectors);
     this.#taken = new Uint8Array(capacity);
     this.#arrivals = new Float64Array(capacity);
     this.#graph = this.#emptyGraph();
@@ -157,12 +171,13 @@ export class MemoryIndex {
   }
 
   shape(): { readonly tail: number; readonly graph: number; readonly building: boolean } {
-    return { tail: this.#tail.size, graph: this.#graph.living, building: this.#next !== undefined };
+    return { tail: this.#tail.size, graph: this.#held - this.#tail.size, building: this.#next !== undefined };
   }
 
   add(slot: number, vector: UnitVector): void {
     if (this.#taken[slot] !== 0) throw new RangeError(`slot ${slot} is taken, or never can be`);
     this.#taken[slot] = 1;
+    this.#held += 1;
     this.#arrivals[slot] = this.#arrived++;
     this.#vectors.put(slot, vector);
     this.#tail.add(slot);
@@ -171,10 +186,14 @@ export class MemoryIndex {
   remove(slot: number): void {
     if (this.#taken[slot] !== 1) throw new RangeError(`slot ${slot} is not taken`);
     this.#taken[slot] = 0;
+    this.#held -= 1;
     this.#verified.delete(slot);
     if (this.#tail.delete(slot)) return;
-    this.#graph.remove(slot);
-    this.#next?.graph.remove(slot);
+    const left = this.#twins.leave(slot);
+    for (const graph of [this.#graph, this.#next?.graph]) {
+      if (left.kind === "alone") graph?.remove(slot);
+      else if (left.kind === "heir") graph?.inherit(slot, left.heir);
+    }
   }
 
   /** From now on `searchVerified` finds it too, until it is removed or `verifiedMax` others are newer. */
@@ -191,7 +210,8 @@ export class MemoryIndex {
     nearest.begin(k);
     const offer = (slot: number): void => nearest.offer(slot, this.#vectors.cosine(slot, vector));
     const { living } = this.#graph;
-    if (living > 0) this.#graph.search(vector.spellOut(), Math.min(k, living), offer);
+    const give = (slot: number): void => this.#twins.give(slot, k, offer);
+    if (living > 0) this.#graph.search(vector.spellOut(), Math.min(k, living), give);
     this.#look(this.#tail, vector);
     return nearest;
   }
@@ -226,7 +246,7 @@ export class MemoryIndex {
 
   #moveOldest(): void {
     for (const slot of this.#tail) {
-      this.#graph.add(slot, this.#vectors.read(slot, this.#moved));
+      if (this.#twins.join(slot)) this.#graph.add(slot, this.#vectors.read(slot, this.#moved));
       this.#tail.delete(slot);
       return;
     }

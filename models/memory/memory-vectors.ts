@@ -44,10 +44,13 @@ export class UnitVector {
 export class MemoryVectors {
   readonly #width: number;
   readonly #units: Float32Array;
+  /** The same memory. */
+  readonly #bits: Int32Array;
 
   constructor(capacity: number, width: number) {
     this.#width = width;
     this.#units = new Float32Array(capacity * width);
+    this.#bits = new Int32Array(this.#units.buffer);
   }
 
   put(slot: number, { unit }: UnitVector): void {
@@ -59,6 +62,25 @@ export class MemoryVectors {
     const start = slot * this.#width;
     for (let i = 0; i < into.length; i++) into[i] = this.#units[start + i] ?? Number.NaN;
     return into;
+  }
+
+  /** Of all its bits, in 32: vectors that are equal have the same. */
+  hash(slot: number): number {
+    const start = slot * this.#width;
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < this.#width; i++) {
+      // FNV-1a over words; what a product moves upwards is brought down again, else the upper bits of a number hardly count.
+      hash = Math.imul(hash ^ (this.#bits[start + i] ?? 0), 0x01000193);
+      hash ^= hash >>> 15;
+    }
+    return hash;
+  }
+
+  /** Bit by bit. */
+  isEqual(one: number, other: number): boolean {
+    const [a, b] = [one * this.#width, other * this.#width];
+    for (let i = 0; i < this.#width; i++) if (this.#bits[a + i] !== this.#bits[b + i]) return false;
+    return true;
   }
 
   cosine(slot: number, { unit }: UnitVector): number {

@@ -103,7 +103,7 @@ function contextFile(
   };
   const whose = {
     client: `the client ${name}: --context of infer and feedback`,
-    telemetry: "listeners: --context of watch, logs, trace, metrics",
+    telemetry: "listeners: --context of watch, metrics, top, subjects, health, alerts ls",
     operator: "operators: --context of every verb",
   }[only];
   return { name: `${name}.json`, what: whose, text: contextText(context) };

@@ -19,6 +19,7 @@ import type { Outcome } from "../cluster/outcome.js";
 import { signInOf, tlsOf } from "../cluster/sign-in.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../text.js";
+import { credentialsOf, deniedOutcome, type Role, rightsOf, watchDenials } from "./denial.js";
 
 export interface ClusterOptions {
   readonly json?: boolean;
@@ -37,9 +38,6 @@ export interface ClusterOptions {
   readonly shm?: string;
 }
 
-/** Whose rights a verb needs. */
-export type Role = "client" | "telemetry" | "operator";
-
 interface Address {
   readonly kind: "address";
   readonly cluster: string;
@@ -56,15 +54,45 @@ interface Address {
 const noSettings: ClusterSettings = { timeouts: {}, guardrails: {}, unsafeGuardrails: false };
 export const startOne = "start a cluster with: driftmend up   (or the demo: driftmend demo)";
 
-/** Connects, runs `work`, closes the connection however it ended. */
+type Work = (client: DriftmendClient, settings: ClusterSettings) => Promise<Outcome>;
+
+/** Connects, runs `work`, closes the connection however it ended. Where a right was missing, that is what is said of it. */
 export async function withCluster(
   options: ClusterOptions,
   role: Role,
   terminal: Terminal,
-  work: (client: DriftmendClient, settings: ClusterSettings) => Promise<Outcome>,
+  work: Work,
 ): Promise<Outcome> {
   const address = await findAddress(options, role);
   if (address.kind !== "address") return address;
+  const { cluster, user } = address;
+  const asker = { role, cluster, user, isTyped: options.nats !== undefined };
+  return connected(address, options, terminal, async (client, settings) => {
+    const denied = watchDenials(client.bus);
+    try {
+      const outcome = await work(client, settings);
+      const denial = denied();
+      return denial === undefined || outcome.kind === "interrupted" ? outcome : deniedOutcome(denial, asker);
+    } catch (error) {
+      const denial = denied();
+      if (denial === undefined) throw error;
+      return deniedOutcome(denial, asker);
+    }
+  });
+}
+
+/** The same for who tries what he may not do on purpose. */
+export async function withConnection(
+  options: ClusterOptions,
+  role: Role,
+  terminal: Terminal,
+  work: Work,
+): Promise<Outcome> {
+  const address = await findAddress(options, role);
+  return address.kind === "address" ? connected(address, options, terminal, work) : address;
+}
+
+async function connected(address: Address, options: ClusterOptions, terminal: Terminal, work: Work): Promise<Outcome> {
   const client = await connect(address, options, terminal.clock);
   if (!(client instanceof DriftmendClient)) return client;
   try {
@@ -113,8 +141,8 @@ async function fromContext(options: ClusterOptions, role: Role): Promise<Address
   if (only !== role && only !== "operator")
     return {
       kind: "failed",
-      message: `${file} is for ${only === "client" ? "a client" : "a listener"}, and this needs the rights of ${role}`,
-      next: `give the context of ${role === "telemetry" ? "telemetry or an operator" : "an operator"}: --context FILE`,
+      message: `${file} is for ${only === "client" ? "a client" : "a listener"}, and this needs the rights of ${rightsOf[role]}`,
+      next: credentialsOf(role),
     };
   const credential = users[only];
   const tls = tlsOf(options) ?? read.context.tls;

@@ -2,6 +2,8 @@
 //
 // Owns: what is required, what is only better to have, and what to type when it is missing.
 // Does not own: finding the facts (doctor.ts).
+import { tensorBytesMax } from "../../transport/tensors/bounds.js";
+import { reserveBytes } from "../../transport/tensors/segment-pool.js";
 import { bytes, cut, printable } from "../text.js";
 
 /** ok; warning: it runs, but not as well or not as safely; missing: nothing runs without it. */
@@ -19,6 +21,8 @@ const serverSafe: Version = [2, 11, 16];
 const diskNeeded = 100 * 1024 ** 2;
 const diskComfortable = 1024 ** 3;
 const sharedMemoryComfortable = 64 * 1024 ** 2;
+/** For the largest tensor, beside what is left for others. */
+const sharedMemoryWanted = tensorBytesMax + reserveBytes;
 const clockDriftMaxMs = 50;
 
 type Version = readonly [number, number, number];
@@ -85,22 +89,28 @@ export function checkLibrary(name: string, does: string, failure: string | undef
   return { name, status: "missing", detail: `does not load: ${firstLine(failure)}`, next: `npm rebuild ${name}` };
 }
 
-/** `freeBytes` of /dev/shm, undefined where there is none. */
-export function checkSharedMemory(freeBytes: number | undefined): Check {
+/** Of /dev/shm, undefined where there is none. What does not fit goes in chunks: slower, and never refused for that. */
+export function checkSharedMemory(
+  found: { readonly freeBytes: number; readonly totalBytes: number } | undefined,
+): Check {
   const name = "/dev/shm";
-  if (freeBytes === undefined)
+  if (found === undefined)
     return {
       name,
       status: "warning",
       detail: "not here: large tensors go through the connection",
       next: "nothing to do for pictures of the digits' size",
     };
-  if (freeBytes >= sharedMemoryComfortable) return { name, status: "ok", detail: `${bytes(freeBytes)} free` };
+  const { freeBytes, totalBytes } = found;
+  const larger =
+    totalBytes >= sharedMemoryWanted ? "" : `; tensors of ${bytes(tensorBytesMax)}, the largest, go in chunks`;
+  const detail = `${bytes(freeBytes)} of ${bytes(totalBytes)} free${larger}`;
+  if (freeBytes >= sharedMemoryComfortable) return { name, status: "ok", detail };
   return {
     name,
     status: "warning",
-    detail: `only ${bytes(freeBytes)} free`,
-    next: "in a container: docker run --shm-size=256m",
+    detail: `only ${detail}`,
+    next: "in a container: docker run --shm-size=512m; its pages count against the container's memory limit",
   };
 }
 

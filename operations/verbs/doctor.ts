@@ -13,11 +13,12 @@ import { defaultStore } from "../../transport/access/context.js";
 import type { Role } from "../../transport/access/credentials.js";
 import { findServer, NoServerBinary } from "../../transport/server/server-binary.js";
 import { knownHoles } from "../../transport/server/server-holes.js";
+import { sharedMemoryDir } from "../../transport/tensors/segment-place.js";
 import { done, type Outcome } from "../cluster/outcome.js";
 import type { Colours } from "../terminal/colours.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { padRight, widthOf, wrap } from "../text.js";
-import { type ClusterOptions, withCluster } from "./cluster.js";
+import { type ClusterOptions, withConnection } from "./cluster.js";
 import {
   type Check,
   checkClock,
@@ -58,7 +59,8 @@ export async function doctor(options: DoctorOptions, terminal: Terminal): Promis
   const { nats: url, role, replicas, monitor, acceptKnownHoles } = options;
   // A context file is an operator's.
   const user = options.user ?? (options.context === undefined ? undefined : "operator");
-  return withCluster(options, "operator", terminal, async ({ bus, subjects }) => {
+  // Trying rights is trying what may be denied.
+  return withConnection(options, "operator", terminal, async ({ bus, subjects }) => {
     const wishes = { url, user, role, replicas, monitor, acceptKnownHoles };
     const found = await serverChecks(bus, subjects, wishes, terminal.clock);
     return judged(found, machine(options, terminal), terminal);
@@ -77,7 +79,7 @@ function machine(options: DoctorOptions, terminal: Terminal, server: readonly Lo
     lookForLearner,
     lookForServing,
     () => loads("hnswlib-node", "recalls experiences", () => import("../../models/memory/memory-index.js")),
-    async () => checkSharedMemory(await freeBytes("/dev/shm")),
+    async () => checkSharedMemory(await spaceOf(sharedMemoryDir)),
     () => lookAtClock(terminal.clock),
     () => lookAtStore(resolve(options.store ?? defaultStore)),
   ];
@@ -170,9 +172,9 @@ async function failureOf(load: () => Promise<unknown>): Promise<string | undefin
   );
 }
 
-async function freeBytes(path: string): Promise<number | undefined> {
+async function spaceOf(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | undefined> {
   return statfs(path).then(
-    ({ bavail, bsize }) => bavail * bsize,
+    ({ bavail, blocks, bsize }) => ({ freeBytes: bavail * bsize, totalBytes: blocks * bsize }),
     () => undefined,
   );
 }
@@ -180,8 +182,8 @@ async function freeBytes(path: string): Promise<number | undefined> {
 /** The store need not exist yet: its nearest parent that does is on the same disk. */
 async function lookAtStore(store: string): Promise<Check> {
   for (let folder = store; ; folder = dirname(folder)) {
-    const free = await freeBytes(folder);
-    if (free !== undefined || dirname(folder) === folder) return checkDisk(store, free);
+    const space = await spaceOf(folder);
+    if (space !== undefined || dirname(folder) === folder) return checkDisk(store, space?.freeBytes);
   }
 }
 

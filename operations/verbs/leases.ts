@@ -18,7 +18,7 @@ export interface LeasesOptions extends ClusterOptions {
 
 export async function leases(options: LeasesOptions, terminal: Terminal): Promise<Outcome> {
   const dir = options.shm ?? sharedMemoryDir;
-  return withCluster(options, "operator", terminal, async (client) => {
+  return withCluster(options, "telemetry", terminal, async (client) => {
     const { cluster } = client.subjects;
     const seen = dir === sharedMemoryOff ? nothing : await seeOwners(dir, cluster);
     const figures = await askReport(client, "metrics");

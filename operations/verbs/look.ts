@@ -16,6 +16,7 @@ import type { Terminal } from "../terminal/terminal.js";
 import { renderTree } from "../terminal/tree.js";
 import { cut, printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
+import { DeniedError } from "./denial.js";
 
 const nobody: Outcome = {
   kind: "failed",
@@ -32,7 +33,7 @@ export async function tree(options: ClusterOptions, terminal: Terminal): Promise
   });
 }
 
-/** The whole cluster as one tree; undefined when nobody answers. */
+/** The whole cluster as one tree; undefined when nobody answers. Throws DeniedError for a user who may not look. */
 export async function askTree(client: DriftmendClient, terminal: Terminal): Promise<TreeNode | undefined> {
   const root = await askNodeTree(client, "root", terminal);
   if (root !== undefined) return root;
@@ -54,6 +55,7 @@ async function askNodeTree(client: DriftmendClient, node: string, terminal: Term
   const outcome = await client.bus.request(client.subjects.actor(node, "tree"), encodeLookRequest(), {
     timeoutMs: client.bus.timeouts.look,
   });
+  if (outcome.kind === "denied") throw new DeniedError(outcome.message);
   if (outcome.kind !== "reply") return undefined;
   const parsed = parseTree(outcome.data);
   if (parsed.kind === "ok" && parsed.value.kind === "reply") return parsed.value.reply;
@@ -95,6 +97,7 @@ async function askStatus(client: DriftmendClient, node: string): Promise<Fields 
   const outcome = await client.bus.request(client.subjects.actor(node, "status"), encodeLookRequest(), {
     timeoutMs: client.bus.timeouts.look,
   });
+  if (outcome.kind === "denied") throw new DeniedError(outcome.message);
   if (outcome.kind !== "reply") return undefined;
   const parsed = parseOutcome(outcome.data, (fields) => map(fields, "status"));
   return parsed.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;

@@ -28,12 +28,9 @@ export async function askPatiently<Name extends ReportName>(
 }
 
 export function noReport(
-  { why, message }: Extract<AskedReport<never>, { kind: "unavailable" }>,
+  { message }: Extract<AskedReport<never>, { kind: "unavailable" }>,
   { self }: Terminal,
 ): Outcome {
-  const next =
-    why === "denied"
-      ? "check --user and --password, or the context file"
-      : `${self} tree shows what runs; a node with --role operations answers`;
+  const next = `${self} tree shows what runs; a node with --role operations answers`;
   return { kind: "failed", message: printable(message), next };
 }

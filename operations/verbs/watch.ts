@@ -10,6 +10,7 @@ import { renderLogLine } from "../terminal/log-lines.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { cut, printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
+import { DeniedError } from "./denial.js";
 
 /** Goes on until Ctrl-C, or until the connection is lost for good. */
 export async function watch(
@@ -42,7 +43,7 @@ export async function watch(
 function endOf(bus: Bus, terminal: Terminal): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     bus.onEvent((event) => {
-      if (event.kind === "denied") resolve(denied(event.subject));
+      if (event.kind === "denied") reject(new DeniedError(event.subject));
       if (event.kind === "disconnected") terminal.note("disconnected; waiting for the broker to come back");
       if (event.kind === "reconnected")
         terminal.note(`back after ${Math.round(event.outageMs)} ms; what was said meanwhile is not repeated`);
@@ -52,11 +53,6 @@ function endOf(bus: Bus, terminal: Terminal): Promise<Outcome> {
       resolve({ kind: "failed", message: "the server closed the connection", next: "driftmend watch" }),
     );
   });
-}
-
-function denied(subject: string): Outcome {
-  const message = `this user may not watch ${printable(subject)}`;
-  return { kind: "failed", message, next: "watch telemetry or alerts, or give another --user with --nats" };
 }
 
 /** Tokens between dots, none of them empty, no blanks, ">" only at the end. */

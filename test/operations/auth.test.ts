@@ -174,7 +174,7 @@ test("each user of auth init signs in with his own file, has his role's rights, 
   t.is(await tried(node, ["node", "", "publish", s.updates("m"), "allowed"]), "allowed");
   const client = await typedIn(folder, "status", "--context", join(folder, "web.json")).ended;
   t.is(client.code, 1);
-  t.regex(client.stderr, /web\.json is for a client, and this needs the rights of operator/);
+  t.regex(client.stderr, /web\.json is for a client, and this needs the rights of an operator/);
   const open = join(folder, "open.nk");
   await writeFile(open, nkey);
   await chmod(open, 0o644);

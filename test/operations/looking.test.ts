@@ -214,7 +214,8 @@ test("a doctor's visit names what is missing, what is only a warning, and what t
     statuses(checkLibrary("onnxruntime-node", "serves", undefined), checkLibrary("onnxruntime-node", "serves", "no")),
     ["ok", "missing"],
   );
-  t.deepEqual(statuses(checkSharedMemory(undefined), checkSharedMemory(1), checkSharedMemory(2 ** 30)), [
+  const space = (freeBytes: number) => ({ freeBytes, totalBytes: 2 ** 30 });
+  t.deepEqual(statuses(checkSharedMemory(undefined), checkSharedMemory(space(1)), checkSharedMemory(space(2 ** 30))), [
     "warning",
     "warning",
     "ok",
@@ -225,6 +226,17 @@ test("a doctor's visit names what is missing, what is only a warning, and what t
   );
   const now = Date.UTC(2026, 0);
   t.deepEqual(statuses(checkClock(0, 0), checkClock(now, 1), checkClock(now, -900)), ["warning", "ok", "warning"]);
+});
+
+test("the doctor says whether the largest tensor goes by shared memory, of which engines of containers give 64 MiB (S2-34)", (t) => {
+  const mib = 2 ** 20;
+  const docker = checkSharedMemory({ freeBytes: 60 * mib, totalBytes: 64 * mib });
+  t.is(docker.status, "warning");
+  t.regex(docker.detail, /^only 60\.0 MiB of 64\.0 MiB free; tensors of 256\.0 MiB, the largest, go in chunks$/);
+  t.regex(docker.next ?? "", /--shm-size=512m/);
+  const large = checkSharedMemory({ freeBytes: 512 * mib, totalBytes: 512 * mib });
+  t.deepEqual(large, { name: "/dev/shm", status: "ok", detail: "512.0 MiB of 512.0 MiB free" });
+  t.regex(checkSharedMemory({ freeBytes: 200 * mib, totalBytes: 256 * mib }).detail, /go in chunks/);
 });
 
 test("the doctor says which backend learns and why not another", (t) => {

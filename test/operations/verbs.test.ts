@@ -29,27 +29,16 @@ import { inboxPrefixOf, subjectsOf } from "../../transport/subjects.js";
 
 const cli = fileURLToPath(new URL("../../cli.js", import.meta.url));
 const subjects = subjectsOf("driftmend");
+const credentials = makeCredentials();
 let folder = "";
 let broker: Broker;
 let bus: Bus;
 
-const actor = (name: string): TreeNode => ({
-  name,
-  kind: "actor",
-  generation: 1,
-  state: "running",
-  restarts: 0,
-  children: [],
-});
-const node = (name: string, children: readonly TreeNode[]): TreeNode => ({
-  name,
-  kind: "node",
-  pid: 1,
-  generation: 1,
-  state: "running",
-  restarts: 0,
-  children,
-});
+const runs = { generation: 1, state: "running", restarts: 0 } as const;
+const actor = (name: string): TreeNode => ({ name, kind: "actor", ...runs, children: [] });
+const node = (name: string, children: readonly TreeNode[]): TreeNode => {
+  return { name, kind: "node", pid: 1, ...runs, children };
+};
 const serving: TreeNode = {
   ...actor("digits"),
   kind: "supervisor",
@@ -63,7 +52,6 @@ const cluster: TreeNode = {
 
 test.before(async () => {
   folder = await mkdtemp(join(tmpdir(), "driftmend-verbs-"));
-  const credentials = makeCredentials();
   const binary = await findServer({ searchPath: process.env.PATH ?? "", mayFetch: false });
   broker = await startBroker({ binary, store: folder, subjects, credentials, clock: systemClock });
   const { client, telemetry, operator } = credentials;
@@ -190,12 +178,19 @@ interface Ended {
   readonly stderr: string;
 }
 
-function start(words: readonly string[]): {
+function start(
+  words: readonly string[],
+  address: readonly string[] = ["--context", join(folder, "context.json")],
+  env: NodeJS.ProcessEnv = {},
+): {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
   readonly read: { stdout: string; stderr: string };
 } {
-  const child = spawn(process.execPath, [cli, ...words, "--context", join(folder, "context.json")], { stdio: "pipe" });
+  const child = spawn(process.execPath, [cli, ...words, ...address], {
+    stdio: "pipe",
+    env: { ...process.env, ...env },
+  });
   const read = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const)
     child[stream].setEncoding("utf8").on("data", (text: string) => {
@@ -386,5 +381,20 @@ test("watch of a subject that telemetry users may not see ends with 1", async (t
   const { code, stdout, stderr } = await driftmend("watch", subjects.all.chaos);
   t.is(code, 1);
   t.is(stdout, "");
-  t.regex(stderr, /may not watch driftmend\.chaos\.>/);
+  t.regex(stderr, /may not listen to driftmend\.chaos\.>/);
 });
+
+for (const [user, typed] of [
+  ["client", ["tree"]],
+  ["client", ["chaos", "ls"]],
+  ["telemetry", ["status"]],
+  ["telemetry", ["drain", "serving-1"]],
+] as const)
+  test(`(S2-65) ${typed.join(" ")} with the rights of ${user} is denied by name, says whose rights it needs, and claims nothing of the cluster`, async (t) => {
+    const secret = { DRIFTMEND_PASSWORD: credentials[user].password };
+    const { code, stdout, stderr } = await start(typed, ["--nats", broker.url, "--user", user], secret).ended;
+    t.is(code, 1, stderr);
+    t.is(stdout, "");
+    t.regex(stderr, new RegExp(`denied: user "${user}" may not publish to .*: this needs the rights of .*an operator`));
+    t.notRegex(stderr, /no node|no fault is active|does not answer|there is no/);
+  });

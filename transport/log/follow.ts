@@ -117,7 +117,8 @@ class Follower {
   #nextSeq: number;
   #attachment: Attachment | undefined;
   #attaching = false;
-  #resting = false;
+  /** The rest that is under way: of one that was broken off, what it still does is void. */
+  #rest: object | undefined;
   #ended = false;
   /** The reader waits. */
   #isAwaited = false;
@@ -186,7 +187,7 @@ class Follower {
 
   #replace(): void {
     this.#detach();
-    this.#resting = false;
+    this.#rest = undefined;
     if (this.#echo !== undefined) this.#nextSeq = Math.max(this.#nextSeq, this.#echo.known() + 1);
     if (!this.#attaching) void this.#attach();
   }
@@ -296,15 +297,16 @@ class Follower {
   }
 
   /** Without a consumer, while everything that is written comes from the reader itself (F5). */
-  async #rest(echo: Echo): Promise<void> {
+  async #resting(echo: Echo): Promise<void> {
     this.#detach();
-    this.#resting = true;
+    const rest = {};
+    this.#rest = rest;
     this.#echoes.rest(this.#nextSeq - 1, echo.known());
     for (;;) {
       await this.#clock.delay(lookEveryMs, this.#signal);
-      if (!this.#resting || this.#ended) return;
+      if (this.#rest !== rest || this.#ended) return;
       const isSame = await this.#isSameStream();
-      if (!this.#resting || this.#ended) return;
+      if (this.#rest !== rest || this.#ended) return;
       if (!isSame || this.#echoes.isOver(this.#endSeq, echo.known())) break;
     }
     this.#replace();
@@ -375,7 +377,7 @@ class Follower {
     if (this.#echo === undefined) return;
     const isDue = this.#echoes.heard(this.#echo.isOwn(message.headers.get(header.messageId) ?? ""));
     // Who catches up meets its own of long ago.
-    if (isDue && place.pending === 0) void this.#rest(this.#echo);
+    if (isDue && place.pending === 0) void this.#resting(this.#echo);
   }
 
   #take({ seq, atMs, pending }: Place, { subject, data: bytes, headers }: Incoming): void {

@@ -122,17 +122,25 @@ class Dialing {
 
   async #secured(found: Greeting): Promise<void> {
     const files = await certificates(this.#options.tls ?? {}).catch(() => undefined);
-    if (files === undefined || this.#socket.destroyed) {
+    const secured = files === undefined || this.#socket.destroyed ? undefined : this.#wrapped(files, found);
+    if (secured === undefined) {
       this.#settle(undefined);
       return;
     }
-    const name = isIP(this.#host) === 0 ? { servername: this.#host } : {};
-    const secured: TLSSocket = secure({ socket: this.#socket, host: this.#host, ...name, ...files }, () =>
-      this.#signIn(found),
-    );
     this.#socket = secured;
     this.#watch(secured);
     secured.on("data", (bytes: Uint8Array) => this.#read(bytes));
+  }
+
+  /** Undefined for files that are no certificates, as while somebody writes them anew. */
+  #wrapped(files: Certificates, found: Greeting): TLSSocket | undefined {
+    const name = isIP(this.#host) === 0 ? { servername: this.#host } : {};
+    try {
+      return secure({ socket: this.#socket, host: this.#host, ...name, ...files }, () => this.#signIn(found));
+    } catch (error) {
+      if (error instanceof Error && "code" in error) return undefined;
+      throw error;
+    }
   }
 
   #signIn({ nonce }: Greeting): void {
@@ -158,6 +166,8 @@ function greetingIn(text: string): Greeting | undefined {
     throw error;
   }
 }
+
+type Certificates = Awaited<ReturnType<typeof certificates>>;
 
 async function certificates({ caFile, certFile, keyFile }: Tls) {
   const [ca, cert, key] = await Promise.all([caFile, certFile, keyFile].map((file) => read(file)));

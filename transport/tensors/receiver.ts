@@ -123,11 +123,14 @@ export class TensorReceiver {
         return this.#gaveUp(ref, room.kind === "full" ? overloaded : late(ref, 0));
       }
       const into = room.held.bytes.subarray(place.offset, place.offset + ref.bytes);
-      const by = await this.#fill(ref, into, signal);
       room.held.onFree(stopTelling);
-      if (typeof by === "string") return { kind: "fetched", held: room.held, by };
-      room.held.release();
-      return by;
+      let by: Way | RefusedFetch | undefined;
+      try {
+        by = await this.#fill(ref, into, signal);
+      } finally {
+        if (typeof by !== "string") room.held.release();
+      }
+      return typeof by === "string" ? { kind: "fetched", held: room.held, by } : by;
     } finally {
       this.#fetching.delete(ref.id);
     }

@@ -10,9 +10,8 @@ import { rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Clock } from "../../models/clock.js";
-import { isMissing } from "../process-identity.js";
 import { type LeaseTotals, type LeaseView, noLeases } from "./segment-leases.js";
-import { hasCode, leaveRoot, ownerFile, ownerFileNew, type Place } from "./segment-place.js";
+import { isSystemError, leaveRoot, ownerFile, ownerFileNew, type Place } from "./segment-place.js";
 import type { SegmentPoolFigures } from "./segment-pool.js";
 
 const whole = z.int().min(0);
@@ -109,11 +108,12 @@ export class OwnerLedger {
     this.#cancel?.();
     await this.#writing;
     const directory = this.#directory;
-    for (const file of [ownerFileNew, ownerFile]) await rm(join(directory, file), { force: true });
     try {
+      for (const file of [ownerFileNew, ownerFile]) await rm(join(directory, file), { force: true });
       await rmdir(directory);
     } catch (error) {
-      if (!(isMissing(error) || hasCode(error, "ENOTEMPTY", "EEXIST"))) throw error;
+      // What stays is somebody else's, or swept when this process has ended.
+      if (!isSystemError(error)) throw error;
     }
     await leaveRoot(this.#place.root);
   }
@@ -131,7 +131,7 @@ export class OwnerLedger {
       });
       await rename(fresh, join(this.#directory, ownerFile));
     } catch (error) {
-      if (!(isMissing(error) || hasCode(error, "ENOSPC", "ENOMEM", "EDQUOT", "EMFILE", "ENFILE"))) throw error;
+      if (!isSystemError(error)) throw error;
     }
   }
 }

@@ -32,8 +32,11 @@ export interface Place {
 
 export interface PlaceUnavailable {
   readonly kind: "unavailable";
-  /** `unsupported`: no process identity on this system; `not_memory`: the directory is on a disk; `denied`: it is somebody else's, or open to others. */
-  readonly why: "unsupported" | "missing" | "not_memory" | "denied";
+  /**
+   * `unsupported`: no process identity on this system; `not_memory`: the directory is on a disk; `denied`: it is somebody else's, or open to
+   * others; `full`: not even a directory fits; `failed`: the system says no for another reason.
+   */
+  readonly why: "unsupported" | "missing" | "not_memory" | "denied" | "full" | "failed";
 }
 
 /** Where Linux mounts shared memory, and the word for doing without. */
@@ -95,31 +98,36 @@ export async function openPlace(
     namespaces: await ownNamespaces(),
   } as const;
   for (let tried = 0; tried < openTries; tried += 1) {
-    if (!(await madeRoot(root))) return { kind: "unavailable", why: "denied" };
-    const owner = await claim(about, nonce, firstRecord);
+    const claimed = await claim(about, nonce, firstRecord);
+    if (claimed.kind === "unavailable") return claimed;
     // The last owner left at this moment and took the cluster's directory with it.
-    if (owner !== undefined) return { ...about, owner };
+    if (claimed.kind === "claimed") return { ...about, owner: claimed.owner };
   }
   return { kind: "unavailable", why: "denied" };
 }
 
-/** Undefined when the cluster's directory went away meanwhile. */
+type Claimed = { readonly kind: "claimed"; readonly owner: string } | { readonly kind: "gone" } | PlaceUnavailable;
+
 async function claim(
   about: Omit<Place, "owner">,
   nonce: string,
   firstRecord: (place: Place) => string,
-): Promise<string | undefined> {
+): Promise<Claimed> {
   const staging = join(about.root, `.new-${about.pid}-${nonce}`);
   try {
+    if (!(await madeRoot(about.root))) return { kind: "unavailable", why: "denied" };
     await mkdir(staging, { mode: 0o700 });
     for (let n = 0; n < ownersMax; n += 1) {
       const owner = `${about.pid}-${about.started}${n === 0 ? "" : `-${n}`}`;
       await writeFile(join(staging, ownerFile), firstRecord({ ...about, owner }), { mode: 0o600 });
-      if (await renamed(staging, join(about.root, owner))) return owner;
+      if (await renamed(staging, join(about.root, owner))) return { kind: "claimed", owner };
     }
   } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
+    if (isMissing(error)) return { kind: "gone" };
+    if (!isSystemError(error)) throw error;
+    // What cannot be removed either is swept later by its age (segment-sweep.ts).
+    await rm(staging, { recursive: true, force: true }).catch(() => undefined);
+    return { kind: "unavailable", why: isFull(error) ? "full" : "failed" };
   }
   await rm(staging, { recursive: true, force: true });
   throw new Error(`${about.root}: this process has opened ${ownersMax} sets of segments and closed none`);
@@ -141,7 +149,8 @@ export async function leaveRoot(root: string): Promise<void> {
   try {
     await rmdir(root);
   } catch (error) {
-    if (!(isMissing(error) || hasCode(error, "ENOTEMPTY", "EEXIST", "EACCES", "EPERM"))) throw error;
+    // There is another owner, or it is not ours to remove.
+    if (!isSystemError(error)) throw error;
   }
 }
 
@@ -164,6 +173,8 @@ export async function ownDirectory(path: string): Promise<"ours" | "foreign" | "
     return isOurs ? "ours" : "foreign";
   } catch (error) {
     if (isMissing(error)) return "missing";
+    // What we may not even look at is not ours.
+    if (isSystemError(error)) return "foreign";
     throw error;
   }
 }
@@ -236,6 +247,16 @@ async function openForReading(path: string): Promise<OpenedSegment> {
     throw error;
   }
 }
+
+/**
+ * The system said no (EIO, EACCES, ENOSPC): nothing that we can mend, and no reason to end the process, for the same bytes go in chunks.
+ * A descriptor that is none any more is a mistake of ours.
+ */
+export function isSystemError(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error && "code" in error && error.code !== "EBADF";
+}
+
+export const isFull = (error: unknown): boolean => hasCode(error, "ENOSPC", "ENOMEM", "EDQUOT");
 
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "string" && codes.includes(error.code);

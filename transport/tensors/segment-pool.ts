@@ -8,11 +8,11 @@
 //
 // The calls are synchronous: each names, opens or removes one file in memory, a few microseconds.
 
-import { closeSync, constants, openSync, renameSync, statfsSync, unlinkSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, openSync, renameSync, statfsSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../models/clock.js";
 import { isMissing } from "../process-identity.js";
-import { hasCode, type Place } from "./segment-place.js";
+import { hasCode, isFull, isSystemError, type Place } from "./segment-place.js";
 
 export interface Segment {
   readonly id: string;
@@ -23,8 +23,11 @@ export interface Segment {
 
 export interface PoolFull {
   readonly kind: "full";
-  /** `pool`: the bound of this process; `space`: of shared memory itself; `files`: of open files; `gone`: the directory was removed from outside. */
-  readonly why: "pool" | "space" | "files" | "gone";
+  /**
+   * `pool`: the bound of this process; `space`: of shared memory itself; `files`: of open files; `gone`: the directory was removed from
+   * outside; `failed`: the system says no for another reason.
+   */
+  readonly why: "pool" | "space" | "files" | "gone" | "failed";
 }
 
 export interface SegmentPoolFigures {
@@ -39,7 +42,7 @@ export interface SegmentPoolFigures {
 
 export const spareMs = 30_000;
 /** Of shared memory, what is left for others: so much, or a quarter of a small one. */
-const reserveBytes = 64 * 1024 * 1024;
+export const reserveBytes = 64 * 1024 * 1024;
 
 export class SegmentPool {
   readonly #place: Place;
@@ -137,11 +140,15 @@ export class SegmentPool {
     }
   }
 
-  #obstacle(grows: number, has: number): "pool" | "space" | undefined {
+  #obstacle(grows: number, has: number): PoolFull["why"] | undefined {
     const { leasedBytes, spareBytes } = this.figures;
     if (leasedBytes + spareBytes + has + grows > this.#bytesMax) return "pool";
-    const { bavail, blocks, bsize } = statfsSync(this.#place.dir);
-    return bavail * bsize - grows < Math.min(reserveBytes, (blocks * bsize) / 4) ? "space" : undefined;
+    try {
+      const { bavail, blocks, bsize } = statfsSync(this.#place.dir);
+      return bavail * bsize - grows < Math.min(reserveBytes, (blocks * bsize) / 4) ? "space" : undefined;
+    } catch (error) {
+      return whyNot(error);
+    }
   }
 
   #create(id: string): number | PoolFull["why"] {
@@ -151,38 +158,53 @@ export class SegmentPool {
       this.#made += 1;
       return fd;
     } catch (error) {
-      if (hasCode(error, "EMFILE", "ENFILE")) return "files";
-      if (hasCode(error, "ENOSPC", "ENOMEM", "EDQUOT")) return "space";
-      if (isMissing(error)) return "gone";
-      throw error;
+      return whyNot(error);
     }
   }
 
-  /** Undefined when somebody removed the file. */
+  /** Undefined when somebody removed the file, or the system does not let it have the name: it is used no more. */
   #renamed({ id: was, fd }: Segment, id: string): number | undefined {
     try {
       renameSync(this.#pathOf(was), this.#pathOf(id));
       return fd;
     } catch (error) {
-      if (!isMissing(error)) throw error;
-      closeSync(fd);
+      if (!isSystemError(error)) throw error;
+      this.#remove({ id: was, fd });
       return undefined;
     }
   }
 
-  #remove({ id, fd }: Segment): void {
-    closeSync(fd);
+  /** A name that cannot be removed is swept when this process has ended; the memory behind it is free now. */
+  #remove({ id, fd }: Pick<Segment, "id" | "fd">): void {
     try {
       unlinkSync(this.#pathOf(id));
     } catch (error) {
-      // Somebody was faster: it is gone, as it should be.
-      if (!isMissing(error)) throw error;
+      if (!isSystemError(error)) throw error;
+      // Somebody was faster, and it is gone as it should be; or it stays, without memory.
+      if (!isMissing(error)) emptied(fd);
     }
+    closeSync(fd);
   }
 
   #pathOf(id: string): string {
     return join(this.#place.root, this.#place.owner, id);
   }
+}
+
+function emptied(fd: number): void {
+  try {
+    ftruncateSync(fd, 0);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
+}
+
+function whyNot(error: unknown): PoolFull["why"] {
+  if (hasCode(error, "EMFILE", "ENFILE")) return "files";
+  if (isFull(error)) return "space";
+  if (isMissing(error)) return "gone";
+  if (isSystemError(error)) return "failed";
+  throw error;
 }
 
 function sum(segments: readonly Segment[]): number {

@@ -9,16 +9,17 @@
 //     it stays, with that in it.
 // W3. The record goes last, and whoever removed it counts the sweep: several sweepers count each dead owner once, a sweep that was killed is
 //     begun again by the next.
+// W4. What the system does not let us look at or remove (EACCES, EIO) stays as it is, for the next sweep; no look fails for it.
 
 import { constants } from "node:fs";
 import { lstat, open, readdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { isAlive, isMissing } from "../process-identity.js";
+import { isAlive } from "../process-identity.js";
 import { type OwnerRecord, parseRecord, recordBytesMax } from "./segment-owner.js";
 import {
   clusterDirectory,
-  hasCode,
   isSegmentName,
+  isSystemError,
   leaveRoot,
   ownDirectory,
   ownerFile,
@@ -135,47 +136,41 @@ async function dropStaging(root: string, nowMs: number): Promise<void> {
 }
 
 async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  return (await unless(() => readdir(directory))) ?? [];
 }
 
 async function modifiedAt(path: string): Promise<number | undefined> {
+  return (await unless(() => lstat(path)))?.mtimeMs;
+}
+
+/** Undefined where the system says no (W4). */
+async function unless<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
-    return (await lstat(path)).mtimeMs;
+    return await work();
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isSystemError(error)) return undefined;
     throw error;
   }
 }
 
 /** The size of a plain file that is gone by our hand; undefined for anything else, which stays. */
-async function removed(path: string): Promise<number | undefined> {
-  try {
+function removed(path: string): Promise<number | undefined> {
+  return unless(async () => {
     const found = await lstat(path);
     if (!found.isFile()) return undefined;
     await unlink(path);
     return found.size;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  });
 }
 
+/** A directory with anything in it stays. */
 async function removedDirectory(path: string): Promise<void> {
-  try {
-    await rmdir(path);
-  } catch (error) {
-    if (!(isMissing(error) || hasCode(error, "ENOTEMPTY", "EEXIST"))) throw error;
-  }
+  await unless(() => rmdir(path));
 }
 
 /** Undefined when there is no plain file of ours of a length that a record may have. */
-async function readRecord(path: string): Promise<string | undefined> {
-  try {
+function readRecord(path: string): Promise<string | undefined> {
+  return unless(async () => {
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const found = await file.stat();
@@ -183,8 +178,5 @@ async function readRecord(path: string): Promise<string | undefined> {
     } finally {
       await file.close();
     }
-  } catch (error) {
-    if (isMissing(error) || hasCode(error, "ELOOP", "EACCES", "EISDIR", "ENXIO")) return undefined;
-    throw error;
-  }
+  });
 }

@@ -12,7 +12,8 @@
 // S1. Every lease ends: released by whoever made it, or expired at its moment; then its file is renamed before it is used again.
 // S2. What is read is what was leased, or it is refused: after the copy the segment still is this tensor's, and the checksum is compared (G5).
 // S3. Nothing is followed out of the cluster's directory: names are checked, links are not followed, size and owner are.
-// S4. At a bound, or where shared memory is full, a lease is refused by name, or ends while it is written, and nothing is left behind.
+// S4. At a bound, where shared memory is full, or where the system says no for another reason (EIO, EACCES, a directory that is gone), a lease
+//     is refused by name, or ends while it is written, and nothing is left behind; a reading is refused. The bytes go in chunks then.
 // S5. One tensor is copied at a time, in the order of coming: all of them use one thread. Taken in turns, slice by slice, all would be ready
 //     when the last one is. A lease is there when its turn has come: its reader follows it and need not wait for others.
 // S6. A segment goes back to the pool when its lease has ended and nothing is written into it any more, whichever is later.
@@ -26,7 +27,14 @@ import type { Timeouts } from "../timeouts.js";
 import type { Copied } from "./segment-copy.js";
 import { type LeaseChange, type LeaseEnd, type LeaseTotals, type LeaseView, SegmentLeases } from "./segment-leases.js";
 import { OwnerLedger, recordText } from "./segment-owner.js";
-import { openPlace, openSegment, type Place, type PlaceUnavailable, segmentPath } from "./segment-place.js";
+import {
+  isSystemError,
+  openPlace,
+  openSegment,
+  type Place,
+  type PlaceUnavailable,
+  segmentPath,
+} from "./segment-place.js";
 import { type PoolFull, type Segment, SegmentPool, type SegmentPoolFigures } from "./segment-pool.js";
 import { readSegment, type Unreadable } from "./segment-reading.js";
 import { spoil, type Written, writeSegment } from "./segment-writing.js";
@@ -72,8 +80,10 @@ export type ReadOutcome =
   | { readonly kind: "read"; readonly bytes: Uint8Array }
   | { readonly kind: "refused"; readonly why: ReadRefusal };
 
-/** `denied`: not to be opened: no segment's name, a link, somebody else's, too many open files. `given_up`: the reader's signal aborted. */
-export type ReadRefusal = "other_host" | "denied" | Unreadable;
+/** `denied`: not to be opened: no segment's name, a link, somebody else's, too many open files. `failed`: the system did not let it be
+ * read. `given_up`: the reader's signal aborted.
+ */
+export type ReadRefusal = "other_host" | "denied" | "failed" | Unreadable;
 
 export interface SegmentLease {
   readonly ref: SegmentRef;
@@ -182,9 +192,9 @@ class OwnSegments implements Segments {
     const ended = new AbortController();
     let written: Written | undefined;
     const giveBack = (): void => {
-      if (written?.kind === "written") spoil(segment, bytes.byteLength);
-      if (written?.kind === "full") this.#pool.drop(segment);
-      else this.#pool.putBack(segment);
+      const isFit = written?.kind === "written" ? spoil(segment, bytes.byteLength) : written?.kind !== "full";
+      if (isFit) this.#pool.putBack(segment);
+      else this.#pool.drop(segment);
     };
     const end = (how: LeaseEnd): void => {
       if (!this.#ends.delete(end)) return;
@@ -196,18 +206,18 @@ class OwnSegments implements Segments {
     const forMs = Math.max(0, Math.min(leaseMsMax, expiresAtMs - this.#clock.monotonicMs()));
     const cancel = this.#clock.after(forMs, () => end("expired"));
     this.#ends.add(end);
-    let onBegun: (outcome?: Written) => void = () => undefined;
-    const begun = new Promise<Written | undefined>((resolve) => {
-      onBegun = resolve;
+    let onBegun = (): void => undefined;
+    const first = new Promise<undefined>((resolve) => {
+      onBegun = () => resolve(undefined);
     });
     const writing = this.#inTurn(() => writeSegment(segment, bytes, () => ended.signal.aborted, onBegun));
     const settled = writing.then((outcome) => {
       written = outcome;
       if (ended.signal.aborted) giveBack();
       else if (outcome.kind !== "written") end("released");
-      onBegun(outcome);
       return outcome;
     });
+    const begun = Promise.race([first, settled]);
     this.#filling.add(settled);
     void settled.finally(() => this.#filling.delete(settled));
     const advance = (state: "handed_over" | "confirmed") => (): void => void this.#leases.advance(ref.file, state);
@@ -219,6 +229,15 @@ class OwnSegments implements Segments {
   }
 
   async read(ref: ReadRef, into?: Uint8Array, signal?: AbortSignal): Promise<ReadOutcome> {
+    try {
+      return await this.#read(ref, into, signal);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      return refused("failed");
+    }
+  }
+
+  async #read(ref: ReadRef, into: Uint8Array | undefined, signal: AbortSignal | undefined): Promise<ReadOutcome> {
     if (ref.host !== undefined && ref.host !== this.host) return refused("other_host");
     if (into !== undefined && into.byteLength !== ref.bytes) return refused("size");
     const path = segmentPath(this.#place, ref.file);

@@ -159,6 +159,9 @@ test.serial("(S2-65) over TLS the same bytes come; a server that is not trusted 
   const strange = line(t, secured, "client", { tls: { caFile: certificates.at("other.pem") } });
   await strange.tried;
   t.is(strange.payloadMaxBytes, undefined);
+  const halfWritten = line(t, secured, "client", { tls: { ...trust, certFile: import.meta.filename } });
+  await halfWritten.tried;
+  t.is(halfWritten.payloadMaxBytes, undefined, "files that are no certificates make no line, and end no process");
   const plain = line(t, cluster, "client", { tls: trust });
   await plain.tried;
   t.is(plain.payloadMaxBytes, undefined, "whoever wants TLS talks to no server without it");

