@@ -230,8 +230,10 @@ async function recall(
   const { retrieve } = batch.timings.stations;
   begin(retrieve, life);
   if (batch.requests.some(({ id, isRetry }) => isRetry && !state.past.has(id))) await overtake(deps, state, life);
+  const searching = batch.cold ? undefined : search(deps, state, batch, life);
+  // Looked up while the memory's thread searches.
   const past = batch.requests.map((request) => state.past.get(request.id));
-  const neighbours = batch.cold ? undefined : await search(deps, state, batch, life);
+  const neighbours = await searching;
   end(retrieve, life, neighbours === undefined && !batch.cold);
   return { kind: "judge", batch, neighbours, past };
 }

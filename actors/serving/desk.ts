@@ -186,8 +186,15 @@ export class Desk {
     this.#closed(entry, undefined, "");
   }
 
-  /** The requests of one batch, at one moment; `payloadOf` the place of each that is still open. */
-  settleAll(requests: readonly OpenRequest[], payloadOf: (place: number) => Uint8Array): void {
+  /**
+   * The requests of one batch, at one moment; `payloadOf` the place of each that is still open. Whoever listens is told `later`: at once, or when
+   * the answers are on their way.
+   */
+  settleAll(
+    requests: readonly OpenRequest[],
+    payloadOf: (place: number) => Uint8Array,
+    later: (tell: () => void) => void = (tell) => tell(),
+  ): void {
     const answered: OpenRequest[] = [];
     try {
       for (let place = 0; place < requests.length; place++) {
@@ -198,12 +205,12 @@ export class Desk {
         answered.push(request);
       }
     } finally {
-      this.#answered(answered);
+      const nowMs = this.#clock.monotonicMs();
+      later(() => this.#answered(answered, nowMs));
     }
   }
 
-  #answered(answered: readonly OpenRequest[]): void {
-    const nowMs = this.#clock.monotonicMs();
+  #answered(answered: readonly OpenRequest[], nowMs: number): void {
     if (this.#ears.answered !== undefined) this.#ears.answered(answered, nowMs);
     else
       for (const request of answered)

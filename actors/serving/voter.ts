@@ -6,7 +6,8 @@
 // V1. One log record per micro-batch, under the batch's id: a redelivered batch is appended once, however often it is judged.
 // V2. No reply leaves before its experience is acknowledged. When the log cannot take it, the requests are refused `log_unavailable`.
 //     What the log does not take is back-pressure: it is told in its first and its last moment, as an event.
-// V3. The reply waits for nobody's learning: update tasks leave with the commit of the turn, by another actor.
+// V3. The reply waits for nobody's learning: update tasks leave with the commit of the turn, by another actor. Nor for the fold of its own
+//     record, nor for meters and telemetry: they come behind it.
 
 import type { ExperienceBatch, UpdateTask } from "../../models/experience.js";
 import type { Model } from "../../models/manifest.js";
@@ -112,8 +113,15 @@ function commit(deps: VoterDeps, state: State, judgement: Judgement, seq: number
   state.records += 1;
   state.answers += requests.length;
   state.tasks += tasks.length;
+  let tellAnswered = (): void => undefined;
   turn.onCommit(() => {
-    deps.desk.settleAll(requests, (index) => answerOf(deps.model, deps.node, judgement, index, seq));
+    const later = (tell: () => void): void => {
+      tellAnswered = tell;
+    };
+    deps.desk.settleAll(requests, (index) => answerOf(deps.model, deps.node, judgement, index, seq), later);
+  });
+  turn.afterwards(() => {
+    tellAnswered();
     deps.meter?.answered(record.confidences, tasks.length);
     report(deps, turn, judgement, seq);
   });

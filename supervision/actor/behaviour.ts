@@ -35,8 +35,13 @@ export interface Life<M> {
 export interface Turn<M> extends Life<M> {
   /** Puts a message in the outbox. It leaves when the turn commits; if it is then refused it becomes a dead letter. */
   send<N>(to: Ref<N>, message: N): void;
-  /** Runs when the turn commits, after the outbox left: e.g. settles a reply. Throwing here crashes the incarnation. */
+  /**
+   * Runs when the turn commits, before the outbox leaves: e.g. settles a reply, which is on its way then before anybody whom this turn tells
+   * begins. Throwing here crashes the incarnation.
+   */
   onCommit(effect: () => void): void;
+  /** Runs behind the commit, when what it published has been written: what nobody waits for, e.g. meters. Throwing is as in `onCommit`. */
+  afterwards(effect: () => void): void;
   /** Ends this incarnation normally when the turn commits. */
   exit(): void;
 }

@@ -19,6 +19,7 @@ import type { Spot } from "./kernel.js";
 import type { Mailbox } from "./mailbox.js";
 import { type RefusedSend, TurnScope } from "./turn-scope.js";
 
+const now = Promise.resolve();
 const turnMessagesMax = 64;
 const turnMs = 2;
 
@@ -149,14 +150,22 @@ export class TurnLoop {
       return;
     }
     this.#mailbox.commit();
+    // Asked for behind what the commit publishes and tells, and run also when an effect of it throws: the turn has committed.
+    const { rest } = scope;
     try {
       scope.commit(this.#around.refused);
     } catch (thrown) {
-      this.#around.end({ kind: "crash", phase: "commit", error: asError(thrown) }, false);
+      this.#failedToCommit(thrown);
       return;
+    } finally {
+      if (rest !== undefined) void now.then(rest).catch(this.#failedToCommit);
     }
     if (scope.exits) this.#around.end({ kind: "normal" }, false);
   }
+
+  readonly #failedToCommit = (thrown: unknown): void => {
+    this.#around.end({ kind: "crash", phase: "commit", error: asError(thrown) }, false);
+  };
 
   #crash(scope: TurnScope<unknown>, thrown: unknown): void {
     scope.discard();

@@ -4,7 +4,9 @@
 // Does not own: when that is (cell.ts).
 //
 // T1. Nothing leaves before `commit`; after `discard` nothing ever leaves.
-// T2. Using a committed turn again is a bug of the behaviour (work it did not wait for) and throws. Using a discarded one
+// T2. Effects come before the outbox, and what is for afterwards behind both, in a microtask of its own: the connection writes in the one that
+//     the first publication asks for, and whoever was told begins in the one behind it.
+// T3. Using a committed turn again is a bug of the behaviour (work it did not wait for) and throws. Using a discarded one
 //     is what an ended incarnation does while it runs out, and is ignored (law 5).
 
 import type { Clock, Random } from "../../models/clock.js";
@@ -30,6 +32,7 @@ export class TurnScope<M> implements Turn<M> {
   #phase: "open" | "committed" | "void" = "open";
   #outbox: Sending[] | undefined;
   #effects: (() => void)[] | undefined;
+  #afterwards: (() => void)[] | undefined;
   #exits = false;
 
   constructor(life: Life<M>) {
@@ -74,6 +77,12 @@ export class TurnScope<M> implements Turn<M> {
     this.#effects.push(effect);
   }
 
+  afterwards(effect: () => void): void {
+    if (!this.#isOpen("afterwards")) return;
+    this.#afterwards ??= [];
+    this.#afterwards.push(effect);
+  }
+
   exit(): void {
     if (this.#isOpen("exit")) this.#exits = true;
   }
@@ -83,17 +92,27 @@ export class TurnScope<M> implements Turn<M> {
     return this.#exits;
   }
 
-  /** Sends the outbox, then runs every effect, also when one throws; then throws the first error. */
+  /** Runs every effect, also when one throws, and sends the outbox; then throws the first error. */
   commit(refused: (send: RefusedSend) => void): void {
     this.#phase = "committed";
-    if (this.#outbox !== undefined) flush(this.#outbox, refused);
-    if (this.#effects !== undefined) runAll(this.#effects);
+    try {
+      if (this.#effects !== undefined) runAll(this.#effects);
+    } finally {
+      if (this.#outbox !== undefined) flush(this.#outbox, refused);
+    }
+  }
+
+  /** What is to run behind the commit, every part of it also when one throws; undefined when there is nothing. Then throws the first error. */
+  get rest(): (() => void) | undefined {
+    const effects = this.#afterwards;
+    return effects && (() => runAll(effects));
   }
 
   discard(): void {
     this.#phase = "void";
     this.#outbox = undefined;
     this.#effects = undefined;
+    this.#afterwards = undefined;
   }
 
   #isOpen(use: string): boolean {

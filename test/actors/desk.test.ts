@@ -72,6 +72,24 @@ test("the requests of a batch are answered together: those that are still open, 
   t.deepEqual([closed.map(({ code }) => code), released, desk.size], [["deadline"], 3, 0]);
 });
 
+test("whoever listens to a batch can be told later: of the moment when it was answered", async (t) => {
+  const { clock, askers } = scene();
+  const told: number[] = [];
+  const desk = new Desk(clock, { closed: () => t.fail(), answered: (_requests, nowMs) => told.push(nowMs) });
+  const request = openAt(desk, askers, "a");
+  const answeredAtMs = clock.monotonicMs();
+  const due: (() => void)[] = [];
+  desk.settleAll(
+    [request],
+    () => payload,
+    (tell) => due.push(tell),
+  );
+  t.deepEqual([askers.heard, told, desk.size], [["answer a"], [], 0]);
+  await clock.advance(5);
+  for (const tell of due) tell();
+  t.deepEqual(told, [answeredAtMs]);
+});
+
 test("an answer that cannot be made leaves those before it answered and told, and itself and those behind it open", (t) => {
   const { desk, closed, askers } = scene();
   const requests = ["a", "b", "c"].map((id) => openAt(desk, askers, id));

@@ -1,6 +1,7 @@
 // The voter in a real supervision tree, with a log in memory: append, then reply, whatever happens in between (law 2).
 
 import test from "ava";
+import type { Desk } from "../../actors/serving/desk.js";
 import type { BufferMessage, RelayMessage, VoterMessage } from "../../actors/serving/messages.js";
 import { type VoterDeps, voter } from "../../actors/serving/voter.js";
 import { seededRandom } from "../../models/clock.js";
@@ -10,7 +11,18 @@ import type { AppendOutcome } from "../../transport/log/log.js";
 import { answersOf } from "../models/small-world.js";
 import { deferred, smallTree } from "../supervision/small-tree.js";
 import { MemoryLog } from "./memory-log.js";
-import { Askers, batchOf, type Inbox, inbox, openAt, quietDesk, recorded, settle, smallModel } from "./small-node.js";
+import {
+  Askers,
+  batchOf,
+  type Inbox,
+  inbox,
+  openAt,
+  quietDesk,
+  recorded,
+  settle,
+  smallModel,
+  wantedRequest,
+} from "./small-node.js";
 
 const labels = [0, 1, 2];
 
@@ -21,6 +33,7 @@ interface Scene {
   readonly buffer: Inbox<BufferMessage>;
   readonly relay: Inbox<RelayMessage>;
   readonly around: ReturnType<typeof recorded>;
+  readonly desk: Desk;
   readonly openNow: () => number;
   ask(batchId?: string, past?: VoterMessage["past"]): void;
 }
@@ -56,7 +69,7 @@ async function scene(append: Append, gate = 0): Promise<Scene> {
     const batch = batchOf(record, requests, { batchId });
     tree.ref<VoterMessage>("voter").tell({ kind: "judge", batch, neighbours: undefined, past });
   };
-  return { tree, log, askers, buffer, relay, around, openNow: () => desk.size, ask };
+  return { tree, log, askers, buffer, relay, around, desk, openNow: () => desk.size, ask };
 }
 
 const appendAtOnce: Append = async (log, batchId, record) => log.append(batchId, record);
@@ -85,6 +98,23 @@ test("law 2: no reply leaves before the append is acknowledged", async (t) => {
 
 test("negative control of law 2: when the append is not awaited, the replies do leave early", async (t) => {
   t.is(await repliesBeforeTheAppend(false), labels.length);
+});
+
+test("law 7: when the reply is written, the fold of its own record has not begun, and no event was made of it", async (t) => {
+  const { tree, desk, buffer, relay, around, ask } = await scene(appendAtOnce, 2);
+  const written = deferred<readonly number[]>();
+  ask();
+  // The client library writes in a microtask that the first publication asks for.
+  const answer = (): void =>
+    queueMicrotask(() =>
+      written.resolve([buffer.messages.length, relay.messages.length, around.bus.events("vote").length]),
+    );
+  t.is(desk.open(wantedRequest("r2"), { answer, refuse: () => written.resolve([]) }).kind, "joined");
+  t.deepEqual(await written.promise, [0, 0, 0]);
+  await Promise.all([buffer.until(1), relay.until(1)]);
+  await settle();
+  t.is(around.bus.events("vote").length, 1);
+  await tree.stop();
 });
 
 test("a batch is one record; each request is answered with its place in it, the buffer is told, confident rows give no task (S2-5)", async (t) => {

@@ -194,6 +194,7 @@ function fenced<M>(turn: Turn<M>): Turn<M> {
     fail: (error) => turn.fail(error),
     send: (to, message) => void to.tell(message),
     onCommit: (effect) => turn.onCommit(effect),
+    afterwards: (effect) => turn.afterwards(effect),
     exit: () => turn.exit(),
   };
 }

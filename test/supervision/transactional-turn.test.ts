@@ -143,6 +143,79 @@ test("a turn that crashes sends nothing and runs no effect; its redelivery does 
   await tree.stop();
 });
 
+test("a turn's effects come first: what they publish is written before anybody is told, and before what is for afterwards; a crash has none of it", async (t) => {
+  const order: string[] = [];
+  const [told, over] = [deferred(), deferred()];
+  let deliveries = 0;
+  const { tree } = await smallTree([
+    actor<string>("sink", {
+      receive: () => {
+        order.push("told");
+        told.resolve();
+      },
+    }),
+    {
+      id: "once",
+      restart: "permanent",
+      behaviour: (refs) => ({
+        init: () => undefined,
+        receive: (_state, _message: string, turn) => {
+          deliveries += 1;
+          turn.afterwards(() => {
+            order.push(`afterwards ${deliveries}`);
+            over.resolve();
+          });
+          turn.send(refs.ref<string>("sink"), "a");
+          // As the client library of the bus writes.
+          turn.onCommit(() => queueMicrotask(() => order.push("written")));
+          if (deliveries === 1) throw new Error("first delivery");
+        },
+      }),
+    },
+  ]);
+  tree.ref<string>("once").tell("a");
+  await Promise.all([told.promise, over.promise]);
+  t.is(order[0], "written");
+  t.deepEqual(order.slice(1).sort(), ["afterwards 2", "told"]);
+  await tree.stop();
+});
+
+test("an effect that throws keeps nobody from being told, nor what is for afterwards, which may throw too: the incarnation has crashed", async (t) => {
+  const [told, over] = [deferred(), deferred()];
+  const { tree, events } = await smallTree([
+    actor<string>("sink", { receive: () => told.resolve() }),
+    {
+      id: "clumsy",
+      restart: "permanent",
+      behaviour: (refs) => ({
+        init: () => undefined,
+        receive: (_state, message: string, turn) => {
+          turn.send(refs.ref<string>("sink"), message);
+          if (message === "effect") {
+            turn.onCommit(() => {
+              throw new Error("the effect");
+            });
+            turn.afterwards(over.resolve);
+          } else
+            turn.afterwards(() => {
+              throw new Error("the rest");
+            });
+        },
+      }),
+    },
+  ]);
+  tree.ref<string>("clumsy").tell("effect");
+  await Promise.all([told.promise, over.promise, events.started("clumsy", 2)]);
+  tree.ref<string>("clumsy").tell("afterwards");
+  await events.started("clumsy", 3);
+  const causes = events.all.flatMap((event) => (event.kind === "crashed" ? [event.cause] : []));
+  t.deepEqual(
+    causes.map((cause) => /the \w+/.exec(cause)?.[0]),
+    ["the effect", "the rest"],
+  );
+  await tree.stop();
+});
+
 test("what an ended incarnation still does is void: its late sends never leave (law 5)", async (t) => {
   const gate = deferred();
   const begun = deferred();
