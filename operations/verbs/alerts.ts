@@ -10,14 +10,13 @@ import {
   parseAlertReceipt,
   silenceMs,
 } from "../../transport/messages/alert-orders.js";
-import { askReport } from "../ask-report.js";
 import { done, type Outcome } from "../cluster/outcome.js";
 import { formatDuration } from "../duration.js";
 import { renderAlerts, renderSinks } from "../terminal/alerts.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { plural, printable, quantity } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { noReport } from "./reports.js";
+import { askPatiently, noReport } from "./reports.js";
 
 export interface NoteOptions extends ClusterOptions {
   readonly note?: string;
@@ -36,7 +35,7 @@ const wordMax = 256;
 
 export async function listAlerts(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "telemetry", terminal, async (client) => {
-    const asked = await askReport(client, "alerts");
+    const asked = await askPatiently(client, "alerts", terminal);
     if (asked.kind === "unavailable") return noReport(asked, terminal);
     const { report } = asked;
     if (terminal.json) terminal.print(JSON.stringify(report));

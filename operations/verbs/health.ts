@@ -1,17 +1,16 @@
 // `driftmend health`: how the cluster is, every check with its figure, and what to do about what fails.
 //
 // Owns: the verb's ending: 0 for healthy and degraded, 1 for unhealthy. Does not own: the checks (health/), the picture (terminal/health.ts).
-import { askReport } from "../ask-report.js";
 import { done, type Outcome } from "../cluster/outcome.js";
 import { renderHealth } from "../terminal/health.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { printable } from "../text.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
-import { noReport } from "./reports.js";
+import { askPatiently, noReport } from "./reports.js";
 
 export async function health(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "telemetry", terminal, async (client) => {
-    const asked = await askReport(client, "health");
+    const asked = await askPatiently(client, "health", terminal);
     if (asked.kind === "unavailable") return noReport(asked, terminal);
     const { report } = asked;
     if (terminal.json) terminal.print(JSON.stringify(report));

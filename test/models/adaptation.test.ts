@@ -250,21 +250,6 @@ test("the arrays are all of its state: a change of any of them changes the polic
   t.is(checksum(policy), untouched);
 });
 
-test("a row that the source alone looked at is folded as a cold one is, and as one that both looked at is not", (t) => {
-  const record = answersOf(subject, [0, 1, 2, 1], seededRandom(3));
-  const ones = new Uint8Array(4).fill(1);
-  const [cold, bySource, plainly] = [{ cold: ones }, { bySource: ones }, {}].map((flags) => {
-    const own = emptyAdaptation(subject);
-    const rows = { ...record, ...flags };
-    // Away from home, whose moments never move.
-    const moments = rows.moments.map((moment) => moment + 3);
-    for (const index of rows.ids.keys()) foldRow(own, subject, adaptationRow({ ...rows, moments }, index));
-    return own;
-  });
-  t.deepEqual(bySource, cold);
-  t.notDeepEqual(bySource, plainly);
-});
-
 test("the policy's fold of a record is this fold of its rows, looks and all", (t) => {
   const plainSubject = smallSubject();
   const record = besideSource(answersOf(plainSubject, [0, 1, 2, 1, 0, 2, 2, 1], seededRandom(3)));

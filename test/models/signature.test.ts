@@ -138,7 +138,7 @@ test("a first layer that says the same of every input gives no NaN: there is one
   const calibration = calibrationWith(2, basis);
   const far = rowOf([-50, 8], [1_000, 0]);
   t.deepEqual([...signatureOf(calibration, far)], [0, 0, 0, 0]);
-  t.deepEqual(place(emptyDomains(calibration), calibration, far), { domain: 0, begun: false });
+  t.deepEqual(place(emptyDomains(calibration), calibration, far), { domain: 0, begun: false, ended: undefined });
 });
 
 test("two rows are enough, and one direction is all they span", (t) => {

@@ -6,7 +6,7 @@ import { seededRandom } from "../../models/clock.js";
 import { EventLines } from "../../operations/page/event-lines.js";
 import { age, bytes, count, decimal, points, share, span, unknown } from "../../operations/page/figures.js";
 import { growthOf } from "../../operations/page/growth.js";
-import { deathsIn, freshnessOf, learn, nothingKnown } from "../../operations/page/live.js";
+import { deathsIn, freshnessOf, learn, nothingKnown, queueKey } from "../../operations/page/live.js";
 import { addressOf, handedToken, readRoute, viewNames } from "../../operations/page/route.js";
 import { readRun } from "../../operations/page/stability-run.js";
 import { rowsOf } from "../../operations/page/tree-rows.js";
@@ -112,7 +112,8 @@ test("the page knows the newest of everything, an hour of points, and how old it
   live = learn(live, { kind: "point", point: pointAt(nowMs + hourMs / 2, 1, () => 0.5) });
   t.is(live.series?.points.at(-1)?.atMs, nowMs + hourMs / 2);
   t.true(live.series?.points.every(({ atMs }) => atMs >= nowMs - hourMs / 2));
-  t.is(live.depths.update?.length, 1);
+  const updates = world.metrics.queues.find(({ name }) => name === "update");
+  t.is(updates && live.depths[queueKey(updates)]?.length, 1);
   live = learn(live, { kind: "heard", atMs: nowMs });
   t.is(freshnessOf(live, nowMs + 2_000).kind, "fresh");
   t.deepEqual(freshnessOf(live, nowMs + 60_000), { kind: "stale", ageMs: 60_000 });

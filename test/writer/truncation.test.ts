@@ -96,6 +96,8 @@ test.serial(
     const lab = await openLab(t);
     await liveOften(lab, 5, (log) => log);
     const [newest] = await lab.log.snapshots();
+    // One that nobody has applied: whoever reads on finds that what it asked for is gone.
+    await feed(lab.log, 1, 300);
     const stream = lab.subjects.stream("update", "digits");
     await openLog(lab.bus, systemClock).purgeUpTo(stream, newest?.place?.updateSeq ?? 0);
     const result = await replayed(lab).then(
