@@ -10,6 +10,7 @@ import { payloadBytesMax } from "../transport/log/dead-letters.js";
 import { encodeInferenceRequest } from "../transport/messages/wire.js";
 import type { PoisonedUpdate } from "./learning/updater.js";
 import type { OpenRequest } from "./serving/desk.js";
+import type { IntakeMessage } from "./serving/intake.js";
 
 /** Why a job was given up, and when. */
 export interface Verdict {
@@ -66,10 +67,15 @@ export function deadLetterOfUpdate(
 
 /** The requests that a message carries: whoever takes it answers for them. */
 export function requestsIn(message: unknown): readonly OpenRequest[] {
-  if (typeof message !== "object" || message === null) return [];
+  if (typeof message !== "object" || message === null || isFeedback(message)) return [];
   if ("request" in message) return [message.request as OpenRequest];
   if ("batch" in message) return (message.batch as { readonly requests: readonly OpenRequest[] }).requests;
   return [];
+}
+
+/** Feedback names its answer in `request`, too, and was never open at a desk: its asker is told over its own message. */
+export function isFeedback(message: unknown): message is IntakeMessage {
+  return typeof message === "object" && message !== null && "kind" in message && message.kind === "feedback";
 }
 
 /** A message whose actor ended, or was full, met a passing trouble: its asker is told, and there is nothing to look into. */

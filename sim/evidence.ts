@@ -9,9 +9,10 @@ import type { Model } from "../models/manifest.js";
 import { ModelLog } from "../operations/log/model-log.js";
 import { type Replayed, replayModel } from "../operations/log/replay.js";
 import type { DemoReport } from "../operations/terminal/report.js";
+import { askWholeTree } from "../operations/whole-tree.js";
 import type { ClusterContext } from "../transport/access/context.js";
 import type { Bus } from "../transport/bus/bus.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../transport/messages/look-orders.js";
+import type { TreeNode } from "../transport/messages/look-orders.js";
 import { type Subjects, subjectsOf } from "../transport/subjects.js";
 import { connectAs } from "./connection.js";
 
@@ -93,11 +94,8 @@ async function experiencesIn(log: ModelLog, lastSeq: number): Promise<number> {
 }
 
 async function actorRestarts(bus: Bus, subjects: Subjects): Promise<number> {
-  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), {
-    timeoutMs: bus.timeouts.look,
-  });
-  const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
-  return parsed?.kind === "ok" && parsed.value.kind === "reply" ? restartsIn(parsed.value.reply) : 0;
+  const { tree } = await askWholeTree({ bus, subjects });
+  return tree === undefined ? 0 : restartsIn(tree);
 }
 
 function restartsIn(node: TreeNode): number {

@@ -9,8 +9,9 @@ import type { Clock } from "../models/clock.js";
 import { askFault, type ChaosDoor } from "../operations/faults/chaos-client.js";
 import { candidatesIn, drawn, faultSchedule } from "../operations/faults/fault-schedule.js";
 import type { ChaosTally } from "../operations/terminal/report.js";
+import { askTreeOf } from "../operations/whole-tree.js";
 import type { ClusterContext } from "../transport/access/context.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../transport/messages/look-orders.js";
+import type { TreeNode } from "../transport/messages/look-orders.js";
 import { subjectsOf } from "../transport/subjects.js";
 import { connectAs } from "./connection.js";
 
@@ -98,10 +99,8 @@ function workersIn(tree: TreeNode | undefined) {
   return candidates.filter(({ kind, name }) => kind === "nodes" && learning.has(name));
 }
 
-async function treeOf({ bus, subjects }: ChaosDoor): Promise<TreeNode | undefined> {
-  const outcome = await bus.request(subjects.actor("root", "tree"), encodeLookRequest(), {
-    timeoutMs: bus.timeouts.look,
-  });
-  const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
-  return parsed?.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
+/** The root's own: nobody else's processes are its to kill. */
+async function treeOf(door: ChaosDoor): Promise<TreeNode | undefined> {
+  const answer = await askTreeOf(door, "root", door.bus.timeouts.look);
+  return answer.kind === "tree" ? answer.tree : undefined;
 }

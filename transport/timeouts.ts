@@ -61,7 +61,7 @@ const catalogue = {
   nodeCleanup: { ms: 5_000, bounds: "the whole cleanup after a dead node, before the next one starts without it" },
   cleanup: { ms: 500, bounds: "the watchdog's confirmation that a dead node's leases are gone" },
   reconnect: { ms: 10_000, bounds: "the root's way back to a broker that was killed for a receipt" },
-  nodeTree: { ms: 800, bounds: "a node's part of the tree, when the root is asked for it" },
+  nodeTree: { ms: 800, bounds: "a node's part of the tree, whoever puts it together" },
   look: { ms: 3_000, bounds: "a look inside, asked by a verb" },
   discover: { ms: 1_500, bounds: "all answers to a search for nodes" },
   discoverStall: { ms: 300, bounds: "the wait for one more answer to a search for nodes" },

@@ -4,7 +4,8 @@
 
 import type { DeadLetterOffice } from "../../operations/dead-letters/dead-letter-office.js";
 import type { DeadLetter } from "../../supervision/actor/dead-letters.js";
-import { deadLetterOfRequest, isPoison, phaseOf, requestsIn } from "../giving-up.js";
+import { refuse } from "../../transport/bus/refusing.js";
+import { deadLetterOfRequest, isFeedback, isPoison, phaseOf, requestsIn } from "../giving-up.js";
 import type { HostOptions } from "../host-options.js";
 import type { NodeWiring } from "../wiring/wiring.js";
 
@@ -14,12 +15,18 @@ import type { NodeWiring } from "../wiring/wiring.js";
  */
 export function bury({ node }: HostOptions, wiring: NodeWiring, office: DeadLetterOffice, letter: DeadLetter): void {
   const { to, cause, deliveries: attempts, atMs } = letter;
+  const code = letter.reason === "dead" ? "not_ready" : "internal";
+  if (isFeedback(letter.message)) {
+    const { request, message } = letter.message;
+    refuse(message, { id: request.id, code, message: `${to} gave up on it: ${cause}` });
+    return;
+  }
   for (const request of requestsIn(letter.message)) {
     // Its deadline may have closed it already; then its actor's path tells whose it was.
     const owner =
       wiring.models.find(({ desk }) => desk.isOpen(request)) ?? wiring.models.find((each) => isBelow(to, each));
     const model = owner?.model;
-    owner?.desk.refuse(request, letter.reason === "dead" ? "not_ready" : "internal", `${to} gave up on it: ${cause}`);
+    owner?.desk.refuse(request, code, `${to} gave up on it: ${cause}`);
     if (model === undefined || !isPoison(letter)) continue;
     office.post(
       deadLetterOfRequest(model, request, { node, phase: phaseOf(to), state: "exhausted", cause, attempts, atMs }),

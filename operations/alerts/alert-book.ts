@@ -196,6 +196,8 @@ export class AlertBook {
     if (kept === undefined || !isFiring(kept)) {
       const keptUntilMs = kept?.resolvedAtMs ?? 0;
       if (!isFiring(own) || own.sinceMs <= keptUntilMs) return [];
+      // A4.
+      if (kept === undefined && this.#alerts.size >= bookLimits.alerts) return [];
       return [this.#fire({ ...own, told: kept?.told ?? [] })];
     }
     if (!isFiring(own) && (own.resolvedAtMs ?? 0) > kept.heardAtMs) {

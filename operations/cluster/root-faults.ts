@@ -129,6 +129,8 @@ async function fault(chaos: Chaos, request: ChaosRequest, message: Incoming): Pr
   const isBroker = target === brokerName;
   const wrong = isBroker ? brokerCannot(chaos, mode) : nodeCannot(mode);
   if (wrong !== undefined) return refuse(message, { code: "bad_request", field: "mode", message: wrong });
+  if (!isBroker && !chaos.processes.tree().children.some(({ name }) => name === target))
+    return refuse(message, { code: "bad_request", field: "target", message: notOwned(target) });
   const verdict = judge(chaos, { node: target, target }, force === true, !isBroker);
   if (verdict.kind === "refused") return refuse(message, { ...verdict, field: "target" });
   const forMs = mode === "sigstop" ? (request.forMs ?? stopForMs) : undefined;
@@ -143,6 +145,10 @@ async function fault(chaos: Chaos, request: ChaosRequest, message: Incoming): Pr
     entry.leave();
     chaos.telemetry.event("chaos_ended", { ...origin, actor: target }, () => [{ about: target, mode }]);
   }
+}
+
+function notOwned(target: string): string {
+  return `no node "${target}" under this root, which can signal only what it started; a node that was joined by hand is drained (driftmend drain ${target}), or killed on its own machine`;
 }
 
 function nodeCannot(mode: ChaosRequest["mode"]): string | undefined {

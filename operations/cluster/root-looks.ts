@@ -3,8 +3,9 @@
 // Owns: what is answered under the node name "root". Does not own: the nodes' own trees (looks.ts answers there), who may ask.
 
 import type { TreeNode as LiveNode } from "../../supervision/tree/tree.js";
-import { encodeLookRequest, encodeTree, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
+import { encodeTree, type TreeNode } from "../../transport/messages/look-orders.js";
 import { type BrokerWatch, brokerName } from "../broker/broker-watch.js";
+import { askTreeOf, silentState } from "../whole-tree.js";
 import { type RootFaultDeps, type RootFaults, takeRootFaults } from "./root-faults.js";
 
 export type RootLookDeps = RootFaultDeps;
@@ -31,14 +32,11 @@ async function wholeTree(deps: RootLookDeps): Promise<TreeNode> {
   return { ...root, children: [...brokerNode(deps.brokerWatch), ...nodes] };
 }
 
-async function withInside({ bus, subjects }: RootLookDeps, node: LiveNode): Promise<TreeNode> {
+async function withInside(deps: RootLookDeps, node: LiveNode): Promise<TreeNode> {
   if (node.state !== "running") return node;
-  const outcome = await bus.request(subjects.actor(node.name, "tree"), encodeLookRequest(), {
-    timeoutMs: bus.timeouts.nodeTree,
-  });
-  const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
-  if (parsed?.kind !== "ok" || parsed.value.kind !== "reply") return { ...node, state: "running, does not answer" };
-  const { strategy, intensity, children } = parsed.value.reply;
+  const answer = await askTreeOf(deps, node.name, deps.bus.timeouts.nodeTree);
+  if (answer.kind !== "tree") return { ...node, state: silentState };
+  const { strategy, intensity, children } = answer.tree;
   return { ...node, strategy, intensity, children };
 }
 

@@ -97,9 +97,12 @@ export interface Candidate {
   readonly generation: number;
 }
 
-/** Everything that can be struck, sorted by name. */
+/** Everything that can be struck, sorted by name: of a node that was joined by hand its actors, for no root owns its process. */
 export function candidatesIn(tree: TreeNode): readonly Candidate[] {
-  const found = tree.children.flatMap((child) => [whole(child), ...actorsBelow(child, child, [])]);
+  const found = tree.children.flatMap((child) => [
+    ...(child.joined === true ? [] : [whole(child)]),
+    ...actorsBelow(child, child, []),
+  ]);
   return found.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 

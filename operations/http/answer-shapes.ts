@@ -22,6 +22,7 @@ export const treeSchema: z.ZodType<TreeNode> = z.object({
   kind: z.enum(["root", "node", "supervisor", "actor"]),
   pid: z.int().optional(),
   spare: z.int().optional(),
+  joined: z.boolean().optional(),
   generation: z.int().min(0),
   state: z.string(),
   restarts: z.int().min(0),

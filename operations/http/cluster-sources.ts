@@ -1,4 +1,4 @@
-// The answers of the HTTP interface, from the real cluster: the observer's word, the tree by the root, the log, orders over the bus.
+// The answers of the HTTP interface, from the real cluster: the observer's word, the tree, the log, orders over the bus.
 //
 // Owns: whom each question is put to, and what a silence means. Does not own: the routes, the connection.
 //
@@ -9,12 +9,12 @@
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../../transport/bus/bus.js";
 import { openSnapshots } from "../../transport/log/snapshot.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { encodeDeadLetterOrder, parseDeadLetterReceipt } from "../../transport/messages/operator-orders.js";
 import type { Subjects } from "../../transport/subjects.js";
 import { type BookEntry, findEntry, pageOf, plainEntry, readBook } from "../dead-letters/dead-letter-book.js";
-import { discoverNodes } from "../discovery.js";
 import { askFault } from "../faults/chaos-client.js";
+import { askWholeTree } from "../whole-tree.js";
 import type { Learning, LetterReceipt, Letters } from "./answer-shapes.js";
 import type { LearningBook } from "./learning-book.js";
 import { type FaultOrder, type Found, found, missing, type Sources, unavailable } from "./sources.js";
@@ -71,21 +71,8 @@ function rested<T>(clock: Clock, ask: () => Promise<T>): () => Promise<T> {
 }
 
 async function wholeTree(door: ClusterDoor): Promise<Found<TreeNode>> {
-  const root = await nodeTree(door, "root");
-  if (root !== undefined) return found(root);
-  const trees = await Promise.all((await discoverNodes(door)).map((node) => nodeTree(door, node)));
-  const children = trees.filter((each) => each !== undefined);
-  if (children.length === 0) return unavailable("no node of the cluster answers");
-  const { cluster: name } = door.subjects;
-  return found({ name, kind: "root", generation: 0, state: "without a root process", restarts: 0, children });
-}
-
-async function nodeTree({ bus, subjects }: ClusterDoor, node: string): Promise<TreeNode | undefined> {
-  const outcome = await bus.request(subjects.actor(node, "tree"), encodeLookRequest(), {
-    timeoutMs: bus.timeouts.look,
-  });
-  const parsed = outcome.kind === "reply" ? parseTree(outcome.data) : undefined;
-  return parsed?.kind === "ok" && parsed.value.kind === "reply" ? parsed.value.reply : undefined;
+  const { tree } = await askWholeTree(door);
+  return tree === undefined ? unavailable("no node of the cluster answers") : found(tree);
 }
 
 type ListedSnapshots = Learning["models"][number]["snapshots"];

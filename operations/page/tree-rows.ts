@@ -37,9 +37,9 @@ function below(node: TreeNode, path: string, depth: number): readonly TreeRow[] 
   ];
 }
 
-/** Whole processes are the root's to end; what is inside one is its own. */
-function targetOf({ name, kind, generation }: TreeNode, path: string, depth: number): KillTarget | null {
-  if (kind === "root") return null;
+/** Whole processes are the root's to end, but for those that were joined by hand, which no root owns; what is inside one is its own. */
+function targetOf({ name, kind, generation, joined }: TreeNode, path: string, depth: number): KillTarget | null {
+  if (kind === "root" || (depth === 1 && joined === true)) return null;
   if (depth === 1) return { node: "root", target: name, name, kind: kind === "node" ? "node" : "broker", generation };
   const [node = "", ...inside] = path.split("/");
   return {

@@ -58,7 +58,7 @@ function line({ node, path, depth, target }: TreeRow, canOrder: boolean, choose:
   // A key with the incarnation: a new one is a new row, which says so by a short glow.
   return html`<tr key=${`${path}#${node.generation}`} class=${`kind-${node.kind}${node.generation > 1 ? " reborn" : ""}`} data-path=${path}>
     <th scope="row"><span class="tree-name" style=${{ paddingLeft: `${depth * 18}px` }}>${depth === 0 ? null : html`<span class="branch" aria-hidden="true">└</span>`}<span>${node.name}</span> <span class="quiet kind">${node.kind}</span></span></th>
-    <td>${badge(stateTone(node.state), node.spare === undefined ? node.state : `${node.state}, spare ready`)}</td>
+    <td>${badge(stateTone(node.state), stateOf(node))}</td>
     <td class="right">${node.pid ?? ""}</td>
     <td class="right" data-incarnation>${count(node.generation)}</td>
     <td class=${node.restarts > 0 ? "right text-warn" : "right quiet"}>${count(node.restarts)}</td>
@@ -70,6 +70,11 @@ function line({ node, path, depth, target }: TreeRow, canOrder: boolean, choose:
 
 function isUp({ state }: TreeNode): boolean {
   return state === "running" || state === "ready";
+}
+
+function stateOf({ state, spare, joined }: TreeNode): string {
+  const notes = [...(spare === undefined ? [] : ["spare ready"]), ...(joined === true ? ["joined by hand"] : [])];
+  return [state, ...notes].join(", ");
 }
 
 function stateTone(state: string): Tone {

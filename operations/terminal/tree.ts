@@ -56,8 +56,9 @@ function strategyOf({ strategy, intensity }: TreeNode): string {
   return [strategy ?? "", budget].filter((part) => part !== "").join(", ");
 }
 
-function stateOf({ state, spare }: TreeNode): string {
-  return spare === undefined ? printable(state) : `${printable(state)}, spare ${spare}`;
+function stateOf({ state, spare, joined }: TreeNode): string {
+  const notes = [...(spare === undefined ? [] : [`spare ${spare}`]), ...(joined === true ? ["joined by hand"] : [])];
+  return [printable(state), ...notes].join(", ");
 }
 
 function paintState(state: string, colours: Colours): (text: string) => string {

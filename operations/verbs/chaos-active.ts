@@ -1,12 +1,13 @@
 // `driftmend chaos ls` and `driftmend chaos halt`: what is active in the whole cluster, and its end.
 //
-// Owns: which nodes are asked: those of the tree, and those that joined by hand.
+// Owns: which nodes are asked: those of the tree that run, also beside the root.
 import type { DriftmendClient } from "../../transport/client.js";
+import type { TreeNode } from "../../transport/messages/look-orders.js";
 import { done, type Outcome } from "../cluster/outcome.js";
-import { discoverNodes } from "../discovery.js";
 import { haltChaos, listChaos } from "../faults/chaos-client.js";
 import { renderActiveChaos, renderHalted } from "../terminal/chaos.js";
 import type { Terminal } from "../terminal/terminal.js";
+import { silentState } from "../whole-tree.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { askTree } from "./look.js";
 
@@ -51,12 +52,11 @@ interface Nodes {
 
 /** A node that is down has no fault to end, and nobody to ask. */
 async function nodesOf(client: DriftmendClient, terminal: Terminal): Promise<Nodes> {
-  const [tree, discovered] = await Promise.all([askTree(client, terminal), discoverNodes(client)]);
+  const tree = await askTree(client, terminal);
   const running = (tree?.children ?? []).filter(({ kind, state }) => kind === "node" && state.startsWith("running"));
-  const answering = running.filter(({ state }) => state === "running").map(({ name }) => name);
-  const known = new Set([...answering, ...discovered]);
+  const named = (nodes: readonly TreeNode[]) => nodes.map(({ name }) => name).sort();
   return {
-    answering: [...known].sort(),
-    silent: running.map(({ name }) => name).filter((name) => !known.has(name)),
+    answering: named(running.filter(({ state }) => state !== silentState)),
+    silent: named(running.filter(({ state }) => state === silentState)),
   };
 }

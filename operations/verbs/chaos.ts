@@ -23,7 +23,7 @@ export interface ChaosOptions extends ClusterOptions {
 
 /** What a fault is for: a whole node, which the root ends, or an actor, which its node ends. */
 export type Target =
-  | { readonly kind: "node"; readonly node: string }
+  | { readonly kind: "node"; readonly node: string; readonly joined: boolean }
   | { readonly kind: "actor"; readonly node: string; readonly path: string }
   | { readonly kind: "unclear"; readonly message: string; readonly next: string };
 
@@ -37,8 +37,19 @@ export async function chaosKill(target: string, options: ChaosOptions, terminal:
     if (tree === undefined) return { kind: "failed", message: "no node of the cluster answers", next: "driftmend up" };
     const found = findTarget(tree, target);
     if (found.kind === "unclear") return { kind: "failed", message: found.message, next: found.next };
+    if (found.kind === "node" && found.joined) return notOurs(found.node);
     return inject(client, found, options, terminal);
   });
+}
+
+/** A signal reaches a process from its own machine alone, and the root sends it only to those that it started. */
+function notOurs(node: string): Outcome {
+  const name = printable(node);
+  return {
+    kind: "failed",
+    message: `${name} was joined by hand: no root owns its process, so none can kill or stop it`,
+    next: `driftmend drain ${name}, or chaos kill ${name}/ACTOR for an actor in it, or kill -9 its pid on its own machine`,
+  };
 }
 
 async function inject(
@@ -81,6 +92,7 @@ interface Place {
   /** Names below the node, joined by "/"; "" for the node itself. */
   readonly path: string;
   readonly kind: TreeNode["kind"];
+  readonly joined: boolean;
 }
 
 /**
@@ -93,7 +105,8 @@ export function findTarget(tree: TreeNode, text: string): Target {
       ? placesOf(tree, tree.name, "")
       : tree.children.flatMap((node) => placesOf(node, node.name, ""));
   const nodes = places.filter((place) => place.path === "");
-  if (nodes.some(({ node }) => node === text)) return { kind: "node", node: text };
+  const node = nodes.find((place) => place.node === text);
+  if (node !== undefined) return { kind: "node", node: text, joined: node.joined };
   const actors = places.filter((place) => place.path !== "");
   const exact = actors.filter((place) => fullName(place) === text);
   const ending = (mark: string) =>
@@ -118,7 +131,7 @@ function placesOf(tree: TreeNode, node: string, path: string): readonly Place[] 
   const below = tree.children.flatMap((child) =>
     placesOf(child, node, path === "" ? child.name : `${path}/${child.name}`),
   );
-  return [{ node, path, kind: tree.kind }, ...below];
+  return [{ node, path, kind: tree.kind, joined: tree.joined === true }, ...below];
 }
 
 function fullName({ node, path }: Place): string {

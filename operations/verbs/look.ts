@@ -1,10 +1,10 @@
 // `driftmend tree` and `driftmend status`: a look inside, from outside.
 //
-// Owns: whom to ask. The root answers for everybody; where there is none (nodes joined by hand) every node is asked.
+// Owns: what is shown, and what a silence ends with. Does not own: whom to ask for a tree (whole-tree.ts).
 import type { DriftmendClient } from "../../transport/client.js";
 import type { Fields } from "../../transport/messages/codec.js";
 import { map } from "../../transport/messages/fields.js";
-import { encodeLookRequest, parseTree, type TreeNode } from "../../transport/messages/look-orders.js";
+import { encodeLookRequest, type TreeNode } from "../../transport/messages/look-orders.js";
 import { parseOutcome } from "../../transport/messages/wire.js";
 import { askReport } from "../ask-report.js";
 import { done, type Outcome } from "../cluster/outcome.js";
@@ -15,6 +15,7 @@ import { renderStatus } from "../terminal/status.js";
 import type { Terminal } from "../terminal/terminal.js";
 import { renderTree } from "../terminal/tree.js";
 import { cut, printable } from "../text.js";
+import { askWholeTree, type WholeTree } from "../whole-tree.js";
 import { type ClusterOptions, withCluster } from "./cluster.js";
 import { DeniedError } from "./denial.js";
 
@@ -26,43 +27,26 @@ const nobody: Outcome = {
 
 export async function tree(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {
   return withCluster(options, "operator", terminal, async (client) => {
-    const found = await askTree(client, terminal);
+    const { tree: found, silent } = await askAndNote(client, terminal);
     if (found === undefined) return nobody;
     terminal.print(terminal.json ? JSON.stringify(found) : renderTree(found, terminal.width, terminal.colours));
-    return done;
+    if (silent.length === 0) return done;
+    const message = `no tree from ${silent.map(({ node }) => printable(node)).join(", ")}`;
+    return { kind: "failed", message, next: "driftmend status" };
   });
 }
 
-/** The whole cluster as one tree; undefined when nobody answers. Throws DeniedError for a user who may not look. */
+/** The whole cluster as one tree; undefined when nobody answers. Whoever could say no more than why is noted. Throws DeniedError for a user who may not look. */
 export async function askTree(client: DriftmendClient, terminal: Terminal): Promise<TreeNode | undefined> {
-  const root = await askNodeTree(client, "root", terminal);
-  if (root !== undefined) return root;
-  const nodes = await discoverNodes(client);
-  const trees = await Promise.all(nodes.map((node) => askNodeTree(client, node, terminal)));
-  const children = trees.filter((each) => each !== undefined);
-  if (children.length === 0) return undefined;
-  return {
-    name: client.subjects.cluster,
-    kind: "root",
-    generation: 0,
-    state: "without a root process",
-    restarts: 0,
-    children,
-  };
+  return (await askAndNote(client, terminal)).tree;
 }
 
-async function askNodeTree(client: DriftmendClient, node: string, terminal: Terminal): Promise<TreeNode | undefined> {
-  const outcome = await client.bus.request(client.subjects.actor(node, "tree"), encodeLookRequest(), {
-    timeoutMs: client.bus.timeouts.look,
-  });
-  if (outcome.kind === "denied") throw new DeniedError(outcome.message);
-  if (outcome.kind !== "reply") return undefined;
-  const parsed = parseTree(outcome.data);
-  if (parsed.kind === "ok" && parsed.value.kind === "reply") return parsed.value.reply;
-  terminal.note(
-    `${node}: ${parsed.kind === "ok" && parsed.value.kind === "refusal" ? printable(parsed.value.refusal.message) : "its answer cannot be read"}`,
-  );
-  return undefined;
+async function askAndNote(client: DriftmendClient, terminal: Terminal): Promise<WholeTree> {
+  const whole = await askWholeTree(client);
+  if (whole.denied !== undefined) throw new DeniedError(whole.denied);
+  for (const { node, message } of whole.silent)
+    if (message !== undefined) terminal.note(`${node}: ${printable(message)}`);
+  return whole;
 }
 
 export async function status(options: ClusterOptions, terminal: Terminal): Promise<Outcome> {

@@ -145,7 +145,7 @@ async function tree(): Promise<TreeNode> {
 }
 
 test.serial(
-  "(S2-14) under a root a drained node leaves its place stopped, and comes back as the next generation: a rolling restart answers everything",
+  "(S2-14, S0-39) under a root a drained node leaves its place stopped, and comes back as the next generation; one beside the root is seen and drained for good: everything is answered",
   async (t) => {
     const hand = await root(t);
     const asking = keepAsking();
@@ -159,6 +159,7 @@ test.serial(
       t.is(code, 0, stderr);
       t.like(JSON.parse(stdout), { node: name, generation, state: "running", exit: "exit code 0" });
     }
+    await joinedNode(t);
     t.is((await typed(cluster, "drain", "serving-2")).code, 0);
     const left = (await tree()).children.find(({ name }) => name === "serving-2");
     t.like(left, { state: "stopped", generation: 2, lastExit: "exit code 0", children: [] });
@@ -198,6 +199,29 @@ function pidsIn({ pid, children }: TreeNode): number[] {
 }
 
 const breathMs = 15;
+
+/** A node beside the root, as from another machine: seen, struck inside, never killed from afar, drained for good. */
+async function joinedNode(t: ExecutionContext): Promise<void> {
+  const words = ["node", "--json", "--role", "serving", "--name", "beside"];
+  const hand = await byHand(cluster, "node", ...words);
+  started.push(hand);
+  await hand.ready;
+  const beside = (await tree()).children.find(({ name }) => name === "beside");
+  t.like(beside, { kind: "node", joined: true, pid: hand.child.pid, state: "running" });
+  t.regex((await typed(cluster, "tree")).stdout, /─ beside +running, joined by hand/);
+  const relay = await typed(cluster, "chaos", "kill", "beside/digits/relay", "--json");
+  t.is(relay.code, 0, relay.stderr);
+  t.like(JSON.parse(relay.stdout), { generationBefore: 1, generationAfter: 2, lost: 0 });
+  const whole = await typed(cluster, "chaos", "kill", "beside");
+  t.is(whole.code, 1);
+  t.regex(whole.stderr, /beside was joined by hand: no root owns its process.*\n.*driftmend drain beside/);
+  t.is((await typed(cluster, "drain", "beside", "--restart")).code, 1);
+  const left = await typed(cluster, "drain", "beside");
+  t.is(left.code, 0, left.stderr);
+  t.regex(left.stdout, /beside left after .*; it was joined by hand, so nobody starts it again/);
+  t.is((await hand.ended).code, 0);
+  t.false((await tree()).children.some(({ name }) => name === "beside"));
+}
 
 /** Requests with retries, a few at a time, until told to end. */
 function keepAsking() {

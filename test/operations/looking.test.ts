@@ -92,7 +92,7 @@ for (const [text, node, path] of [
   });
 
 test("a node's name is the whole node", (t) => {
-  t.deepEqual(findTarget(tree, "serving-1"), { kind: "node", node: "serving-1" });
+  t.deepEqual(findTarget(tree, "serving-1"), { kind: "node", node: "serving-1", joined: false });
 });
 
 test("a name in two places is not guessed, one in none is answered with the list", (t) => {

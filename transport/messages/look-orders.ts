@@ -15,6 +15,8 @@ export interface TreeNode {
   readonly pid?: number | undefined;
   /** Process that waits to be the node's next generation. */
   readonly spare?: number | undefined;
+  /** A node beside the root, started by hand: no root owns it, nobody starts it again. Said by whoever puts trees together, never by a node. */
+  readonly joined?: boolean | undefined;
   readonly generation: number;
   readonly state: string;
   readonly restarts: number;

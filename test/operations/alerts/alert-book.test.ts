@@ -184,6 +184,18 @@ test("what is kept can be read back, and nothing is lost on the way", (t) => {
   t.deepEqual(next.saved("x"), saved);
 });
 
+test("a new leader that takes over a full book adds nothing beyond its bound", (t) => {
+  const kept = new AlertBook();
+  kept.hear(event("node_died", "kept"), 1);
+  const saved = kept.saved("x");
+  const [one] = saved.alerts;
+  const full = Array.from({ length: bookLimits.alerts }, (_, i) => ({ ...one, fingerprint: `node_died:k${i}` }));
+  const own = new AlertBook();
+  own.hear(event("node_died", "new"), 2);
+  t.deepEqual(own.adopt(savedAlertsSchema.parse({ ...saved, alerts: full }), 3), []);
+  t.is(own.alerts.length, bookLimits.alerts);
+});
+
 test("a new leader adds what it heard itself: what ended meanwhile is over, what began fires", (t) => {
   const kept = new AlertBook();
   for (const about of ["gone", "still"]) kept.hear(event("node_died", about), 1);
