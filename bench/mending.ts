@@ -160,8 +160,8 @@ const sections: Readonly<Record<string, Section>> = {
   standby: async ({ rounds }, clock, searchPath) => [await takeovers(clock, searchPath, rounds)],
   broker: async ({ rounds }, clock, searchPath) => [await brokerOutages(clock, searchPath, rounds)],
   serving: async ({ rounds }, clock, searchPath) => [
-    ...(await servingKills(clock, searchPath, rounds, 1)),
-    ...(await servingKills(clock, searchPath, rounds, 2)),
+    ...(await servingKills(clock, searchPath, Math.ceil(rounds / 2), 1)),
+    ...(await servingKills(clock, searchPath, Math.ceil(rounds / 2), 2)),
   ],
 };
 

@@ -43,7 +43,7 @@ const { values: flags } = parseArgs({
   },
 });
 const { PATH: searchPath = "" } = process.env;
-const endsAfterMs = 15 * 60_000;
+const endsAfterMs = 20 * 60_000;
 const resultsFile = fileURLToPath(new URL("../../bench/RESULTS.md", import.meta.url));
 
 const plan = flags.quick
