@@ -2,8 +2,8 @@
 //
 // Owns: what is folded again, in steps. Does not own: the bound (models/settings.ts, `snapshotEvery`), the snapshot (model-writer.ts).
 //
-// Until here only updates were counted. Where inputs seldom leave anything to learn, hundreds of records stand between two of them, and
-// three quarters of a recovery were their fold.
+// Updates alone do not tell: where inputs seldom leave anything to learn, hundreds of records stand between two of them, and their fold is
+// most of a recovery.
 
 /** Of one row each, from bytes to the policy: .13 ms a record, where a step takes 1.5 to 2. */
 const recordsPerStep = 16;

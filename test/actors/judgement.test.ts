@@ -57,6 +57,16 @@ function messageOf({
   return { kind: "judge", batch, neighbours, past: past ?? labels.map(() => undefined) };
 }
 
+/** What the log holds of an earlier delivery. */
+const past = {
+  at: { seq: 2, index: 1 },
+  answer: 2,
+  confidence: 0.5,
+  cold: true,
+  version: 0,
+  traceId: "f".repeat(32),
+};
+
 function judged(given: Given = {}): Judgement {
   const judgement = judge(given.model ?? smallModel(), messageOf(given), author);
   if (judgement === undefined) throw new Error("every row was repeated");
@@ -156,14 +166,6 @@ test("(S0-5) a cold row is logged with the high priority", (t) => {
 });
 
 test("rows that the log already answered are left out, in every column", (t) => {
-  const past = {
-    at: { seq: 2, index: 0 },
-    answer: 1,
-    confidence: 0.5,
-    cold: true,
-    version: 0,
-    traceId: "f".repeat(32),
-  };
   const whole = judged().record;
   const { record, requests } = judged({ past: [undefined, past, undefined] });
   t.deepEqual(
@@ -181,14 +183,6 @@ test("rows that the log already answered are left out, in every column", (t) => 
 });
 
 test("looks at rows that the log already answered are left out, and the others keep theirs under their new numbers", (t) => {
-  const past = {
-    at: { seq: 2, index: 0 },
-    answer: 1,
-    confidence: 0.5,
-    cold: true,
-    version: 0,
-    traceId: "f".repeat(32),
-  };
   // Two looks at the first row, one at the second, three at the last.
   const looks = lookedAt([0, 0, 1, 2, 2, 2]);
   t.deepEqual([...judged({ looks }).record.looks.rows], [0, 0, 1, 2, 2, 2]);
@@ -332,8 +326,11 @@ test("a row that the source alone looked at is logged as such, told as such, and
   const model = smallModel();
   const message = messageOf({ explain: true });
   const embedded = { ...message.batch.embedded, domains: Uint8Array.of(2, 2, 2), bySource: Uint8Array.of(0, 1, 0) };
-  const past = [pastAnswer, undefined, undefined];
-  const judgement = judge(model, { ...message, past, batch: { ...message.batch, embedded } }, author);
+  const judgement = judge(
+    model,
+    { ...message, past: [past, undefined, undefined], batch: { ...message.batch, embedded } },
+    author,
+  );
   if (judgement === undefined) return t.fail("every row was repeated");
   t.deepEqual([...judgement.record.bySource], [1, 0], "of the rows that are logged");
   t.deepEqual(
@@ -348,25 +345,7 @@ test("a row that the source alone looked at is logged as such, told as such, and
   t.deepEqual(replyTo(model, judgement, 1).explain?.looks, []);
 });
 
-/** What the log holds of an earlier delivery. */
-const pastAnswer = {
-  at: { seq: 2, index: 1 },
-  answer: 2,
-  confidence: 0.5,
-  cold: false,
-  version: 3,
-  traceId: "0".repeat(32),
-};
-
 test("a repeated request gets the answer that the log holds, with the trace of the first", (t) => {
-  const past = {
-    at: { seq: 2, index: 1 },
-    answer: 2,
-    confidence: 0.5,
-    cold: true,
-    version: 0,
-    traceId: "f".repeat(32),
-  };
   const request = openAt(quietDesk(), new Askers(), "again");
   const reply = read(pastAnswerOf(smallModel(), "node-a", request, past));
   t.like(reply, {

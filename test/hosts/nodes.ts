@@ -5,7 +5,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { systemClock as clock } from "../../supervision/clock.js";
+import { within } from "../../supervision/deadline.js";
 import { entry, folder } from "../cluster/running.js";
 
 export interface NodePlace {
@@ -18,6 +20,14 @@ export interface NodePlace {
   readonly replicas: number;
   /** File descriptor of the log lines. */
   readonly output: number;
+}
+
+/** Ten times what a start takes beside servers that elect: whoever needs longer hangs, and is said to. */
+const readyWithinMs = 60_000;
+
+/** Resolves when the node says that it is ready, or says nothing more. */
+async function readiness(stdout: Readable): Promise<void> {
+  for await (const line of createInterface({ input: stdout })) if (JSON.parse(line).ready === true) return;
 }
 
 export class HostNode {
@@ -39,7 +49,7 @@ export class HostNode {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Resolves with the milliseconds until it said that it is ready; rejects when it ended before. */
+  /** Resolves with the milliseconds until it said that it is ready; rejects when it ended before, or takes too long. */
   async start(): Promise<number> {
     const startedAtMs = clock.monotonicMs();
     this.#started += 1;
@@ -53,7 +63,8 @@ export class HostNode {
     const { stdout } = child;
     if (stdout === null) throw new Error(`${name} has no standard output`);
     this.#child = child;
-    for await (const line of createInterface({ input: stdout })) if (JSON.parse(line).ready === true) break;
+    const said = await within(clock, readyWithinMs, readiness(stdout));
+    if (said.kind === "late") throw new Error(`${name} did not say within ${readyWithinMs / 1_000} s that it is ready`);
     if (!this.running) throw new Error(`${name} ended before it was ready`);
     stdout.resume();
     return clock.monotonicMs() - startedAtMs;
