@@ -9,8 +9,8 @@
 //     oldest of it goes first; the past, once it can be read, has it.
 
 import { createHash } from "node:crypto";
-import { LogWipedError } from "../../transport/log/follow.js";
 import { openLog } from "../../transport/log/log.js";
+import { LogWipedError } from "../../transport/log/read-stream.js";
 import type { ClusterDoor } from "./cluster-sources.js";
 
 /** Messages in one fetch: most of the stream is passed by undecoded. */

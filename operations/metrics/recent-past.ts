@@ -7,8 +7,9 @@
 
 import type { Clock } from "../../models/clock.js";
 import type { Bus } from "../../transport/bus/bus.js";
-import { type Followed, follow, LogWipedError } from "../../transport/log/follow.js";
+import { type Followed, follow } from "../../transport/log/follow.js";
 import { directMessage, storedMessage, streamState } from "../../transport/log/jetstream.js";
+import { LogWipedError } from "../../transport/log/read-stream.js";
 import {
   type CleanupRecord,
   type MetricsSample,

@@ -4,8 +4,9 @@ import test from "ava";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import type { Bus, BusEvent, Incoming } from "../../transport/bus/bus.js";
 import { tryMs } from "../../transport/client.js";
-import { type Followed, follow, LogWipedError } from "../../transport/log/follow.js";
+import { type Followed, follow } from "../../transport/log/follow.js";
 import { ask, ensureStream, store } from "../../transport/log/jetstream.js";
+import { LogWipedError } from "../../transport/log/read-stream.js";
 import { timeoutDefaults } from "../../transport/timeouts.js";
 import { text } from "./fixture.js";
 

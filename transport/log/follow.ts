@@ -11,6 +11,8 @@
 //     a new leader may not show yet what the one before it delivered.
 // F5. Where the reader says what it knows by other ways (echo.ts), a new consumer starts behind that, and there is none while it writes
 //     everything itself: a message that comes back costs the server, this process and the socket between them more than to write it.
+// F6. Of several servers the consumer stands on one, and its copy of the stream may lag, for a moment or for good: such a consumer beats and
+//     shows nothing. One that has nothing more is replaced when the stream's leader has.
 
 import type { Clock } from "../../models/clock.js";
 import type { Bus, Incoming } from "../bus/bus.js";
@@ -18,17 +20,8 @@ import { header, jetStreamApi } from "../subjects.js";
 import { type Place, placeOf } from "./delivery-place.js";
 import { type Echo, EchoWatch } from "./echo.js";
 import { ask, isMissingStream } from "./jetstream.js";
+import { ReadStream } from "./read-stream.js";
 import { SilenceWatch } from "./silence-watch.js";
-
-/** The stream lost what was read from it. Whoever folded it must begin again. */
-export class LogWipedError extends Error {
-  override readonly name = "LogWipedError";
-  readonly stream: string;
-  constructor(stream: string, why: string) {
-    super(`${stream} was wiped: ${why}`);
-    this.stream = stream;
-  }
-}
 
 export interface FollowOptions {
   /** First sequence wanted. Where it is already purged, the first one that is left comes. */
@@ -69,10 +62,10 @@ const checkForMs = 5_000;
 const forgottenMs = consumerIdleMs - 2_000;
 /** Between two looks of a follower that rests: two of them are the longest that another's message waits. */
 const lookEveryMs = 100;
+/** What the leader shows has come within this time, if it comes. */
+const onItsWayMs = 250;
 const nanosPerMs = 1_000_000;
 const batchDefault = 128;
-/** A stream that was there is missed for so long, or shorter than it was, before it counts as gone. */
-const goneAfterMs = 3_000;
 
 export function follow(bus: Bus, clock: Clock, stream: string, options: FollowOptions): AsyncIterable<Followed> {
   return {
@@ -100,6 +93,8 @@ interface Attachment {
   delivered: number;
   /** Messages of the running fetch that are still to come; 0 = no fetch runs. */
   outstanding: number;
+  /** The leader is being asked for what this consumer does not show. */
+  isCompared: boolean;
 }
 
 class Follower {
@@ -125,13 +120,8 @@ class Follower {
   /** More messages stood behind the newest one that came. */
   #hasMore = false;
   #fetchedAtMs = 0;
-  /** As the last look at the stream showed it. */
-  #endSeq = 0;
   #wake: (() => void) | undefined;
-  #failure: LogWipedError | undefined;
-  /** When the stream was made, as it was at the first consumer. */
-  #created: string | undefined;
-  #missedSinceMs: number | undefined;
+  readonly #read: ReadStream;
   readonly #silence: SilenceWatch;
 
   constructor(bus: Bus, clock: Clock, stream: string, options: FollowOptions) {
@@ -142,6 +132,7 @@ class Follower {
     this.#batch = options.batch ?? batchDefault;
     this.#subject = options.subject;
     this.#echo = options.echo;
+    this.#read = new ReadStream(bus, clock, stream);
     this.#silence = new SilenceWatch(clock, silenceMs, () => this.#replace());
     this.#isLazy = options.fetching === "asked";
     this.#nextSeq = Math.max(1, options.fromSeq);
@@ -170,7 +161,7 @@ class Follower {
       });
       this.#isAwaited = false;
     }
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#read.wiped !== undefined) throw this.#read.wiped;
     return undefined;
   }
 
@@ -212,7 +203,7 @@ class Follower {
       );
       if (this.#ended) break;
       if (created.kind === "ok" && (await this.#seesSameStream()) && this.#bus.connected) this.#listen(name, inbox);
-      else if (isMissingStream(created) && this.#isMissed()) this.#fail("it is not there any more");
+      else if (isMissingStream(created) && this.#read.isGone()) this.end();
       else if (created.kind === "unavailable" && created.why === "closed") this.end();
       else if (!this.#ended) await this.#clock.delay(retryMs, this.#signal);
     }
@@ -229,40 +220,11 @@ class Follower {
     }
   }
 
-  /** Whether the stream is still the one that was read. False too while that cannot be asked. */
+  /** False too while that cannot be asked. */
   async #isSameStream(): Promise<boolean> {
-    const outcome = await ask(
-      this.#bus,
-      jetStreamApi.streamInfo(this.#stream),
-      undefined,
-      this.#bus.timeouts.jetstream,
-    );
-    if (outcome.kind !== "ok" || this.#ended) return false;
-    const { created, state } = outcome.body as {
-      readonly created: string;
-      readonly state: { readonly last_seq: number };
-    };
-    this.#created ??= created;
-    this.#endSeq = state.last_seq;
-    const isShorter = state.last_seq < this.#nextSeq - 1;
-    if (created !== this.#created) this.#fail(`it was made anew at ${created}`);
-    else if (isShorter && this.#isMissed())
-      this.#fail(`it ends at ${state.last_seq}, and ${this.#nextSeq - 1} was read from it`);
-    if (isShorter || this.#ended) return false;
-    this.#missedSinceMs = undefined;
-    return true;
-  }
-
-  /** A stream that was never seen may still be made. */
-  #isMissed(): boolean {
-    if (this.#created === undefined) return false;
-    this.#missedSinceMs ??= this.#clock.monotonicMs();
-    return this.#clock.monotonicMs() - this.#missedSinceMs >= goneAfterMs;
-  }
-
-  #fail(why: string): void {
-    this.#failure = new LogWipedError(this.#stream, why);
-    this.end();
+    const isSame = await this.#read.isSame(this.#nextSeq);
+    if (this.#read.wiped !== undefined) this.end();
+    return isSame && !this.#ended;
   }
 
   #config(name: string) {
@@ -290,6 +252,7 @@ class Follower {
       detach: () => subscription.unsubscribe(),
       delivered: 0,
       outstanding: 0,
+      isCompared: false,
     };
     this.#attachment = attachment;
     this.#fetchedAtMs = this.#clock.monotonicMs();
@@ -307,7 +270,7 @@ class Follower {
       if (this.#rest !== rest || this.#ended) return;
       const isSame = await this.#isSameStream();
       if (this.#rest !== rest || this.#ended) return;
-      if (!isSame || this.#echoes.isOver(this.#endSeq, echo.known())) break;
+      if (!isSame || this.#echoes.isOver(this.#read.endSeq, echo.known())) break;
     }
     this.#replace();
   }
@@ -348,7 +311,10 @@ class Follower {
 
   #status(attachment: Attachment, message: Incoming): void {
     const { status } = message.headers;
-    if (status === 100) return;
+    if (status === 100) {
+      if (attachment.delivered === 0 && this.#read.endSeq >= this.#nextSeq) void this.#compare(attachment);
+      return;
+    }
     // 404 and 408 end a fetch that found nothing more in its time; everything else puts the consumer in doubt.
     if (status !== 404 && status !== 408) {
       this.#replace();
@@ -356,7 +322,22 @@ class Follower {
     }
     attachment.outstanding = 0;
     this.#silence.stop();
+    void this.#compare(attachment);
     this.#fetch();
+  }
+
+  /** Asks the leader for what this consumer says it has not (F6). */
+  async #compare(attachment: Attachment): Promise<void> {
+    if (attachment.isCompared) return;
+    attachment.isCompared = true;
+    const wanted = { seq: this.#nextSeq, next_by_subj: this.#subject ?? ">" };
+    const found = await ask(this.#bus, jetStreamApi.messageGet(this.#stream), wanted);
+    if (found.kind === "ok") {
+      const { seq } = found.body.message as { readonly seq: number };
+      await this.#clock.delay(onItsWayMs, this.#signal);
+      if (this.#attachment === attachment && this.#nextSeq <= seq) this.#replace();
+    }
+    attachment.isCompared = false;
   }
 
   #message(attachment: Attachment, message: Incoming): void {
