@@ -244,7 +244,9 @@ async function warmUp(
   const learner = await openLearner();
   for (const model of models) {
     await rehearseRecovery(learner, model);
-    const store = new ModelLog(logBus, subjectsOf(cluster), model, clock, () => undefined, logMax);
+    const store = new ModelLog(logBus, subjectsOf(cluster), model, clock, () => undefined, {
+      experienceMaxBytes: logMax,
+    });
     await recoverForNothing({ learner, model, store, nowMs: () => clock.nowMs() });
   }
   learner.close();

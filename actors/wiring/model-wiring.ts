@@ -15,6 +15,7 @@ import { requestSpanId } from "../../operations/traces/trace-context.js";
 import type { Ref } from "../../supervision/actor/ref.js";
 import type { LogFields } from "../../supervision/logger.js";
 import { refuse } from "../../transport/bus/refusing.js";
+import type { CopyBehind } from "../../transport/log/follow.js";
 import { type Lease, type LeaseOwner, openLease } from "../../transport/log/lease.js";
 import { encodeRestored, parseRestoreOrder } from "../../transport/messages/operator-orders.js";
 import { deadLetterOfRequest, deadLetterOfUpdate } from "../giving-up.js";
@@ -86,14 +87,21 @@ export function wireModel(around: Surroundings, model: Model, holdings: Holdings
 }
 
 function openModelLog(
-  { bus, logBus = bus, subjects, telemetry, clock, identity, logMaxBytes }: Surroundings,
+  { bus, logBus = bus, subjects, telemetry, clock, identity, log, logMaxBytes }: Surroundings,
   model: Model,
 ): ModelLog {
+  const origin = { actor: "log", incarnation: identity.incarnation };
   const onUnreadable = (unreadable: Unreadable): void => {
     telemetry.counters.add("log_unreadable");
-    telemetry.event("log_unreadable", { actor: "log", incarnation: identity.incarnation }, () => [{ ...unreadable }]);
+    telemetry.event("log_unreadable", origin, () => [{ ...unreadable }]);
   };
-  return new ModelLog(logBus, subjects, model, clock, onUnreadable, logMaxBytes);
+  const onCopyBehind = ({ stream, server, seq }: CopyBehind): void => {
+    log?.warn("a server's copy of a log is behind: passed by", { component: "log", stream, server, seq });
+    telemetry.event("copy_behind", origin, () => [
+      { about: `${stream} on ${server}`, cause: `message ${seq} is missing` },
+    ]);
+  };
+  return new ModelLog(logBus, subjects, model, clock, onUnreadable, { experienceMaxBytes: logMaxBytes, onCopyBehind });
 }
 
 function wireServing({

@@ -31,6 +31,11 @@ const guides: Readonly<Record<string, Guide>> = {
     means: "the log takes nothing more, so requests are refused",
     advice: "free disk space or give a larger --log-max; driftmend doctor looks at the machine",
   },
+  copy_behind: {
+    means: "a NATS server's copy of a log lacks what the others have; its readers go to another copy",
+    advice:
+      "usual for seconds after a server's restart; if it stays, give that server an empty store (docs/clusters.md)",
+  },
   model_failed: {
     means: "a node cannot serve one of its models; the others go on",
     advice: "driftmend model show MODEL has the cause; it is tried again, or driftmend model rm MODEL",

@@ -59,6 +59,8 @@ export const eventRules: readonly EventRule[] = [
     endsOn: ["log_flows"],
     quietAfterMs: lastingQuietMs,
   },
+  // Told when a reader meets that copy: the servers themselves call it current (docs/clusters.md).
+  { name: "copy_behind", severity: "warning", firesOn: "copy_behind", endsOn: [], quietAfterMs: 10 * minuteMs },
   // One model on one node: the others go on (actors/host/roster.ts).
   {
     name: "model_failed",

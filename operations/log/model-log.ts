@@ -15,7 +15,7 @@ import type { Model } from "../../models/manifest.js";
 import { misfit, type Policy } from "../../models/policy/policy.js";
 import type { Bus } from "../../transport/bus/bus.js";
 import { type Chain, type CommitOutcome, isLink, openChain } from "../../transport/log/chain.js";
-import type { Followed, FollowOptions } from "../../transport/log/follow.js";
+import type { CopyBehind, Followed, FollowOptions } from "../../transport/log/follow.js";
 import type { StreamState, Unavailable } from "../../transport/log/jetstream.js";
 import { type AppendOutcome, type Log, openLog, type Patience } from "../../transport/log/log.js";
 import {
@@ -57,6 +57,13 @@ export class LogUnavailableError extends Error {
   }
 }
 
+export interface ModelLogOptions {
+  /** The bound of the experience stream, if it is not the usual one. */
+  readonly experienceMaxBytes?: number | undefined;
+  /** Told when a reader of these logs passes by a server's copy that lags. */
+  readonly onCopyBehind?: (copy: CopyBehind) => void;
+}
+
 /** What need not be sent, and when the rest is. */
 type Way = Pick<FollowOptions, "echo" | "fetching">;
 
@@ -77,16 +84,16 @@ export class ModelLog {
   readonly #chain: Chain;
   readonly #snapshots: KeptSnapshots;
   readonly #onUnreadable: (record: Unreadable) => void;
+  readonly #onCopyBehind: (copy: CopyBehind) => void;
   readonly #truncateFromBytes: number;
 
-  /** `experienceMaxBytes`: the bound of the experience stream, if it is not the usual one. */
   constructor(
     bus: Bus,
     subjects: Subjects,
     model: Model,
     clock: Clock,
     onUnreadable: (record: Unreadable) => void,
-    experienceMaxBytes: number = streamLimits.experienceMaxBytes,
+    { experienceMaxBytes = streamLimits.experienceMaxBytes, onCopyBehind = () => undefined }: ModelLogOptions = {},
   ) {
     this.#bus = bus;
     this.#subjects = subjects;
@@ -98,6 +105,7 @@ export class ModelLog {
     });
     this.#chain = openChain(bus, clock, this.#at("weights"));
     this.#onUnreadable = onUnreadable;
+    this.#onCopyBehind = onCopyBehind;
     this.#truncateFromBytes = truncateFrom * experienceMaxBytes;
     this.#snapshots = new KeptSnapshots({
       model,
@@ -246,7 +254,8 @@ export class ModelLog {
   }
 
   #follow(kind: StreamKind, fromSeq: number, signal: AbortSignal, way: Way = {}): AsyncIterable<Followed> {
-    return this.#log.follow(this.#at(kind).stream, { fromSeq, signal, ...way });
+    const onCopyBehind = this.#onCopyBehind;
+    return this.#log.follow(this.#at(kind).stream, { fromSeq, signal, onCopyBehind, ...way });
   }
 
   #decode<T>(stream: StreamKind, seq: number, decoded: Parsed<T>): T | undefined {

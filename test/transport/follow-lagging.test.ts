@@ -3,7 +3,7 @@
 import test from "ava";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
 import type { Bus, Incoming } from "../../transport/bus/bus.js";
-import { follow } from "../../transport/log/follow.js";
+import { type CopyBehind, follow } from "../../transport/log/follow.js";
 import { jetStreamApi } from "../../transport/subjects.js";
 import { timeoutDefaults } from "../../transport/timeouts.js";
 
@@ -17,15 +17,18 @@ const noMessageFound = { error: { code: 404, err_code: 10_037, description: "no 
 function servers(copies: readonly number[], end: number, leaderHas: number, clock: VirtualClock) {
   let [consumers, inboxes, wantedFrom] = [0, 0, 1];
   const handlers = new Map<string, (message: Incoming) => void | Promise<void>>();
+  /** By their inbox, the consumers that have delivered what their copy has. */
+  const fetched = new Set<string>();
   const reply = (body: unknown) => ({ kind: "reply", data: json(body), headers: noHeaders }) as const;
   const say = (inbox: string, message: Pick<Incoming, "subject" | "headers"> & Partial<Incoming>): void =>
     void handlers.get(inbox)?.({ data: new Uint8Array(), replyTo: "", respond: () => false, ...message });
   const fetches = (inbox: string, copy: number): void => {
     const from = wantedFrom;
-    for (let seq = from; seq <= copy; seq += 1) {
+    for (let seq = fetched.has(inbox) ? copy + 1 : from; seq <= copy; seq += 1) {
       const replyTo = `$JS.ACK.${stream}.c.1.${seq}.${seq - from + 1}.0.${copy - seq}`;
       say(inbox, { subject: "experience", headers: noHeaders, replyTo });
     }
+    fetched.add(inbox);
     for (const beat of [1, 2, 3])
       clock.after(beat * beatEveryMs, () => say(inbox, { subject: inbox, headers: { ...noHeaders, status: 100 } }));
     clock.after(4 * beatEveryMs, () => say(inbox, { subject: inbox, headers: { ...noHeaders, status: 408 } }));
@@ -46,7 +49,7 @@ function servers(copies: readonly number[], end: number, leaderHas: number, cloc
         return reply(body.seq <= leaderHas ? { message: { seq: body.seq, subject: "experience" } } : noMessageFound);
       consumers += 1;
       wantedFrom = body.config.opt_start_seq;
-      return reply({});
+      return reply({ cluster: { leader: `server-${consumers}` } });
     },
     requestMany: async () => [],
     subscribe: (subject, _, handler) => {
@@ -64,6 +67,8 @@ function servers(copies: readonly number[], end: number, leaderHas: number, cloc
 interface Reading {
   readonly seqs: readonly number[];
   readonly consumers: number;
+  /** What was told of copies that are behind. */
+  readonly behind: readonly string[];
 }
 
 /** What is read in `ms`, and by how many consumers. */
@@ -72,28 +77,37 @@ async function readFor(ms: number, copies: readonly number[], end: number, leade
   const { bus, consumers } = servers(copies, end, leaderHas, clock);
   const ending = new AbortController();
   const seqs: number[] = [];
+  const behind: string[] = [];
+  const onCopyBehind = ({ server, seq }: CopyBehind): void => void behind.push(`${server} lacks ${seq}`);
+  const options = { fromSeq: 1, signal: ending.signal, onCopyBehind };
   const reading = (async () => {
-    for await (const { seq } of follow(bus, clock, stream, { fromSeq: 1, signal: ending.signal })) seqs.push(seq);
+    for await (const { seq } of follow(bus, clock, stream, options)) seqs.push(seq);
   })();
   for (let at = 0; at < ms; at += 10) await clock.advance(10);
   const made = consumers();
   ending.abort();
   await reading;
-  return { seqs, consumers: made };
+  return { seqs, consumers: made, behind };
 }
 
-test("a consumer on a copy without anything is replaced within a second, and everything is read from another", async (t) => {
-  t.deepEqual(await readFor(1_000, [0, 3], 3), { seqs: [1, 2, 3], consumers: 2 });
+test("a consumer on a copy without anything is replaced within a second, its server is named, and everything is read from another", async (t) => {
+  t.deepEqual(await readFor(1_000, [0, 3], 3), { seqs: [1, 2, 3], consumers: 2, behind: ["server-1 lacks 1"] });
 });
 
 test("one on a copy that stopped in the middle is replaced at the end of its fetch, and nothing is read twice", async (t) => {
-  t.deepEqual(await readFor(3_000, [2, 5], 5), { seqs: [1, 2, 3, 4, 5], consumers: 2 });
+  t.deepEqual(await readFor(3_000, [2, 5], 5), {
+    ...{ seqs: [1, 2, 3, 4, 5], consumers: 2 },
+    behind: ["server-1 lacks 3"],
+  });
 });
 
 test("several copies in a row that lag are passed by one after the other", async (t) => {
-  t.deepEqual(await readFor(3_000, [0, 0, 0, 2], 2), { seqs: [1, 2], consumers: 4 });
+  t.deepEqual(await readFor(3_000, [0, 0, 0, 2], 2), {
+    ...{ seqs: [1, 2], consumers: 4 },
+    behind: ["server-1 lacks 1", "server-2 lacks 1", "server-3 lacks 1"],
+  });
 });
 
 test("the control: where the leader shows nothing more either, as in a stream that was purged, the consumer stays", async (t) => {
-  t.deepEqual(await readFor(10_000, [0, 3], 3, 0), { seqs: [], consumers: 1 });
+  t.deepEqual(await readFor(10_000, [0, 3], 3, 0), { seqs: [], consumers: 1, behind: [] });
 });

@@ -159,6 +159,42 @@ test("a log that looks shorter than what was read is waited for before it counts
   t.true(outcome.error instanceof LogWipedError);
 });
 
+async function readAcrossRestart(storedAt: string): Promise<{ read: number[]; error: unknown }> {
+  const clock = new VirtualClock();
+  const copy = { created: "when its first leader made it" };
+  const bus = scripted((subject) =>
+    subject.includes("MSG.GET") ? { message: { seq: 2, time: storedAt } } : { ...copy, state: { last_seq: 3 } },
+  );
+  const ending = new AbortController();
+  const outcome = { read: [] as number[], error: undefined as unknown };
+  const reading = (async () => {
+    for await (const { seq } of follow(bus, clock, "log", { fromSeq: 1, signal: ending.signal }))
+      outcome.read.push(seq);
+  })().catch((error: unknown) => {
+    outcome.error = error;
+  });
+  await clock.advance(0);
+  for (const seq of [1, 2]) bus.deliver(seq, seq, 2 - seq);
+  copy.created = "when another server made its copy";
+  // Silence, so that the consumer is made anew.
+  await clock.advance(5_000);
+  bus.deliver(3, 1, 0);
+  await clock.advance(0);
+  ending.abort();
+  await reading;
+  return outcome;
+}
+
+test("after all servers were started again another's date of a stream is no other stream, as long as it has what was read", async (t) => {
+  t.deepEqual(await readAcrossRestart("1970-01-01T00:00:00Z"), { read: [1, 2, 3], error: undefined });
+});
+
+test("the control: where another message stands at that place, the stream was made anew", async (t) => {
+  const { read, error } = await readAcrossRestart("2026-01-01T00:00:00Z");
+  t.deepEqual(read, [1, 2]);
+  t.true(error instanceof LogWipedError);
+});
+
 test("a client's tries wait longer and longer, up to a bound: answers that take longer than the first are heard (law 9)", (t) => {
   t.deepEqual(
     [1, 2, 3, 4, 10].map((tries) => tryMs(tries, 1_000)),

@@ -21,7 +21,7 @@ const small: Model = {
 const experienceMaxBytes = 200_000;
 
 function openSmall({ bus, subjects }: Lab): ModelLog {
-  return new ModelLog(bus, subjects, small, systemClock, () => undefined, experienceMaxBytes);
+  return new ModelLog(bus, subjects, small, systemClock, () => undefined, { experienceMaxBytes });
 }
 
 /** One life of a writer: recovers, applies what is there in portions of `portion`, and is gone. */

@@ -19,6 +19,7 @@ import type { Bus, Incoming } from "../bus/bus.js";
 import { header, jetStreamApi } from "../subjects.js";
 import { type Place, placeOf } from "./delivery-place.js";
 import { type Echo, EchoWatch } from "./echo.js";
+import { consumerIdleMs, fetchOrder, heartbeatMs, makeConsumer, serverIn } from "./ephemeral-consumer.js";
 import { ask, isMissingStream } from "./jetstream.js";
 import { ReadStream } from "./read-stream.js";
 import { SilenceWatch } from "./silence-watch.js";
@@ -38,6 +39,17 @@ export interface FollowOptions {
    * who needs what is behind it now and then, many messages cost one wakening and not one each.
    */
   readonly fetching?: "ahead" | "asked";
+  /** Told of each consumer that was replaced for what its copy of the stream does not show (F6). */
+  readonly onCopyBehind?: (copy: CopyBehind) => void;
+}
+
+/** A server's copy of a stream does not show what the stream's leader has. */
+export interface CopyBehind {
+  readonly stream: string;
+  /** Empty where the server does not say whose copy it was. */
+  readonly server: string;
+  /** The first message that is missing. */
+  readonly seq: number;
 }
 
 export interface Followed {
@@ -50,11 +62,7 @@ export interface Followed {
   readonly pending: number;
 }
 
-const heartbeatMs = 500;
-const fetchExpiresMs = 2_000;
 const silenceMs = 2 * heartbeatMs + 200;
-/** The server removes a consumer that nobody fetches from; deleting it ourselves would need a right that readers do not have. */
-const consumerIdleMs = 10_000;
 const retryMs = 50;
 /** Shorter than the server keeps a consumer that nobody fetches from. */
 const checkForMs = 5_000;
@@ -64,7 +72,6 @@ const forgottenMs = consumerIdleMs - 2_000;
 const lookEveryMs = 100;
 /** What the leader shows has come within this time, if it comes. */
 const onItsWayMs = 250;
-const nanosPerMs = 1_000_000;
 const batchDefault = 128;
 
 export function follow(bus: Bus, clock: Clock, stream: string, options: FollowOptions): AsyncIterable<Followed> {
@@ -87,6 +94,8 @@ export function follow(bus: Bus, clock: Clock, stream: string, options: FollowOp
 /** One consumer of ours on the server, with its inbox. */
 interface Attachment {
   readonly name: string;
+  /** Whose copy it reads; empty where nobody says. */
+  readonly server: string;
   readonly inbox: string;
   readonly detach: () => void;
   /** Messages this consumer has delivered; the next must carry one more. */
@@ -122,6 +131,7 @@ class Follower {
   #fetchedAtMs = 0;
   #wake: (() => void) | undefined;
   readonly #read: ReadStream;
+  readonly #onCopyBehind: (copy: CopyBehind) => void;
   readonly #silence: SilenceWatch;
 
   constructor(bus: Bus, clock: Clock, stream: string, options: FollowOptions) {
@@ -133,6 +143,7 @@ class Follower {
     this.#subject = options.subject;
     this.#echo = options.echo;
     this.#read = new ReadStream(bus, clock, stream);
+    this.#onCopyBehind = options.onCopyBehind ?? (() => undefined);
     this.#silence = new SilenceWatch(clock, silenceMs, () => this.#replace());
     this.#isLazy = options.fetching === "asked";
     this.#nextSeq = Math.max(1, options.fromSeq);
@@ -195,14 +206,10 @@ class Follower {
     while (!this.#ended && this.#attachment === undefined) {
       const inbox = this.#bus.inbox();
       const name = inbox.slice(inbox.lastIndexOf(".") + 1);
-      const created = await ask(
-        this.#bus,
-        jetStreamApi.consumerCreate(this.#stream, name),
-        this.#config(name),
-        this.#bus.timeouts.consumer,
-      );
+      const created = await makeConsumer(this.#bus, this.#stream, name, this.#nextSeq, this.#subject);
       if (this.#ended) break;
-      if (created.kind === "ok" && (await this.#seesSameStream()) && this.#bus.connected) this.#listen(name, inbox);
+      if (created.kind === "ok" && (await this.#seesSameStream()) && this.#bus.connected)
+        this.#listen(name, inbox, serverIn(created.body));
       else if (isMissingStream(created) && this.#read.isGone()) this.end();
       else if (created.kind === "unavailable" && created.why === "closed") this.end();
       else if (!this.#ended) await this.#clock.delay(retryMs, this.#signal);
@@ -227,27 +234,11 @@ class Follower {
     return isSame && !this.#ended;
   }
 
-  #config(name: string) {
-    return {
-      stream_name: this.#stream,
-      config: {
-        name,
-        deliver_policy: "by_start_sequence",
-        opt_start_seq: this.#nextSeq,
-        ack_policy: "none",
-        replay_policy: "instant",
-        ...(this.#subject === undefined ? {} : { filter_subject: this.#subject }),
-        inactive_threshold: consumerIdleMs * nanosPerMs,
-        num_replicas: 1,
-        mem_storage: true,
-      },
-    };
-  }
-
-  #listen(name: string, inbox: string): void {
+  #listen(name: string, inbox: string, server: string): void {
     const subscription = this.#bus.subscribe(inbox, {}, (message) => this.#receive(attachment, message));
     const attachment: Attachment = {
       name,
+      server,
       inbox,
       detach: () => subscription.unsubscribe(),
       delivered: 0,
@@ -287,19 +278,16 @@ class Follower {
       return;
     }
     this.#fetchedAtMs = nowMs;
-    const sent = this.#bus.publish(jetStreamApi.consumerNext(this.#stream, attachment.name), this.#fetchBody(), {
-      replyTo: attachment.inbox,
-    });
+    const sent = this.#bus.publish(
+      jetStreamApi.consumerNext(this.#stream, attachment.name),
+      fetchOrder(this.#batch, this.#isLazy),
+      {
+        replyTo: attachment.inbox,
+      },
+    );
     if (!sent) return;
     attachment.outstanding = this.#batch;
     this.#silence.heard();
-  }
-
-  #fetchBody(): Uint8Array {
-    const expires = fetchExpiresMs * nanosPerMs;
-    const wanted = { batch: this.#batch, expires, idle_heartbeat: heartbeatMs * nanosPerMs };
-    // With both, the server waits for the first message, sends what is there then, and ends the fetch.
-    return Buffer.from(JSON.stringify(this.#isLazy ? { ...wanted, no_wait: true } : wanted));
   }
 
   #receive(attachment: Attachment, message: Incoming): void {
@@ -335,7 +323,10 @@ class Follower {
     if (found.kind === "ok") {
       const { seq } = found.body.message as { readonly seq: number };
       await this.#clock.delay(onItsWayMs, this.#signal);
-      if (this.#attachment === attachment && this.#nextSeq <= seq) this.#replace();
+      if (this.#attachment === attachment && this.#nextSeq <= seq) {
+        this.#onCopyBehind({ stream: this.#stream, server: attachment.server, seq });
+        this.#replace();
+      }
     }
     attachment.isCompared = false;
   }
@@ -363,6 +354,7 @@ class Follower {
 
   #take({ seq, atMs, pending }: Place, { subject, data: bytes, headers }: Incoming): void {
     this.#nextSeq = seq + 1;
+    this.#read.read(seq, atMs);
     this.#hasMore = pending > 0;
     this.#queue.push({ seq, subject, bytes, headers, atMs, pending });
   }
