@@ -344,6 +344,7 @@ nameSources();
 process.env.ORT_DISABLE_TELEMETRY ??= "1";
 // A reader that left, as in `driftmend watch | head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-const exitCode = await main(process.argv);
-// What was written must have left before the process does.
-process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));
+void main(process.argv).then((exitCode) => {
+  // What was written must have left before the process does.
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));
+});

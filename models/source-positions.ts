@@ -8,13 +8,19 @@ import { readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { LinePlaces, type Place } from "./line-places.js";
+
+interface Places {
+  /** Counted from 0. An object without a place where there is none. */
+  findEntry(line: number, column: number): object;
+}
 
 const place = /file:\/\/[^\s()]+?\.js:\d+:\d+/;
 
 /** Of this process, or of this thread, from now on. */
 export function nameSources(): void {
-  const maps = new Map<string, SourceMap | undefined>();
-  const mapOf = (file: string): SourceMap | undefined => {
+  const maps = new Map<string, Places | undefined>();
+  const mapOf = (file: string): Places | undefined => {
     if (!maps.has(file)) maps.set(file, readMap(file));
     return maps.get(file);
   };
@@ -34,19 +40,30 @@ function headOf(error: Error): string {
 }
 
 /** `file:///x/dist/node.js:10:5` as `/x/node.ts:8:3`; as it was where there is no map, or none that can be read. */
-function inSource(found: string, mapOf: (file: string) => SourceMap | undefined): string {
+function inSource(found: string, mapOf: (file: string) => Places | undefined): string {
   const [, url = "", line, column] = /^(.*):(\d+):(\d+)$/.exec(found) ?? [];
   const file = fileURLToPath(url);
   const entry = mapOf(file)?.findEntry(Number(line) - 1, Number(column) - 1);
-  if (entry === undefined || !("originalSource" in entry)) return found;
+  if (entry === undefined || !isPlace(entry)) return found;
   return `${resolve(dirname(file), entry.originalSource)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
 }
 
-function readMap(file: string): SourceMap | undefined {
-  try {
-    return new SourceMap(JSON.parse(readFileSync(`${file}.map`, "utf8")));
-  } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof Error && "code" in error)) return undefined;
-    throw error;
-  }
+function isPlace(entry: object): entry is Place {
+  return "originalSource" in entry;
+}
+
+/** A module's map, or what is left of a packed script's. */
+function readMap(file: string): Places | undefined {
+  const read = <T>(name: string, take: (bytes: Buffer) => T): T | undefined => {
+    try {
+      return take(readFileSync(name));
+    } catch (error) {
+      if (error instanceof SyntaxError || (error instanceof Error && "code" in error)) return undefined;
+      throw error;
+    }
+  };
+  return (
+    read(`${file}.map`, (bytes) => new SourceMap(JSON.parse(bytes.toString("utf8")))) ??
+    read(`${file}.places`, (bytes) => new LinePlaces(bytes))
+  );
 }

@@ -81,13 +81,13 @@ export async function openWeb(
   if (page.kind === "absent") life.log.warn(page.message, {});
   // What is asked for inferences lasts until the last answer is given, which is later than the end of this incarnation's life.
   const over = new AbortController();
-  // The description is of the server that serves it.
-  let description: unknown;
+  // The description is of the server that serves it, and made when the first one asks: it takes as long as the rest of the server.
+  let describe = (): unknown => undefined;
   const server = await openServer({
     routes: [
       ...lookRoutes({ sources, clock, exposition }),
       ...orderRoutes(sources),
-      ...documentRoutes({ sources, page, openApi: () => description }),
+      ...documentRoutes({ sources, page, openApi: () => describe() }),
       ...inferenceRoutes(around, settings, { log: life.log, signal: over.signal }),
     ],
     rate: { perMinute: settings.ratePerMinute ?? usualRate[reach], clock },
@@ -96,7 +96,11 @@ export async function openWeb(
     log: life.log,
     version,
   });
-  description = server.openApi();
+  let description: unknown;
+  describe = () => {
+    description ??= server.openApi();
+    return description;
+  };
   const looks = new LiveLooks(sources, events);
   const look = (): Promise<void> => {
     followNew();

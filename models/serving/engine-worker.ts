@@ -15,7 +15,7 @@ import { packed } from "./packed-pass.js";
 
 if (parentPort === null) throw new Error("engine-worker runs in a worker thread only");
 nameSources();
-await serve(parentPort, workerData);
+void serve(parentPort, workerData);
 
 async function serve(port: NonNullable<typeof parentPort>, setup: EngineSetup): Promise<void> {
   const session = await openAdaptableSession(setup.model, setup.graph, setup.provider);

@@ -13,7 +13,6 @@ import {
   parameterSizes,
   type Run,
 } from "../adaptation/pass.js";
-import { sizeOf } from "../manifest.js";
 import { type ExecutionProvider, openOn, type RunsOn, reasonOf } from "./execution-provider.js";
 
 /** The source model: input in, logits out. */
@@ -144,7 +143,7 @@ function adaptable(session: Ran, graph: AdaptableGraph): AdaptableSession {
       table: new Float32Array(sizes.table).fill(1),
       head: new Float32Array(sizes.head),
     };
-    await run(new Float32Array(sizeOf(shape)), 1, parameters);
+    await run(new Float32Array(shape.reduce((size, axis) => size * axis, 1)), 1, parameters);
   };
   return { run, warmUp, close: () => session.release() };
 }

@@ -38,6 +38,7 @@ import { feelPulse } from "../broker/broker-pulse.js";
 import { superviseBroker } from "../broker/broker-watch.js";
 import { urlOf } from "../http/http-address.js";
 import { Counters, Telemetry } from "../metrics/telemetry.js";
+import { packedEntry } from "../packed/pack.js";
 import { type CleanupDeps, confirmCleanup, reclaimFormer, recordStart } from "./cleanup-confirmation.js";
 import { obeyAsRoot } from "./drain-order.js";
 import { Endings } from "./endings.js";
@@ -199,7 +200,8 @@ async function startRoot(
   await prepareCleanup(cleanup, access, options.replicas, log, ending);
   let nodeRestarts = 0;
   let faults: RootFaults | undefined;
-  const processes = await startProcesses(nodeSpecs(options, { ...access, client: access.credentials?.client, run }), {
+  const started = { ...options, entry: packedEntry(options.entry) };
+  const processes = await startProcesses(nodeSpecs(started, { ...access, client: access.credentials?.client, run }), {
     clock,
     random,
     log,

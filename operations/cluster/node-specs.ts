@@ -11,6 +11,7 @@ import type { Tls } from "../../transport/access/tls-files.js";
 import { timeoutDefaults } from "../../transport/timeouts.js";
 import { addressText } from "../http/http-address.js";
 import { type ClientCredential, clientEnvironment, environmentOf as tokenEnvironmentOf } from "../http/http-tokens.js";
+import { nodeFlags } from "../packed/node-flags.js";
 import type { LocalClusterOptions } from "./local-cluster-options.js";
 import type { NodeRole } from "./run-options.js";
 
@@ -58,12 +59,6 @@ function reportFolder(store: string): string {
   return join(resolve(store), "stability");
 }
 
-/**
- * Small on purpose, in MiB: most of what a request leaves behind are buffers outside the heap. They are freed where the young generation is
- * collected, and before that press for a collection of everything; with V8's 16 MiB that costs a serving node an eighth of its time.
- */
-const youngGeneration = "--max-semi-space-size=4";
-
 /** Serving nodes, learning nodes, one operations node. */
 export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): ProcessSpec[] {
   const { drain, halt, nodeReady, nodeCleanup } = options.timeouts ?? timeoutDefaults;
@@ -85,7 +80,7 @@ export function nodeSpecs(options: NodeSpecOptions, access: NodeAccess): Process
       role,
       command: process.execPath,
       args: [
-        youngGeneration,
+        ...nodeFlags,
         ...[options.entry, "node", "--role", role, "--name", id],
         ...["--nats", access.url, "--cluster", options.cluster, "--run", access.run],
         ...(options.replicas === undefined ? [] : ["--replicas", `${options.replicas}`]),

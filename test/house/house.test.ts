@@ -42,7 +42,7 @@ const seams: Readonly<Record<string, readonly string[]>> = {
   preact: ["operations/page/view.ts"],
   htm: ["operations/page/view.ts"],
   uplot: ["operations/page/plot.ts"],
-  esbuild: ["operations/page/build.ts"],
+  esbuild: ["operations/page/build.ts", "operations/packed/build.ts"],
 };
 
 const linesMax = 400;
