@@ -74,7 +74,8 @@ export type ClientOutcome<T> =
 
 /** More than fit into the default deadline: the deadline is what ends a request. */
 const defaultRetries = 1_000;
-const pauseMs = 50;
+/** Between two tries: short at first, for a node that is about to find the broker again as the client just did. */
+const pauseMs = { least: 10, most: 50 };
 const retriedCodes: readonly string[] = ["not_ready", "log_unavailable"];
 
 export class DriftmendClient {
@@ -224,10 +225,9 @@ export class DriftmendClient {
     let word: ClientOutcome<T> | undefined;
     for (let tries = 1; ; tries += 1) {
       const leftMs = Math.max(1, deadlineAtMs - this.#clock.monotonicMs());
-      const headers = tries === 1 ? question.headers : { ...question.headers, [header.attempt]: `${tries}` };
-      const outcome = await this.#try(question, tries, leftMs, headers);
+      const outcome = await this.#try(question, tries, leftMs);
       const settled = settle(outcome, question.parse, tries);
-      const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled);
+      const waitMs = outcome.kind === "timeout" ? 0 : pauseAfter(settled, tries);
       if (!isPassing(settled)) return settled;
       // What was heard of why there is no answer says more than the silence of the last try, and a refusal more than that nobody is there.
       if (settled.kind === "refusal" || (word?.kind !== "refusal" && outcome.kind !== "timeout")) word = settled;
@@ -237,20 +237,28 @@ export class DriftmendClient {
     }
   }
 
-  /** A reply lost with a dying node or broker is asked for again after one try; fetching a large tensor may take longer, and is heard of. */
-  #try<T>(
-    { subject, bytes, offer, retries }: Question<T>,
-    tries: number,
-    leftMs: number,
-    headers: Question<T>["headers"],
-  ): Promise<RequestOutcome> {
+  /**
+   * A reply lost with a dying node is asked for again after one try, one lost with the broker once the connection is back; fetching a large
+   * tensor may take longer, and is heard of.
+   */
+  #try<T>(question: Question<T>, tries: number, leftMs: number): Promise<RequestOutcome> {
+    const { subject, bytes, offer, retries } = question;
     const isLast = tries > retries;
+    const headers = headersOf(question, tries);
     const waitMs = tryMs(tries, this.bus.timeouts.clientTry);
     offer?.handOver();
-    if (offer === undefined || isLast)
-      return this.bus.request(subject, bytes, { timeoutMs: isLast ? leftMs : Math.min(leftMs, waitMs), headers });
+    if (offer === undefined || isLast) {
+      const again = offer === undefined && !isLast ? { again: headersOf(question, tries + 1) } : {};
+      const timeoutMs = isLast ? leftMs : Math.min(leftMs, waitMs);
+      return this.bus.request(subject, bytes, { timeoutMs, headers, ...again });
+    }
     return offer.unlessSilent(this.bus.request(subject, bytes, { timeoutMs: leftMs, headers }), waitMs);
   }
+}
+
+/** Whoever is asked again is told so: another node may have the answer. */
+function headersOf<T>({ headers }: Question<T>, tries: number): Question<T>["headers"] {
+  return tries === 1 ? headers : { ...headers, [header.attempt]: `${tries}` };
 }
 
 interface Sending {
@@ -285,8 +293,9 @@ function settle<T>(outcome: RequestOutcome, parse: Question<T>["parse"], tries: 
 }
 
 /** The cluster's own word for how long to wait, where it gave one. */
-function pauseAfter<T>(outcome: ClientOutcome<T>): number {
-  return outcome.kind === "refusal" ? (outcome.refusal.retryAfterMs ?? pauseMs) : pauseMs;
+function pauseAfter<T>(outcome: ClientOutcome<T>, tries: number): number {
+  const ownMs = Math.min(pauseMs.most, pauseMs.least * 2 ** (tries - 1));
+  return outcome.kind === "refusal" ? (outcome.refusal.retryAfterMs ?? ownMs) : ownMs;
 }
 
 function isPassing<T>(outcome: ClientOutcome<T>): boolean {

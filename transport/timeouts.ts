@@ -57,6 +57,7 @@ const catalogue = {
   nodeReady: { ms: 30_000, bounds: "a node process from its start until it is ready" },
   brokerReady: { ms: 10_000, bounds: "the embedded nats-server from its start until it answers" },
   brokerStop: { ms: 5_000, bounds: "the orderly end of the embedded nats-server, before it is killed" },
+  brokerKill: { ms: 5_000, bounds: "the end of an embedded nats-server that was killed, before it counts as stuck" },
   actorCleanup: { ms: 2_000, bounds: "the confirmation that an ended actor left nothing behind" },
   nodeCleanup: { ms: 5_000, bounds: "the whole cleanup after a dead node, before the next one starts without it" },
   cleanup: { ms: 500, bounds: "the watchdog's confirmation that a dead node's leases are gone" },

@@ -11,6 +11,7 @@ import { tellLater } from "../../supervision/actor/tell-later.js";
 import { asError } from "../../supervision/exit-reason.js";
 import { foldRecord, type LoggedModelRecord, type Standings } from "../../transport/log/model-records.js";
 import type { ModelRegistry } from "../../transport/log/model-registry.js";
+import { tellWhenRoom } from "../tell-firmly.js";
 
 export interface RegistrarDeps {
   readonly registry: Pick<ModelRegistry, "standings" | "follow" | "sweep" | "purgeLog">;
@@ -38,7 +39,6 @@ interface State {
 }
 
 const pauseMs = 250;
-const againMs = 20;
 
 export function registrar(deps: RegistrarDeps): Behaviour<RegistrarMessage, State> {
   return {
@@ -75,8 +75,7 @@ async function followRecords(
   life: Life<RegistrarMessage>,
 ): Promise<void> {
   for await (const record of registry.follow(fromSeq, life.signal))
-    while (!life.signal.aborted && life.self.tell({ kind: "record", record }) === "full")
-      await life.clock.delay(againMs, life.signal);
+    await tellWhenRoom(life, { kind: "record", record });
 }
 
 async function receive(

@@ -21,6 +21,7 @@ import type { SpanRecorder } from "../../operations/traces/recorder.js";
 import type { BatchBehaviour, Life, Summary, Turn } from "../../supervision/actor/behaviour.js";
 import { asError, type ExitReason } from "../../supervision/exit-reason.js";
 import type { HeldLease } from "../../transport/log/lease.js";
+import { tellWhenRoom } from "../tell-firmly.js";
 import { type RestoreDeps, Restorer } from "./restorer.js";
 import { recordBroken, recordUpdates } from "./update-spans.js";
 
@@ -108,7 +109,7 @@ async function init(deps: UpdaterDeps, life: Life<UpdaterMessage>): Promise<Stat
     elected.abort();
     if (life.signal.aborted) return lease.release();
     void lease.lost.then((why) => life.fail(new Error(`the writer's lease was lost: ${why}`)));
-    await tellSelf(life, { kind: "elected", incarnation: life.incarnation });
+    await tellWhenRoom(life, { kind: "elected", incarnation: life.incarnation });
   };
   life.clock.after(rehearseAfterMs, () => {
     const signal = AbortSignal.any([life.signal, elected.signal]);
@@ -258,14 +259,9 @@ async function mark(deps: UpdaterDeps, writing: Leading, turn: Turn<UpdaterMessa
 function armLook(life: Life<UpdaterMessage>): void {
   const arm = async (): Promise<void> => {
     await life.clock.delay(lookEveryMs, life.signal);
-    await tellSelf(life, { kind: "look", incarnation: life.incarnation });
+    await tellWhenRoom(life, { kind: "look", incarnation: life.incarnation });
   };
   arm().catch((error) => life.fail(asError(error)));
-}
-
-/** Waits while the mailbox is full, until the incarnation ends. */
-async function tellSelf(life: Life<UpdaterMessage>, message: UpdaterMessage): Promise<void> {
-  while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(fullMs, life.signal);
 }
 
 function report(deps: UpdaterDeps, life: Life<UpdaterMessage>, applied: readonly Applied[]): void {

@@ -21,6 +21,7 @@ import { tellLater } from "../../supervision/actor/tell-later.js";
 import { asError } from "../../supervision/exit-reason.js";
 import type { CleanupRecord, MetricsSample, TelemetryEvent } from "../../transport/messages/events.js";
 import type { ReportName } from "../../transport/subjects.js";
+import { tellWhenRoom } from "../tell-firmly.js";
 
 /** What listeners are told once a second. */
 export interface ReportMessage {
@@ -215,14 +216,12 @@ function startLook(deps: ObserverDeps, state: State, turn: Turn<ObserverMessage>
   const look = async (): Promise<void> => {
     const [looked, roles] = await Promise.all([deps.look(), isRollCall ? deps.callRoles() : new Map()]);
     const message = { kind: "looked", looked, roles } as const;
-    while (!turn.signal.aborted && turn.self.tell(message) === "full") await turn.clock.delay(againMs, turn.signal);
+    await tellWhenRoom(turn, message);
   };
   turn.onCommit(() => {
     look().catch((error) => turn.fail(asError(error)));
   });
 }
-
-const againMs = 20;
 
 function looked(
   deps: ObserverDeps,

@@ -21,6 +21,7 @@ import { tellLater } from "../../supervision/actor/tell-later.js";
 import { asError } from "../../supervision/exit-reason.js";
 import type { AccrualDetector } from "../../supervision/process/accrual-detector.js";
 import type { Cleaner, NodeLife } from "../../transport/messages/events.js";
+import { tellWhenRoom } from "../tell-firmly.js";
 
 export interface Heartbeat extends NodeLife {
   /** Somebody watches this process and restarts it, so its death is that one's to tell. */
@@ -203,7 +204,7 @@ function died(
   const clean = async (): Promise<void> => {
     const leases = await deps.sweep(life, turn.signal);
     const first = await deps.confirm(life, leases);
-    await tellPatiently(turn, { kind: "cleaned", ...life, leases, first });
+    await tellWhenRoom(turn, { kind: "cleaned", ...life, leases, first });
   };
   // Not in this turn: the others' deaths do not wait for a broker that is away.
   turn.onCommit(() => {
@@ -231,7 +232,7 @@ function lookAround(deps: WatchdogDeps, state: State, turn: Turn<WatchdogMessage
   const runs = new Set([...state.nodes.values()].map(({ run }) => run));
   const reclaim = async (): Promise<void> => {
     const leases = await deps.reclaim((run) => runs.has(run));
-    await tellPatiently(turn, { kind: "reclaimed", leases });
+    await tellWhenRoom(turn, { kind: "reclaimed", leases });
   };
   turn.onCommit(() => {
     reclaim().catch((error) => turn.fail(asError(error)));
@@ -241,7 +242,7 @@ function lookAround(deps: WatchdogDeps, state: State, turn: Turn<WatchdogMessage
 function lookAtTensors({ tensors }: WatchdogDeps, state: State, turn: Turn<WatchdogMessage>): void {
   if (tensors === undefined || state.lookingAtTensors) return;
   state.lookingAtTensors = true;
-  const seen = async (): Promise<void> => tellPatiently(turn, { kind: "tensors", look: await tensors.look() });
+  const seen = async (): Promise<void> => tellWhenRoom(turn, { kind: "tensors", look: await tensors.look() });
   turn.onCommit(() => {
     seen().catch((error) => turn.fail(asError(error)));
   });
@@ -275,7 +276,7 @@ function judge(deps: WatchdogDeps, seen: Seen, nowMs: number, turn: Turn<Watchdo
   const life = lifeOf(seen);
   // The stream brings the death back to every watchdog, this one too.
   const declare = async (): Promise<void> => {
-    if (!(await deps.declare(life, cause))) await tellPatiently(turn, { kind: "undeclared", ...life });
+    if (!(await deps.declare(life, cause))) await tellWhenRoom(turn, { kind: "undeclared", ...life });
   };
   turn.onCommit(() => {
     declare().catch((error) => turn.fail(asError(error)));
@@ -302,11 +303,6 @@ function reclaimedItem(lease: ReclaimedLease): Item {
 
 function report(deps: WatchdogDeps, turn: Turn<WatchdogMessage>, kind: string, item: Item): void {
   turn.onCommit(() => deps.telemetry.event(kind, originOf(turn), () => [item]));
-}
-
-/** Waits while the mailbox is full, until the incarnation ends. */
-async function tellPatiently(life: Life<WatchdogMessage>, message: WatchdogMessage): Promise<void> {
-  while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(5, life.signal);
 }
 
 function forgetOldest(map: Map<string, unknown>): void {

@@ -35,6 +35,7 @@ import type { Behaviour, Life, Turn } from "../../supervision/actor/behaviour.js
 import type { Ref } from "../../supervision/actor/ref.js";
 import { within } from "../../supervision/deadline.js";
 import { asError } from "../../supervision/exit-reason.js";
+import { tellWhenRoom } from "../tell-firmly.js";
 import { countSearches, setGauges, showMemory, unsearchable } from "./memory-figures.js";
 import type {
   BufferMessage,
@@ -169,7 +170,7 @@ async function pump(records: AsyncIterator<LoggedExperience>, life: Life<BufferM
     const logged = next.value;
     // Not spread: looking at `record` would decode it, and by its turn it is most often folded already.
     const message = { kind: "record", from: "log", logged } as const;
-    while (!life.signal.aborted && life.self.tell(message) === "full") await life.clock.delay(2, life.signal);
+    await tellWhenRoom(life, message);
   }
   if (!life.signal.aborted) life.fail(new Error("the experience log ended while it was followed"));
 }
@@ -225,36 +226,41 @@ async function recall(
   deps: BufferDeps,
   state: State,
   { batch }: Extract<BufferMessage, { kind: "recall" }>,
-  life: Life<BufferMessage>,
+  turn: Turn<BufferMessage>,
 ): Promise<VoterMessage> {
   const { retrieve } = batch.timings.stations;
-  begin(retrieve, life);
-  if (batch.requests.some(({ id, isRetry }) => isRetry && !state.past.has(id))) await overtake(deps, state, life);
-  const searching = batch.cold ? undefined : search(deps, state, batch, life);
+  begin(retrieve, turn);
+  if (batch.requests.some(({ id, isRetry }) => isRetry && !state.past.has(id))) await overtake(deps, state, turn);
+  const searching = batch.cold ? undefined : search(deps, state, batch, turn);
   // Looked up while the memory's thread searches.
   const past = batch.requests.map((request) => state.past.get(request.id));
   const neighbours = await searching;
-  end(retrieve, life, neighbours === undefined && !batch.cold);
+  end(retrieve, turn, neighbours === undefined && !batch.cold);
   return { kind: "judge", batch, neighbours, past };
 }
 
 /**
- * Folds up to where the log ends now, ahead of the records that are still on their way to the mailbox (B1 passes those by). A log that
- * does not answer is no reason to stop: it will not take the experience either.
+ * Folds up to where the log ends now, ahead of the records that are still on their way to the mailbox (B1 passes those by). So what a record
+ * brings is told here: nobody will when it comes. A log that does not answer is no reason to stop: it will not take the experience either.
  */
-async function overtake(deps: BufferDeps, state: State, life: Life<BufferMessage>): Promise<void> {
-  const asked = await within(life.clock, overtakeMaxMs, deps.source.lastSeqNow());
+async function overtake(deps: BufferDeps, state: State, turn: Turn<BufferMessage>): Promise<void> {
+  const asked = await within(turn.clock, overtakeMaxMs, deps.source.lastSeqNow());
   const endSeq = asked.kind === "done" ? asked.value : undefined;
   if (endSeq === undefined || endSeq <= state.lastSeq) return;
   const reading = new AbortController();
-  const late = life.clock.after(overtakeMaxMs, () => reading.abort());
+  const late = turn.clock.after(overtakeMaxMs, () => reading.abort());
+  let folded = false;
   try {
-    const signal = AbortSignal.any([reading.signal, life.signal]);
-    for await (const logged of deps.source.between(state.lastSeq + 1, endSeq, signal)) fold(deps.model, state, logged);
+    const signal = AbortSignal.any([reading.signal, turn.signal]);
+    for await (const logged of deps.source.between(state.lastSeq + 1, endSeq, signal))
+      folded = fold(deps.model, state, logged, deps.onAdapted) || folded;
   } finally {
     late();
     reading.abort();
   }
+  if (!folded) return;
+  setGauges(deps.counters, state.adaptation);
+  tellInference(deps, state, 0, turn);
 }
 
 function takeRecord(

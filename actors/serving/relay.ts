@@ -16,6 +16,7 @@ import type { BatchBehaviour, Life, Turn } from "../../supervision/actor/behavio
 import { asError } from "../../supervision/exit-reason.js";
 import { type BackoffSettings, nextBackoff } from "../../supervision/tree/backoff.js";
 import type { AppendOutcome } from "../../transport/log/log.js";
+import { tellWhenRoom } from "../tell-firmly.js";
 import { tasksOf } from "./judgement.js";
 import type { RelayMessage } from "./messages.js";
 
@@ -138,9 +139,8 @@ function fallBehind(deps: RelayDeps, state: State, owedSeq: number, life: Life<R
 
 /** A message that found the mailbox full would be the last one, so it waits for room. */
 async function askAgain(life: Life<RelayTold>, delayMs: number): Promise<void> {
-  const again = { kind: "again", incarnation: life.incarnation } as const;
   await life.clock.delay(delayMs, life.signal);
-  while (!life.signal.aborted && life.self.tell(again) === "full") await life.clock.delay(5, life.signal);
+  await tellWhenRoom(life, { kind: "again", incarnation: life.incarnation });
 }
 
 function report({ telemetry, model }: RelayDeps, life: Life<RelayTold>, kind: string, cause: string): void {

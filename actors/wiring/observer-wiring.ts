@@ -3,6 +3,7 @@
 // Owns: how its messages come from the bus and the streams. Does not own: what follows from them (observer.ts).
 
 import { CleanupLog } from "../../operations/cleanup/cleanup-log.js";
+import { discoverRoles } from "../../operations/discovery.js";
 import type { KlLimitOf } from "../../operations/health/conditions.js";
 import { openHealth, transitionItem } from "../../operations/health/health.js";
 import { builtInRuleSet } from "../../operations/health/operations-file.js";
@@ -11,7 +12,6 @@ import { encodeKept } from "../../operations/metrics/kept-figures.js";
 import { encodeLooked } from "../../operations/metrics/looked.js";
 import { QueueLooks } from "../../operations/metrics/queue-looks.js";
 import { openPast } from "../../operations/metrics/recent-past.js";
-import { callRoles } from "../../operations/metrics/role-call.js";
 import type { Ref } from "../../supervision/actor/ref.js";
 import type { Incoming } from "../../transport/bus/bus.js";
 import { ensureTelemetryStream, limitsFor } from "../../transport/log/streams.js";
@@ -70,7 +70,7 @@ export function wireObserver(
       if (looks.lacks(subjects.telemetryStream)) await ensureTelemetryStream(logBus, subjects, replicas);
       return looked;
     },
-    callRoles: () => callRoles(bus, subjects.cluster),
+    callRoles: () => discoverRoles(bus, subjects.cluster),
     recall: async (signal) => {
       const recalled = await openPast({ bus: logBus, clock, subjects, events: kinds }, signal);
       recalledTo(recalled.cleanupSeq);

@@ -4,7 +4,7 @@
 
 import type { Clock } from "../../models/clock.js";
 import type { Model } from "../../models/manifest.js";
-import { OtlpSink, postJson } from "../../operations/traces/otlp.js";
+import { OtlpSink, postJsonBy } from "../../operations/traces/otlp.js";
 import { spansEvent } from "../../operations/traces/span-items.js";
 import type { CleanupHook } from "../../supervision/tree/cleanup.js";
 import type { Bus } from "../../transport/bus/bus.js";
@@ -105,7 +105,7 @@ function wireExporter({ bus, subjects, clock, telemetry, otlp }: Surroundings): 
   if (otlp === undefined) return undefined;
   const { counters } = telemetry;
   return {
-    sink: () => new OtlpSink({ ...otlp, cluster: subjects.cluster, clock, post: postJson, counters }),
+    sink: () => new OtlpSink({ ...otlp, cluster: subjects.cluster, clock, post: postJsonBy(clock), counters }),
     everyMs: timing.exportMs,
     clock,
     listen: (take) => listen(bus, subjects.event(spansEvent), take, subjects.spanExportGroup),

@@ -50,6 +50,7 @@ import { Porter } from "./porter.js";
 import { streamsReady } from "./ready-streams.js";
 import type { RootFaults } from "./root-faults.js";
 import { answerAsRoot } from "./root-looks.js";
+import { refuseSecondRoot } from "./second-root.js";
 import { watchViolations } from "./violation-watch.js";
 
 export interface LocalClusterDeps {
@@ -191,6 +192,7 @@ async function startRoot(
   const { clock, random, log } = deps;
   const bus = await connectAs(access, clock, options.timeouts);
   ending.push(() => bus.close());
+  if (access.broker === undefined) await refuseSecondRoot({ bus, subjects });
   const brokerWatch = superviseBroker(access.broker, { clock, random, log });
   const telemetry = new Telemetry(bus, subjects, "root", new Counters(), clock);
   const porter = new Porter(bus, subjects);

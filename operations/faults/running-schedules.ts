@@ -2,7 +2,7 @@
 //
 // Owns: who still runs, and who was told to end. Does not own: the schedule itself (fault-schedule.ts), its faults.
 //
-// S1. A schedule whose program is gone is gone with its lease.
+// S1. A schedule whose program is gone is gone with its lease; each word of another one sweeps, so that they do not pile up where nobody looks.
 // S2. A halted schedule stays halted: its program is refused at its next word. The newest ones are remembered, which is more than can run.
 
 import type { Clock } from "../../models/clock.js";
@@ -26,6 +26,7 @@ export class RunningSchedules {
 
   /** It begins, or goes on for `leaseMs`. False when it was halted. */
   keep(id: string, leaseMs: number, by: string | undefined): boolean {
+    this.#sweep();
     if (this.#halted.has(id)) return false;
     const untilMs = this.#clock.monotonicMs() + leaseMs;
     const running = this.#running.get(id);

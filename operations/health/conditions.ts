@@ -50,6 +50,9 @@ export class Figures {
   }
 }
 
+/** More than the rules compare at once; what is beyond is about models and nodes that are gone. */
+export const baselinesMax = 4_096;
+
 /** What is usual, for each measure about each thing that some rule compares with it. */
 export class Baselines {
   readonly #baselines = new Map<string, Baseline>();
@@ -65,7 +68,11 @@ export class Baselines {
     const { overMs, afterMs } = rule.baseline;
     const key = `${rule.condition.lead.measure}:${about}:${overMs}:${afterMs}`;
     const baseline = this.#baselines.get(key) ?? new Baseline(rule.baseline, this.#remembered.get(key) ?? null);
+    // Behind the others: the first one is what no rule has asked about for longest.
+    this.#baselines.delete(key);
     this.#baselines.set(key, baseline);
+    const [oldest] = this.#baselines.keys();
+    if (this.#baselines.size > baselinesMax && oldest !== undefined) this.#baselines.delete(oldest);
     if (reading !== null) baseline.take(reading, atMs);
     return baseline.value;
   }

@@ -42,7 +42,7 @@ export class QueueRoll {
       .map(({ values }) => values.oldest_open_ms ?? 0);
     const age = (atMs: number | null | undefined): number | null => (atMs == null ? null : Math.max(0, nowMs - atMs));
     const leaving = Math.max(0, Math.round(open) - waiting);
-    return [
+    const queues = [
       this.#queue("request", asked, waiting, waiting > 0 ? Math.max(0, ...oldest) : null, nowMs),
       this.#queue("response", inboxes, leaving, leaving > 0 ? Math.max(0, ...oldest) : null, nowMs),
       ...(looked?.models ?? []).map(({ stream, lastSeq, committedSeq, oldestAtMs }) =>
@@ -63,10 +63,19 @@ export class QueueRoll {
         nowMs,
       ),
     ];
+    // Without a look nobody knows which models there are.
+    if (looked !== undefined) this.#keepOnly(queues);
+    return queues;
+  }
+
+  /** The trend of a model that is gone would be kept for ever. */
+  #keepOnly(queues: readonly QueueFigures[]): void {
+    const here = new Set(queues.map(({ name, where }) => keyOf(name, where)));
+    for (const key of this.#trends.keys()) if (!here.has(key)) this.#trends.delete(key);
   }
 
   #queue(name: string, where: string, depth: number, oldestAgeMs: number | null, nowMs: number): QueueFigures {
-    const key = `${name} ${where}`;
+    const key = keyOf(name, where);
     const trend = this.#trends.get(key) ?? new SlopeTrend();
     this.#trends.set(key, trend);
     return { name, where, depth, oldestAgeMs: depth === 0 ? null : oldestAgeMs, trend: trend.add(nowMs, depth) };
@@ -74,3 +83,7 @@ export class QueueRoll {
 }
 
 const inboxes = "reply inboxes";
+
+function keyOf(name: string, where: string): string {
+  return `${name} ${where}`;
+}

@@ -9,6 +9,7 @@
 
 import type { Clock } from "../../models/clock.js";
 import { nextBackoff } from "../../supervision/tree/backoff.js";
+import { abortedAfter } from "../../transport/aborted-after.js";
 import type { Counters } from "../metrics/telemetry.js";
 import type { Span } from "./span.js";
 
@@ -140,23 +141,22 @@ function attribute(key: string, value: string | number | boolean) {
 }
 
 /** Its body is read to the end, so that the connection is used again. */
-export const postJson: Post = async (url, body, timeoutMs) => {
-  try {
-    const signal = AbortSignal.timeout(timeoutMs);
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body,
-      signal,
-    });
-    await response.arrayBuffer();
-    return { status: response.status, retryAfterMs: secondsIn(response.headers.get("retry-after")) };
-  } catch (error) {
-    // Refused, cut off, or silent: whatever it was, there is no answer. Anything else is ours.
-    if (error instanceof Error) return { status: undefined, retryAfterMs: undefined };
-    throw error;
-  }
-};
+export function postJsonBy(clock: Clock): Post {
+  return async (url, body, timeoutMs) => {
+    const headers = { "content-type": "application/json" };
+    try {
+      return await abortedAfter(clock, timeoutMs, async (signal) => {
+        const response = await fetch(url, { method: "POST", headers, body, signal });
+        await response.arrayBuffer();
+        return { status: response.status, retryAfterMs: secondsIn(response.headers.get("retry-after")) };
+      });
+    } catch (error) {
+      // Refused, cut off, or silent: whatever it was, there is no answer. Anything else is ours.
+      if (error instanceof Error) return { status: undefined, retryAfterMs: undefined };
+      throw error;
+    }
+  };
+}
 
 const retryAfterMaxMs = 300_000;
 

@@ -59,6 +59,7 @@ export async function serverChecks(
   const monitor = await lookAtMonitor(
     wishes.monitor ?? `http://${urls[0]?.hostname}:${monitorPort}`,
     bus.timeouts.look,
+    clock,
   );
   const account = await lookAtAccount(bus);
   const roundTripMs = await quickestPing(bus, clock);

@@ -3,7 +3,13 @@
 import type { Worker } from "node:worker_threads";
 import test from "ava";
 import type { BufferMessage } from "../../actors/serving/messages.js";
-import { type Adaptation, AdaptedView, emptyAdaptation, foldRow } from "../../models/adaptation/adaptation.js";
+import {
+  type Adaptation,
+  AdaptedView,
+  emptyAdaptation,
+  type Folded,
+  foldRow,
+} from "../../models/adaptation/adaptation.js";
 import { adaptationRow } from "../../models/adaptation/logged-rows.js";
 import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
@@ -35,6 +41,11 @@ function recall(label: number, ids: readonly string[], cold = false, isRetry = f
   const [desk, askers] = [quietDesk(), new Askers()];
   const requests = ids.map((id) => openAt(desk, askers, id, { isRetry }));
   return { kind: "recall", batch: batchOf(answersOf(model, [label, label, label], random), requests, { cold }) };
+}
+
+/** The same answers to inputs that are nothing like what the model was trained on. */
+function farFromHome(record: ExperienceBatch): ExperienceBatch {
+  return { ...record, moments: record.moments.map((moment) => moment * 8 + 40), cold: record.cold.map(() => 0) };
 }
 
 /** What the rows of these records leave of an adaptation. */
@@ -300,6 +311,30 @@ test("a request that was tried before is looked for up to the end of the log, wh
     [undefined, { seq: 5, index: 0 }],
     "a first try asks nobody, a second one does",
   );
+  await tree.stop();
+});
+
+test("what a record that was folded ahead of its turn brings is told then: nobody does when it comes", async (t) => {
+  const log = new MemoryLog<AnyRecord>();
+  const told: Folded[] = [];
+  const { tree, introduce, locate, inference, tell } = await rememberingNode({
+    log,
+    onAdapted: (folded) => void told.push(folded),
+    source: { follow: (from, signal) => following(log, 0, signal, from) },
+  });
+  const elsewhere = farFromHome(recordOf("elsewhere"));
+  log.append("other", elsewhere);
+  t.deepEqual(await locate("elsewhere2"), { seq: 1, index: 2 });
+  t.true(
+    told.some(({ begun }) => begun),
+    "a domain began",
+  );
+  const before = told.length;
+  await inference.until(1);
+  t.like(inference.messages[0], { kind: "remembered", arrived: 0, ...(await introduce()) });
+  tell(fromLog(1, elsewhere));
+  await settle();
+  t.deepEqual([inference.messages.length, told.length], [1, before], "and once");
   await tree.stop();
 });
 

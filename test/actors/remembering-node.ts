@@ -39,6 +39,7 @@ export interface Remembering {
   readonly model?: Model;
   readonly log?: MemoryLog<AnyRecord>;
   readonly source?: Partial<BufferDeps["source"]>;
+  readonly onAdapted?: BufferDeps["onAdapted"];
   /** Wraps the behaviour of every incarnation. */
   readonly around?: (behaviour: ReturnType<typeof buffer>) => ReturnType<typeof buffer>;
 }
@@ -64,7 +65,12 @@ export async function rememberingNode(given: Remembering = {}): Promise<Remember
     id: "buffer",
     restart: "permanent",
     behaviour: (refs) =>
-      around(buffer({ model, source, inference: refs.ref("inference"), voter: refs.ref("voter"), counters })),
+      around(
+        buffer({
+          ...{ model, source, inference: refs.ref("inference"), voter: refs.ref("voter"), counters },
+          ...(given.onAdapted === undefined ? {} : { onAdapted: given.onAdapted }),
+        }),
+      ),
   };
   const { tree, events } = await smallTree([inference.child("inference"), voter.child("voter"), child]);
   const ref = tree.ref<BufferMessage>("buffer");

@@ -70,3 +70,14 @@ test("a schedule lives as long as its program says so, and not after it was halt
   schedules.release("c");
   t.is(schedules.halt(), 0);
 });
+
+test("a schedule whose program is gone is forgotten with the next word of another, though nobody looks", async (t) => {
+  const clock = new VirtualClock();
+  const schedules = new RunningSchedules(clock);
+  const beganAtMs = clock.nowMs();
+  schedules.keep("a", 1_000, undefined);
+  await clock.advance(2_000);
+  schedules.keep("b", 1_000, undefined);
+  schedules.keep("a", 1_000, undefined);
+  t.is(schedules.active.find(({ id }) => id === "a")?.beganAtMs, beganAtMs + 2_000, "it is another run");
+});

@@ -1,7 +1,7 @@
 // Substrate: none. What a look inside, a fault, a watch and a doctor's visit show, as pure text.
 import test from "ava";
 import { exitCodeOf } from "../../operations/cluster/outcome.js";
-import { nodeIn } from "../../operations/discovery.js";
+import { nodeIn, rolesIn } from "../../operations/discovery.js";
 import { renderReceipt, renderReplay } from "../../operations/terminal/answer.js";
 import { plain } from "../../operations/terminal/colours.js";
 import { renderAlert, renderEvent, renderMetrics, timeOfDay } from "../../operations/terminal/events.js";
@@ -189,6 +189,8 @@ test("a node is who says so for this cluster, and nobody else", (t) => {
   ])
     t.is(nodeIn(ping(other), "driftmend"), undefined);
   t.is(nodeIn(new TextEncoder().encode("{"), "driftmend"), undefined);
+  t.deepEqual(rolesIn(ping({ metadata: { role: "serving,learning" } })), ["serving", "learning"]);
+  for (const none of [{}, { metadata: { role: 7 } }, { metadata: { role: "" } }]) t.deepEqual(rolesIn(ping(none)), []);
 });
 
 test("versions are compared by number, not by spelling", (t) => {

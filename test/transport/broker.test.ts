@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import test from "ava";
+import type { Clock } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
 import { makeCredentials } from "../../transport/access/credentials.js";
 import { type BusEvent, ConnectError, connectBus } from "../../transport/bus/bus.js";
@@ -58,6 +59,21 @@ test("a server that does not become ready in time is ended, though it never said
   const error = await t.throwsAsync(startBroker({ ...of, clock: systemClock, timeouts }), { instanceOf: BrokerError });
   t.is(error?.why, "not_ready");
   t.is(await identify(Number(await readFile(pidFile, "utf8"))), undefined, "and the store is free for the next one");
+});
+
+test("a server that outlives its SIGKILL is waited for so long and named, and its store stays locked", async (t) => {
+  const store = await mkdtemp(join(tmpdir(), "driftmend-test-"));
+  t.teardown(() => rm(store, { recursive: true, force: true }));
+  const binary = join(store, "stuck-server");
+  await writeFile(binary, "#!/bin/sh\nexec sleep 600\n", { mode: 0o700 });
+  const timeouts = withTimeouts({ brokerReady: 300, brokerKill: 7_777 });
+  // No process outlives a SIGKILL at will, so the time it has is over at once.
+  const delay: Clock["delay"] = (ms, signal) => (ms === 7_777 ? Promise.resolve() : systemClock.delay(ms, signal));
+  const clock = { ...systemClock, delay };
+  const of = { binary, store, subjects: subjectsOf("driftmend"), credentials: makeCredentials(), clock, timeouts };
+  const error = await t.throwsAsync(startBroker(of), { instanceOf: BrokerError });
+  t.is(error?.why, "stuck");
+  t.is((await t.throwsAsync(startBroker(of), { instanceOf: BrokerError }))?.why, "store_busy");
 });
 
 test("one store has one broker", async (t) => {

@@ -11,22 +11,24 @@ import { DriftmendClient } from "../../transport/client.js";
 import type { Tensor } from "../../transport/messages/codec.js";
 import { encodeInferenceReply, encodeRefusal, parseInferenceRequest } from "../../transport/messages/wire.js";
 import { discovery, header } from "../../transport/subjects.js";
+import { timeoutDefaults, withTimeouts } from "../../transport/timeouts.js";
 import { type Cluster, said, startCluster } from "./fixture.js";
 
 const input: Tensor = { dt: "|u1", sh: [1], data: Uint8Array.of(3) };
 
-function connect(cluster: Cluster): Promise<DriftmendClient> {
+function connect(cluster: Cluster, timeouts = timeoutDefaults): Promise<DriftmendClient> {
   return DriftmendClient.connect({
     cluster: "driftmend",
     url: cluster.broker.url,
     ...cluster.credentials.client,
     clock: systemClock,
+    timeouts,
   });
 }
 
-async function open(t: { teardown(fn: () => Promise<void>): void }) {
+async function open(t: { teardown(fn: () => Promise<void>): void }, timeouts = timeoutDefaults) {
   const cluster = await startCluster();
-  const client = await connect(cluster);
+  const client = await connect(cluster, timeouts);
   t.teardown(async () => {
     await client.close();
     await cluster.end();
@@ -161,6 +163,26 @@ test("a request outlives a broker that is killed and restarted (S2-55)", async (
   const killing = cluster.killAndRestart();
   t.like(await client.infer("digits", input, { deadlineMs: 8_000 }), { kind: "reply" });
   await killing;
+});
+
+test("a request that was on its way when the broker died is asked again once it is back, not after its whole try (S2-55)", async (t) => {
+  const { cluster, client, node } = await open(t, withTimeouts({ clientTry: 600_000 }));
+  const attempts: (string | undefined)[] = [];
+  const taken = new Promise<void>((resolve) => {
+    node.subscribe(cluster.subjects.infer("digits"), {}, (message) => {
+      attempts.push(message.headers.get(header.attempt));
+      // What it would have answered died with the broker.
+      if (attempts.length > 1) message.respond(replyFor("x"));
+      else resolve();
+    });
+  });
+  await node.flush();
+  const outcome = client.infer("digits", input, { deadlineMs: 60_000 });
+  await taken;
+  await cluster.killAndRestart();
+  t.like(await outcome, { kind: "reply" });
+  t.is(attempts[0], undefined);
+  t.truthy(attempts[1], "a node is told that it may have been answered elsewhere");
 });
 
 test("services answer discovery in the standard form, to clients too", async (t) => {

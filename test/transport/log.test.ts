@@ -241,6 +241,18 @@ test("an append with the broker down fails by name within its deadline (S2-13)",
   t.true(systemClock.monotonicMs() - startedMs < 1_000);
 });
 
+test("an append whose acknowledgement died with the broker is sent again once it is back, and stored once (S2-35, S2-55)", async (t) => {
+  const { cluster, bus, subject, stream, log } = await open(t);
+  const patient = openLog(bus, systemClock, { settings: { tryMs: 60_000, deadlineMs: 60_000, pauseMs: 10 } });
+  process.kill(cluster.broker.pid, "SIGSTOP");
+  const append = patient.append(subject, text("x"), "x");
+  await cluster.killAndRestart();
+  t.like(await append, { kind: "appended", seq: 1 });
+  t.like(await patient.append(subject, text("x"), "x"), { kind: "appended", seq: 1, duplicate: true });
+  const state = await log.state(stream);
+  t.is(state.kind === "state" ? state.state.messages : undefined, 1);
+});
+
 test("streams can be ensured again, with other limits", async (t) => {
   const { cluster, bus, log, stream, subject } = await open(t);
   await log.append(subject, text("x"), "x");

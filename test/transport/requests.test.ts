@@ -3,7 +3,7 @@
 import test from "ava";
 import type { Clock } from "../../models/clock.js";
 import { systemClock } from "../../supervision/clock.js";
-import type { HeaderView, RequestOutcome } from "../../transport/bus/bus-outcome.js";
+import type { Headers, HeaderView, RequestOutcome } from "../../transport/bus/bus-outcome.js";
 import { Requests, type Wire } from "../../transport/bus/bus-requests.js";
 import { said, startCluster, text } from "./fixture.js";
 
@@ -11,7 +11,7 @@ const headersOf = (status: number): HeaderView => ({ get: () => undefined, statu
 
 /** A connection by hand: what was sent, and the other side's part in it. */
 class HandWire implements Wire {
-  readonly sent: { readonly subject: string; readonly replyTo: string }[] = [];
+  readonly sent: { readonly subject: string; readonly replyTo: string; readonly headers?: Headers | undefined }[] = [];
   listened = 0;
   fails: Error | undefined;
   #take: Parameters<Wire["listen"]>[1] = () => undefined;
@@ -23,9 +23,9 @@ class HandWire implements Wire {
     this.#refused = refused;
   }
 
-  send(subject: string, _data: Uint8Array, replyTo: string): void {
+  send(subject: string, _data: Uint8Array, replyTo: string, headers: Headers | undefined): void {
     if (this.fails !== undefined) throw this.fails;
-    this.sent.push({ subject, replyTo });
+    this.sent.push({ subject, replyTo, headers });
   }
 
   /** Answers the ask that was sent as the `index`th. */
@@ -129,6 +129,26 @@ test("asks end with the connection; one that it does not take rejects and leaves
   requests.close();
   t.is((await asking).kind, "closed");
   t.is(timers.size, 0);
+});
+
+test("an ask that may be sent again is, over the new connection and under its reply subject; others wait (S2-55)", async (t) => {
+  const { wire, timers, requests, ask } = open();
+  const plain = ask("plain");
+  const twice = requests.ask("twice", text("twice"), 100, { id: "7" }, { id: "7", attempt: "2" });
+  const answered = requests.ask("answered", text("answered"), 100, { id: "8" }, { id: "8" });
+  wire.answer(2, "done");
+  t.is(heard(await answered), "done");
+  requests.askAgain();
+  t.deepEqual(
+    wire.sent.slice(3).map(({ subject, headers }) => [subject, headers]),
+    [["twice", { id: "7", attempt: "2" }]],
+  );
+  t.is(wire.sent[3]?.replyTo, wire.sent[1]?.replyTo);
+  wire.answer(3, "second word");
+  wire.answer(1, "first word, late");
+  t.is(heard(await twice), "second word");
+  for (const run of [...timers.keys()]) run();
+  t.is(heard(await plain), "timeout");
 });
 
 test("a request in flight when its bus closes ends as closed", async (t) => {

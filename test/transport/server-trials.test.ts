@@ -83,9 +83,9 @@ test.serial("the account and the monitoring port say what they say", async (t) =
   t.like(account, { kind: "account" });
   t.true(account.kind === "account" && account.account.streams >= 4);
   t.like(await lookAtAccount(await cluster.bus("client")), { kind: "unavailable", why: "denied" });
-  const seen = await lookAtMonitor(cluster.broker.monitorUrl, 5_000);
+  const seen = await lookAtMonitor(cluster.broker.monitorUrl, 5_000, systemClock);
   t.true(seen.kind === "seen" && (seen.facts.storageMaxBytes ?? 0) > 0);
-  t.like(await lookAtMonitor("http://127.0.0.1:1", 5_000), { kind: "unseen" });
+  t.like(await lookAtMonitor("http://127.0.0.1:1", 5_000, systemClock), { kind: "unseen" });
 });
 
 test.serial("a doctor finds nothing missing on the server that a cluster starts for itself", async (t) => {

@@ -5,6 +5,7 @@
 //
 // Q1. An ask ends once: by its reply, by the server's word that nobody listens, by a denial, by its timeout, or with the connection.
 // Q2. What comes for an ask that has ended is dropped.
+// Q3. An ask that may be sent again goes out once more over each new connection, under its own reply subject: the first word counts.
 
 import type { Clock } from "../../models/clock.js";
 import type { Headers, HeaderView, RequestOutcome } from "./bus-outcome.js";
@@ -24,6 +25,7 @@ interface Ask {
   readonly subject: string;
   readonly settle: (outcome: RequestOutcome) => void;
   readonly cancelTimeout: () => void;
+  readonly again: { readonly data: Uint8Array; readonly headers: Headers } | undefined;
 }
 
 const noRespondersStatus = 503;
@@ -43,16 +45,29 @@ export class Requests {
     this.#prefix = `${inbox}.`;
   }
 
-  /** Rejects with what the client library throws when it does not take the request. */
-  ask(subject: string, data: Uint8Array, timeoutMs: number, headers: Headers | undefined): Promise<RequestOutcome> {
+  /** Rejects with what the client library throws when it does not take the request. `again`: its headers when it is sent again (Q3). */
+  ask(
+    subject: string,
+    data: Uint8Array,
+    timeoutMs: number,
+    headers: Headers | undefined,
+    again?: Headers,
+  ): Promise<RequestOutcome> {
     return new Promise((settle) => {
       this.#listen();
       this.#asked += 1;
       const token = this.#asked.toString(36);
       this.#wire.send(subject, data, this.#prefix + token, headers);
       const cancelTimeout = this.#clock.after(timeoutMs, () => this.#end(token, { kind: "timeout" }));
-      this.#waiting.set(token, { subject, settle, cancelTimeout });
+      const kept = again === undefined ? undefined : { data, headers: again };
+      this.#waiting.set(token, { subject, settle, cancelTimeout, again: kept });
     });
+  }
+
+  /** Another connection took the place of the one that was lost. In the order of the asks. */
+  askAgain(): void {
+    for (const [token, { subject, again }] of this.#waiting)
+      if (again !== undefined) this.#wire.send(subject, again.data, this.#prefix + token, again.headers);
   }
 
   /** The server does not say which publication it denied, only its subject: the oldest ask of that subject is the one. */

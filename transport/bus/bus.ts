@@ -8,6 +8,7 @@
 // B2. A handler that throws ends neither the connection nor its subscription: it becomes the event `handler_failed`.
 // B3. `closed` settles once, when nothing will bring the connection back: a crash of whoever owns it.
 // B4. What is unhurried has no headers and no reply, and leaves in company (unhurried.ts).
+// B5. A request that says so is asked again when the connection comes back: what it asked may have died with the server (`again`).
 
 import { connect, createInbox, errors, type NatsConnection } from "@nats-io/transport-node";
 import type { Clock } from "../../models/clock.js";
@@ -18,6 +19,7 @@ import { failureOf, type Headers, type HeaderView, type RequestOutcome, viewOf }
 import { Requests } from "./bus-requests.js";
 import { ConnectError, connectFailure, signIn } from "./bus-sign-in.js";
 import { sendOptions, wireOver } from "./bus-wire.js";
+import { reconnectPace } from "./reconnect-pace.js";
 import { factsOf, type ServerFacts } from "./server-facts.js";
 import { pingEveryMs, serversIn } from "./server-list.js";
 import { Unhurried } from "./unhurried.js";
@@ -68,6 +70,12 @@ export interface Subscribed {
   drain(): Promise<void>;
 }
 
+export interface RequestOptions {
+  readonly timeoutMs: number;
+  readonly headers?: Headers;
+  readonly again?: Headers;
+}
+
 export interface Bus {
   readonly connected: boolean;
   readonly serverVersion: string;
@@ -84,11 +92,8 @@ export interface Bus {
     data: Uint8Array,
     options?: { readonly headers?: Headers; readonly replyTo?: string; readonly unhurried?: boolean },
   ): boolean;
-  request(
-    subject: string,
-    data: Uint8Array,
-    options: { readonly timeoutMs: number; readonly headers?: Headers },
-  ): Promise<RequestOutcome>;
+  /** `again`: whoever is asked twice does it once, and with which headers he is asked again once the connection was lost and came back. */
+  request(subject: string, data: Uint8Array, options: RequestOptions): Promise<RequestOutcome>;
   /** Every reply that comes within `waitMs`, or until `stallMs` pass without one. For discovery. */
   requestMany(
     subject: string,
@@ -112,8 +117,6 @@ export interface Bus {
   rttMs(): Promise<number | undefined>;
 }
 
-const reconnectWait = { baseMs: 20, jitterMs: 60 };
-
 export async function connectBus(options: BusOptions): Promise<Bus> {
   const { timeouts = timeoutDefaults, tls } = options;
   const flaw = tls === undefined ? undefined : await checkTls(tls);
@@ -131,9 +134,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       ...(tls === undefined ? {} : { tls }),
       timeout: timeouts.connect,
       maxReconnectAttempts: -1,
-      reconnectTimeWait: reconnectWait.baseMs,
-      reconnectJitter: reconnectWait.jitterMs,
-      reconnectJitterTLS: reconnectWait.jitterMs,
+      reconnectDelayHandler: reconnectPace(options.clock),
       pingInterval: pingEveryMs(servers),
       noEcho: false,
       noAsyncTraces: true,
@@ -204,16 +205,12 @@ class NatsBus implements Bus {
     return true;
   }
 
-  async request(
-    subject: string,
-    data: Uint8Array,
-    options: { timeoutMs: number; headers?: Headers },
-  ): Promise<RequestOutcome> {
+  async request(subject: string, data: Uint8Array, options: RequestOptions): Promise<RequestOutcome> {
     const leftMs = this.connected ? options.timeoutMs : await this.#reconnectedWithin(options.timeoutMs);
     if (this.#connection.isClosed() || this.#connection.isDraining()) return { kind: "closed" };
     if (leftMs < 1) return { kind: "timeout" };
     try {
-      return await this.#requests.ask(subject, data, leftMs, options.headers);
+      return await this.#requests.ask(subject, data, leftMs, options.headers, options.again);
     } catch (error) {
       return failureOf(error);
     }
@@ -373,6 +370,7 @@ class NatsBus implements Bus {
   #reconnected(server: string): void {
     const outageMs = this.#clock.monotonicMs() - (this.#disconnectedAtMs ?? this.#clock.monotonicMs());
     this.#disconnectedAtMs = undefined;
+    if (!this.#connection.isClosed() && !this.#connection.isDraining()) this.#requests.askAgain();
     this.#wakeWaiters();
     this.#emit({ kind: "reconnected", server, outageMs });
   }

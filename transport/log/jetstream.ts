@@ -149,7 +149,9 @@ export async function store(
   if (options.expectedLastSequence !== undefined) {
     headers[header.expectedLastSubjectSequence] = `${options.expectedLastSequence}`;
   }
-  const outcome = await bus.request(subject, bytes, { timeoutMs: options.timeoutMs, headers });
+  // With an id it is stored once however often it is sent; without one a second try would be refused for what the first one did.
+  const again = options.messageId === undefined ? {} : { again: headers };
+  const outcome = await bus.request(subject, bytes, { timeoutMs: options.timeoutMs, headers, ...again });
   if (outcome.kind === "no_responders") return { kind: "unavailable", why: "no_stream" };
   if (outcome.kind !== "reply") return { kind: "unavailable", why: outcome.kind };
   const ack = read(outcome.data);

@@ -8,6 +8,7 @@
 // K3. Ready means: /healthz says ok and JetStream answered a request.
 // K4. The server gets a session of its own, so that Ctrl-C in a terminal reaches the owner only and a drain can finish first.
 // K5. A restart waits until the store's disk has room: a server on a full disk cannot write its ports, nor open its log.
+// K6. A server that outlives its SIGKILL, in a system call that does not return, is waited for so long and named; its store stays locked.
 //
 // What nats-server 2.9.10 does at a full disk, as seen: it acknowledges what still fits into pages it owns, then falls into a deadlock over
 // the stream, for good. No request to JetStream is answered from then on, also after room was made; a connection that published to the stream
@@ -19,18 +20,19 @@
 // always given, and far away: streams have bounds of their own.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock } from "../../models/clock.js";
 import { type Credentials, identityOf, type User, usersOf } from "../access/credentials.js";
 import type { ServerTls, Tls } from "../access/tls-files.js";
 import { ConnectError, connectBus } from "../bus/bus.js";
 import { ask } from "../log/jetstream.js";
-import { commandOf, identify, isAlive, type ProcessIdentity } from "../process-identity.js";
+import { commandOf, isAlive, type ProcessIdentity } from "../process-identity.js";
 import { jetStreamApi, type Subjects } from "../subjects.js";
 import { type Timeouts, timeoutDefaults } from "../timeouts.js";
 import { guarded } from "./broker-guardian.js";
 import { renderAccounts, renderTls } from "./server-config.js";
+import { isHealthy, loopback, type Ports, readPorts } from "./server-ports.js";
 import { lockStore, type StoreLock } from "./store-lock.js";
 
 export interface BrokerOptions {
@@ -65,7 +67,7 @@ export interface BrokerExit {
 
 export class BrokerError extends Error {
   override readonly name = "BrokerError";
-  readonly why: "store_busy" | "not_ready" | "exited";
+  readonly why: "store_busy" | "not_ready" | "exited" | "stuck";
   constructor(why: BrokerError["why"], message: string) {
     super(message);
     this.why = why;
@@ -95,7 +97,6 @@ export interface Broker {
 }
 
 const pollMs = 5;
-const loopback = "127.0.0.1";
 const unspecified: readonly string[] = ["0.0.0.0", "::"];
 const payloadMax = "8MB";
 const lastWordsMax = 2_000;
@@ -103,7 +104,6 @@ const storeMaxBytesDefault = 2 ** 40;
 /** Less than this on the disk, and a server would fail again at once. */
 const roomBytes = 1024 * 1024;
 const roomPollMs = 250;
-const healthWithinMs = 2_000;
 
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const directory = resolve(options.store, "nats");
@@ -117,7 +117,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await broker.start();
     return broker;
   } catch (error) {
-    await broker.stop();
+    const isStuck = error instanceof BrokerError && error.why === "stuck";
+    if (!isStuck) await broker.stop();
     throw error;
   }
 }
@@ -184,7 +185,7 @@ class EmbeddedBroker implements Broker {
 
   async pulse(): Promise<"well" | "deaf" | "silent"> {
     const ports = this.#ports;
-    if (ports === undefined || !this.alive || !(await isHealthy(ports.monitor))) return "silent";
+    if (ports === undefined || !this.alive || !(await isHealthy(ports.monitor, this.#options.clock))) return "silent";
     const answers = await this.#jetStreamAnswers(ports).catch((error: unknown) => {
       if (error instanceof ConnectError) return undefined;
       throw error;
@@ -213,7 +214,7 @@ class EmbeddedBroker implements Broker {
     const found = await this.#untilReady(portsDir, gone).catch(async (error: unknown) => {
       // Nobody holds a server that was not ready in time, also one that wrote no ports yet: its guardian ends it, before the store is let go.
       guardian.stdin?.destroy();
-      await exited;
+      if (!(await this.#endsInTime(exited))) throw stuck(`a server for ${this.#options.store}`);
       throw error;
     });
     this.#ports = found.ports;
@@ -228,11 +229,10 @@ class EmbeddedBroker implements Broker {
     const running = this.#running;
     if (running !== undefined) {
       signal(running.server.pid, "SIGTERM");
-      const done = new AbortController();
-      void running.exited.then(() => done.abort());
-      await this.#options.clock.delay(this.#timeouts.brokerStop, done.signal);
+      await this.#endsInTime(running.exited, this.#timeouts.brokerStop);
       if (await isAlive(running.server)) signal(running.server.pid, "SIGKILL");
-      await running.exited;
+      // The lock stays: who takes it over when this process is gone finds the server by its ports, and ends it.
+      if (!(await this.#endsInTime(running.exited))) throw stuck(`process ${running.server.pid}`);
     }
     await this.#lock.release();
   }
@@ -242,7 +242,21 @@ class EmbeddedBroker implements Broker {
     const orphan = await readPorts(portsDir);
     if (orphan === undefined || !(await commandOf(orphan.server.pid)).includes(portsDir)) return;
     signal(orphan.server.pid, "SIGKILL");
-    while (await isAlive(orphan.server)) await this.#options.clock.delay(pollMs);
+    const { clock } = this.#options;
+    const deadlineAtMs = clock.monotonicMs() + this.#timeouts.brokerKill;
+    while (await isAlive(orphan.server)) {
+      if (clock.monotonicMs() >= deadlineAtMs) throw stuck(`process ${orphan.server.pid}, of an earlier owner,`);
+      await clock.delay(pollMs);
+    }
+  }
+
+  /** Whether it ended within the time that a killed server has (K6). */
+  async #endsInTime(exited: Promise<BrokerExit>, ms: number = this.#timeouts.brokerKill): Promise<boolean> {
+    const done = new AbortController();
+    const late = this.#options.clock.delay(ms, done.signal).then(() => false);
+    const outcome = await Promise.race([exited.then(() => true), late]);
+    done.abort();
+    return outcome;
   }
 
   #spawn(config: string, portsDir: string) {
@@ -265,7 +279,8 @@ class EmbeddedBroker implements Broker {
     while (clock.monotonicMs() < deadlineAtMs) {
       if (gone.now) throw new BrokerError("exited", `nats-server ended at once: ${await this.#lastWords()}`);
       found ??= await readPorts(portsDir);
-      if (found !== undefined && (await isHealthy(found.ports.monitor)) && (await this.#isTaken(found))) return found;
+      if (found !== undefined && (await isHealthy(found.ports.monitor, clock)) && (await this.#isTaken(found)))
+        return found;
       await clock.delay(pollMs);
     }
     if (found !== undefined) signal(found.server.pid, "SIGKILL");
@@ -343,37 +358,15 @@ class EmbeddedBroker implements Broker {
   }
 }
 
+function stuck(who: string): BrokerError {
+  return new BrokerError(
+    "stuck",
+    `nats-server (${who}) does not end after a SIGKILL: does the disk of its store hang?`,
+  );
+}
+
 function bracketed(host: string): string {
   return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-}
-
-interface Ports {
-  readonly client: number;
-  readonly monitor: number;
-}
-
-/** The server writes `nats-server_<pid>.ports` once it listens. */
-async function readPorts(directory: string) {
-  const names = await readdir(directory).catch((error: unknown) => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
-    throw error;
-  });
-  const file = names.find((name) => name.endsWith(".ports"));
-  if (file === undefined) return undefined;
-  const text = await readFile(join(directory, file), "utf8");
-  if (!text.trimEnd().endsWith("}")) return undefined;
-  const listed = JSON.parse(text) as { readonly nats?: readonly string[]; readonly monitoring?: readonly string[] };
-  const [client] = listed.nats ?? [];
-  const [monitor] = listed.monitoring ?? [];
-  const server = await identify(Number(/_(\d+)\.ports$/.exec(file)?.[1]));
-  if (client === undefined || monitor === undefined || server === undefined) return undefined;
-  return { server, ports: { client: Number(new URL(client).port), monitor: Number(new URL(monitor).port) } };
-}
-
-async function isHealthy(port: number): Promise<boolean> {
-  const signal = AbortSignal.timeout(healthWithinMs);
-  const response = await fetch(`http://${loopback}:${port}/healthz`, { signal }).catch(() => undefined);
-  return response?.ok === true;
 }
 
 function signal(pid: number, name: "SIGTERM" | "SIGKILL"): void {

@@ -3,6 +3,8 @@
 // Owns: the questions, and the reading of what foreign servers answer. Does not own: what is thought of it (operations/verbs/server-checks.ts).
 
 import { z } from "zod";
+import type { Clock } from "../../models/clock.js";
+import { abortedAfter } from "../aborted-after.js";
 import type { Bus } from "../bus/bus.js";
 import { ask } from "../log/jetstream.js";
 import { jetStreamApi } from "../subjects.js";
@@ -87,13 +89,15 @@ export type MonitorLook =
   | { readonly kind: "unseen"; readonly url: string; readonly why: string };
 
 /** The page `/varz` of a monitoring port. */
-export async function lookAtMonitor(url: string, timeoutMs: number): Promise<MonitorLook> {
+export async function lookAtMonitor(url: string, timeoutMs: number, clock: Clock): Promise<MonitorLook> {
   try {
-    const response = await fetch(new URL("/varz", url), { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
-    if (!response.ok) return { kind: "unseen", url, why: `it answered ${response.status}` };
-    const read = varzShape.safeParse(await response.json());
-    if (!read.success) return { kind: "unseen", url, why: "what answers there is no NATS server" };
-    return { kind: "seen", facts: factsIn(read.data) };
+    return await abortedAfter(clock, timeoutMs, async (signal): Promise<MonitorLook> => {
+      const response = await fetch(new URL("/varz", url), { signal, redirect: "error" });
+      if (!response.ok) return { kind: "unseen", url, why: `it answered ${response.status}` };
+      const read = varzShape.safeParse(await response.json());
+      if (!read.success) return { kind: "unseen", url, why: "what answers there is no NATS server" };
+      return { kind: "seen", facts: factsIn(read.data) };
+    });
   } catch (error) {
     return { kind: "unseen", url, why: whyUnseen(error) };
   }

@@ -5,8 +5,9 @@ import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import test from "ava";
 import { z } from "zod";
-import { exportRequest, OtlpSink, type Post, postJson } from "../../../operations/traces/otlp.js";
+import { exportRequest, OtlpSink, type Post, postJsonBy } from "../../../operations/traces/otlp.js";
 import type { Span } from "../../../operations/traces/span.js";
+import { systemClock } from "../../../supervision/clock.js";
 import { VirtualClock } from "../../../supervision/virtual-clock.js";
 import { epochMs, jobOf, spansTold } from "./traced-jobs.js";
 
@@ -123,7 +124,7 @@ const many = async (count: number): Promise<Span[]> => {
 
 test("spans arrive at the collector in batches, as JSON, and are counted", async (t) => {
   const at = await collector();
-  const { sink, counts } = sinkTo(at.url, postJson, { batchMax: 2 });
+  const { sink, counts } = sinkTo(at.url, postJsonBy(systemClock), { batchMax: 2 });
   sink.offer(await many(5));
   await sink.flush(() => 0);
   at.server.close();
@@ -138,7 +139,7 @@ test("spans arrive at the collector in batches, as JSON, and are counted", async
 
 test("a collector that is busy is asked again, later and not before it said; nothing is lost", async (t) => {
   const at = await collector();
-  const { sink, clock, counts } = sinkTo(at.url, postJson);
+  const { sink, clock, counts } = sinkTo(at.url, postJsonBy(systemClock));
   at.answer = { status: 503, headers: { "retry-after": "7" } };
   sink.offer(await many(3));
   await sink.flush(() => 0);
@@ -157,7 +158,7 @@ test("a collector that is busy is asked again, later and not before it said; not
 
 test("what a collector refuses for good is dropped and counted", async (t) => {
   const at = await collector();
-  const { sink, counts } = sinkTo(at.url, postJson);
+  const { sink, counts } = sinkTo(at.url, postJsonBy(systemClock));
   at.answer = { status: 400 };
   sink.offer(await many(4));
   await sink.flush(() => 0);
@@ -189,5 +190,21 @@ test("nobody at the address, and an address that is none, are no answer and no c
   const at = await collector();
   at.server.close();
   await once(at.server, "close");
-  t.deepEqual(await postJson(at.url, "{}", 1_000), { status: undefined, retryAfterMs: undefined });
+  t.deepEqual(await postJsonBy(systemClock)(at.url, "{}", 1_000), { status: undefined, retryAfterMs: undefined });
+});
+
+test("a collector that takes a batch and says nothing is given up by the clock that was given", async (t) => {
+  const silent = createServer();
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  t.teardown(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+  const taken = once(silent, "request");
+  const clock = new VirtualClock();
+  const posted = postJsonBy(clock)(`http://127.0.0.1:${(silent.address() as AddressInfo).port}/`, "{}", 600_000);
+  await taken;
+  await clock.advance(600_000);
+  t.deepEqual(await posted, { status: undefined, retryAfterMs: undefined });
 });
