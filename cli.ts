@@ -10,6 +10,7 @@ import { readFileSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import { GuardrailError } from "./models/learning/guard-limits.js";
+import type { ModelError } from "./models/manifest.js";
 import { nameSources } from "./models/source-positions.js";
 import { AccessError } from "./operations/cluster/listening.js";
 import { exitCodeOf, type Outcome } from "./operations/cluster/outcome.js";
@@ -271,6 +272,22 @@ async function readInput(): Promise<Uint8Array> {
   return Buffer.concat(parts);
 }
 
+/**
+ * Aborted when stdout takes no more. A reader that left, as in `driftmend watch | head`, is no failure: the verb ends as by Ctrl-C, so that `demo | head`
+ * drains and leaves nothing behind, and the exit code is 0; 1 where the disk behind stdout is full.
+ */
+const unheard = new AbortController();
+let unheardCode = 0;
+
+function leaveUnheard(error: Error): void {
+  if (unheard.signal.aborted) return;
+  if (!("code" in error && error.code === "EPIPE")) {
+    unheardCode = 1;
+    process.stderr.write(`driftmend: what was to be printed could not be written: ${error.message}\n`);
+  }
+  unheard.abort();
+}
+
 type Signals = Pick<Terminal, "interrupted"> & { readonly insisted: AbortSignal };
 
 /** Longer than an end by force takes. */
@@ -288,12 +305,19 @@ function signals(): Signals {
     systemClock.after(insistedMs, () => process.exit(forcedExitCode));
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
+  unheard.signal.addEventListener("abort", () => first.abort(), { once: true });
   return { interrupted: first.signal, insisted: second.signal };
+}
+
+/** Told by its shape: the class would bring the reading of models into every verb's start (I1). */
+function isModelError(error: Error): error is Error & Pick<ModelError, "file" | "problem" | "action"> {
+  return error.name === "ModelError" && "file" in error && "problem" in error && "action" in error;
 }
 
 /** An error of ours or of the system is about the world and says what it means; any other is our bug and shows where. */
 function explain(error: unknown): Outcome {
   if (!(error instanceof Error)) return { kind: "failed", message: String(error), next: "driftmend doctor" };
+  if (isModelError(error)) return { kind: "failed", message: `${error.file}: ${error.problem}`, next: error.action };
   if (error instanceof GuardrailError)
     return { kind: "usage", message: error.message, next: "driftmend config lists the guardrails" };
   if (error instanceof HttpAccessError)
@@ -327,7 +351,10 @@ async function main(argv: readonly string[]): Promise<number> {
       process.stderr.write(`driftmend: ${outcome.message}\n  -> ${outcome.next}\n`);
   };
   const run: Run = async ({ json }, work) => {
-    end(await work(terminalOf(json === true, signals())).catch(explain));
+    const outcome = await work(terminalOf(json === true, signals())).catch(explain);
+    // Only a verb that was cut short by it ends as the reader did: what had failed before has failed.
+    const isCut = unheard.signal.aborted && typeof outcome === "object" && outcome.kind === "interrupted";
+    end(isCut ? 0 : outcome);
   };
   try {
     await grammar(run).parseAsync(argv);
@@ -342,9 +369,13 @@ async function main(argv: readonly string[]): Promise<number> {
 nameSources();
 // ONNX Runtime would report to its maker from here, and leave a log file per process in the directory for temporary files.
 process.env.ORT_DISABLE_TELEMETRY ??= "1";
-// A reader that left, as in `driftmend watch | head`, is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+process.stdout.on("error", leaveUnheard);
+// Whoever stops reading the log does not end the cluster that writes it; unheard of, this error would end the process, in the middle of a drain.
+process.stderr.on("error", () => undefined);
 void main(process.argv).then((exitCode) => {
-  // What was written must have left before the process does.
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));
+  // What was written must have left before the process does. What was lost by the last write is told here first, and as an event too late.
+  process.stdout.write("", (lost) => {
+    if (lost instanceof Error) leaveUnheard(lost);
+    process.stderr.write("", () => process.exit(exitCode === 0 ? unheardCode : exitCode));
+  });
 });

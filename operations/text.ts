@@ -18,6 +18,19 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\uFFFD");
 }
 
+/** Why a file that a person named was not read: the system's three usual reasons in words, any other as the system puts it. */
+export function whyUnread(error: Error & { readonly code?: unknown }): string {
+  if (error.code === "ENOENT") return "there is no such file";
+  if (error.code === "EISDIR") return "it is a directory";
+  if (error.code === "EACCES" || error.code === "EPERM") return "it may not be read";
+  return error.message;
+}
+
+/** A path or name as it has to be typed: in single quotes where a shell would take it apart. */
+export function typed(word: string): string {
+  return /^[\p{L}\p{N}_./:@%+=,-]+$/u.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 /** At most `width` code points; a cut ends in an ellipsis. */
 export function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text;

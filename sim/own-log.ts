@@ -3,8 +3,9 @@
 // Owns: the place of the log, and where the nodes' own lines go. Does not own: the cluster.
 
 import { closeSync, openSync } from "node:fs";
-import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../models/make-folder.js";
 import type { Aside } from "../operations/cluster/up.js";
 import { defaultStore } from "../transport/access/context.js";
 
@@ -24,7 +25,7 @@ export async function withOwnLog<T>(
   const logStore = throwaway ? join(store, name) : store;
   // Left by a run that was killed: nobody else writes there.
   if (throwaway) await rm(logStore, { recursive: true, force: true });
-  await mkdir(logStore, { recursive: true, mode: 0o700 });
+  await makeFolder(logStore, 0o700);
   // Log lines would tear what is on the screen: they go to a file beside the log, and with it.
   const output = openSync(join(logStore, "nodes.log"), "a", 0o600);
   try {

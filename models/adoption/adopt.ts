@@ -8,10 +8,11 @@
 //     rows: the file as it was given, run as it was given, is what both graphs are held against.
 // A2. What would cost accuracy on the clean rows is switched off, not shipped: moments are rehearsed before they count.
 // A3. Deterministic: equal file and rows give equal bytes.
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { graphOf } from "../adaptation/pass.js";
 import { type Calibration, writeCalibration } from "../calibration.js";
+import { makeFolder } from "../make-folder.js";
 import { type FileRef, parseManifest, type Subject, sha256, sizeOf } from "../manifest.js";
 import { at } from "../numbers/softmax.js";
 import { openAdaptableSession } from "../serving/onnx-session.js";
@@ -100,7 +101,7 @@ export async function adopt(
 }
 
 export async function writeModelFolder(folder: string, files: Adopted["files"]): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   for (const [file, bytes] of Object.entries(files)) await writeFile(join(folder, file), bytes);
 }
 

@@ -9,9 +9,10 @@
 // R3. Ends in reverse order, and all of it (endings.ts): the context file goes, nodes drain, then the broker stops.
 
 import { randomBytes } from "node:crypto";
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../../models/clock.js";
+import { makeFolder } from "../../models/make-folder.js";
 import { within } from "../../supervision/deadline.js";
 import { asError } from "../../supervision/exit-reason.js";
 import type { Logger } from "../../supervision/logger.js";
@@ -78,7 +79,7 @@ export async function startLocalCluster(options: LocalClusterOptions, deps: Loca
   const startedAtMs = deps.clock.monotonicMs();
   const store = resolve(options.store);
   await refuseSecond(store);
-  await mkdir(store, { recursive: true, mode: 0o700 });
+  await makeFolder(store, 0o700);
   const subjects = subjectsOf(options.cluster);
   const access = await openAccess(options, resolve(options.logStore ?? store), subjects, deps);
   const ending = new Endings();

@@ -11,6 +11,7 @@
 import { open } from "node:fs/promises";
 import { z } from "zod";
 import type { Clock } from "../../models/clock.js";
+import { whyUnread } from "../text.js";
 import { builtInRules } from "./default-rules.js";
 import type { RuleSet } from "./health.js";
 import { checksSchema, type Rule, rulesOf, withBuiltIn } from "./rules.js";
@@ -74,7 +75,7 @@ export async function readOperationsText(path: string): Promise<FileText> {
     }
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;
-    return { kind: "unreadable", message: error.message };
+    return { kind: "unreadable", message: whyUnread(error) };
   }
 }
 

@@ -5,9 +5,10 @@
 //
 // C1. A model is loaded from a folder whose bytes have the checksum of its record, fetched now or left by an earlier incarnation.
 
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { packModel, unpackModel } from "../../models/adoption/model-package.js";
+import { makeFolder } from "../../models/make-folder.js";
 import { type Model, ModelError } from "../../models/manifest.js";
 import type { AddedModel } from "../../transport/log/model-records.js";
 import type { ModelRegistry } from "../../transport/log/model-registry.js";
@@ -34,7 +35,7 @@ export function openModelCache({ registry, folder, load }: ModelCacheOptions): M
   return {
     acquire: async (added) => {
       const place = placeOf(added);
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await makeFolder(folder, 0o700);
       if (!(await holds(place, added))) {
         const fetched = await registry.fetch(added);
         if (fetched.kind === "unavailable")

@@ -5,8 +5,9 @@
 // A1. Nothing is overwritten without --force: whoever has the old secrets would be locked out.
 // A2. No secret is printed; every file is the owner's alone (0600), but for the authority's certificate, which is everybody's (0644).
 
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { makeFolder } from "../../models/make-folder.js";
 import { roles } from "../../transport/access/credentials.js";
 import { checkTls, trustOf } from "../../transport/access/tls-files.js";
 import { serversIn } from "../../transport/bus/server-list.js";
@@ -102,7 +103,7 @@ async function firstThere(folder: string, files: readonly AuthFile[]): Promise<s
 
 /** A file is made anew: one that is written over would keep the mode it had. */
 async function write(folder: string, files: readonly AuthFile[]): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   for (const { name, text, isPublic = false } of files) {
     const file = join(folder, name);
     await rm(file, { force: true });

@@ -12,7 +12,7 @@ import { plural, printable } from "../text.js";
 export async function configCheck(path: string, terminal: Terminal): Promise<Outcome> {
   const found = await readOperationsText(path);
   if (found.kind === "unreadable")
-    return { kind: "failed", message: found.message, next: "name a YAML file with checks: and notify:" };
+    return { kind: "failed", message: `${path}: ${found.message}`, next: "name a YAML file with checks: and notify:" };
   const read = readOperations(found.text, notifySchema);
   if (terminal.json)
     terminal.print(

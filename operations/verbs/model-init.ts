@@ -9,7 +9,7 @@ import { labelCharactersMax } from "../../models/manifest.js";
 import { isToken } from "../../transport/subjects.js";
 import { done, type Outcome } from "../cluster/outcome.js";
 import type { Terminal } from "../terminal/terminal.js";
-import { printable } from "../text.js";
+import { printable, typed, whyUnread } from "../text.js";
 import { type Accepted, plainFloats, readCleanData } from "./clean-data.js";
 
 export interface ModelInitOptions {
@@ -98,7 +98,7 @@ function summary(name: string, out: string, adopted: Adopted, { self }: Terminal
         .map(([file, bytes]) => `${file} ${(bytes.length / 1024).toFixed(0)} KiB`)
         .join(", "),
     ],
-    ["try", `${self} up --model ${out}`],
+    ["try", `${self} up --model ${typed(out)}`],
   ];
   return lines.map(([word = "", text = ""]) => `  ${word.padEnd(7)} ${text}`).join("\n");
 }
@@ -156,7 +156,7 @@ async function readWhole(path: string): Promise<Uint8Array | Outcome> {
     return await readFile(path);
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;
-    return failed(`${path}: ${error.code === "ENOENT" ? "there is no such file" : error.message}`, "check the path");
+    return failed(`${path}: ${whyUnread(error)}`, "check the path");
   }
 }
 

@@ -2,8 +2,10 @@
 //
 // Owns: which reader a file gets, and what is said about a picture that will surely be misread.
 // Does not own: the formats (npy.ts, png.ts), what a model accepts (the serving node says that, in its refusal).
+
 import { readFile, stat } from "node:fs/promises";
 import { tensorBytesMax } from "../../transport/tensors/bounds.js";
+import { whyUnread } from "../text.js";
 import { looksLikeNpy, type Picture, type ReadResult, readNpy } from "./npy.js";
 import { looksLikePng, readPng } from "./png.js";
 
@@ -38,7 +40,7 @@ async function readWhole(path: string): Promise<FileRead> {
     if (!(error instanceof Error && "code" in error)) throw error;
     return {
       kind: "refused",
-      message: error.code === "ENOENT" ? "there is no such file" : error.message,
+      message: whyUnread(error),
       next: "check the path",
     };
   }

@@ -4,9 +4,10 @@
 // (evaluate.ts), the report's content (report/).
 //
 // V1. An interruption ends with 130, and what was measured until then is printed and written.
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pictureSize } from "../../models/digits/idx.js";
+import { makeFolder } from "../../models/make-folder.js";
 import { loadModel, type Model, sizeOf } from "../../models/manifest.js";
 import { digitsFolder } from "../../operations/cluster/local-cluster.js";
 import { done, type Outcome } from "../../operations/cluster/outcome.js";
@@ -62,7 +63,7 @@ export async function runEvalVerb(
   const model = await loadModel(folder ?? digitsFolder(entry));
   const unfit = misfit(model);
   if (unfit !== undefined) return unfit;
-  if (options.report !== undefined) await mkdir(options.report, { recursive: true });
+  if (options.report !== undefined) await makeFolder(options.report);
   const plan = planOf(options);
   const { seeds, requests, kinds, streams } = plan;
   const evaluation = await evaluateAll({

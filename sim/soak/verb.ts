@@ -7,10 +7,11 @@
 
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seededRandom } from "../../models/clock.js";
+import { makeFolder } from "../../models/make-folder.js";
 import { loadModel } from "../../models/manifest.js";
 import { digitsFolder, startLocalCluster } from "../../operations/cluster/local-cluster.js";
 import { done, type Outcome } from "../../operations/cluster/outcome.js";
@@ -58,7 +59,7 @@ export async function runSoakVerb(options: SoakVerbOptions, terminal: Terminal):
 
 /** A log that others wrote would be judged with this one. */
 async function refuseUsed(store: string): Promise<void> {
-  await mkdir(store, { recursive: true, mode: 0o700 });
+  await makeFolder(store, 0o700);
   if ((await readdir(store)).length > 0) throw new StoreInUseError(store);
 }
 

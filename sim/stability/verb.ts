@@ -7,10 +7,11 @@
 // V2. An interruption ends with 130, and the report says what could be judged. A failed assertion of a full run ends with 1 and is named.
 
 import { closeSync, openSync, writeSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { guarded } from "../../models/learning/guard-limits.js";
+import { makeFolder } from "../../models/make-folder.js";
 import { loadModel } from "../../models/manifest.js";
 import { digitsFolder, type LocalCluster, refuseSecond } from "../../operations/cluster/local-cluster.js";
 import { done, type Outcome } from "../../operations/cluster/outcome.js";
@@ -54,7 +55,7 @@ export async function runStabilityVerb(options: StabilityOptions, terminal: Term
   await refuseSecond(options.store);
   const id = idOf(terminal.clock.nowMs(), options.seed);
   const place = options.report ?? join(options.store, "stability", id);
-  await mkdir(place, { recursive: true });
+  await makeFolder(place);
   return withOwnLog(options, "stability-log", async (aside) => {
     if (!terminal.json) terminal.note("starting nats-server, serving, learning and operations nodes ...");
     const cluster = await startFrom(upOptions(options), terminal, aside);

@@ -181,6 +181,17 @@ test.serial("a demo that is interrupted drains, reports what it measured, and en
   t.deepEqual(await survivors(processes, 0), []);
 });
 
+test.serial("a demo whose reader left, as in `demo | head`, drains and leaves nothing behind", async (t) => {
+  const store = await newStore(t);
+  const program = start(store, "demo");
+  const processes = await underWay(program);
+  program.child.stdout?.destroy();
+  const { code, stderr } = await program.ended;
+  t.is(code, 0, stderr);
+  t.is((await readContext(contextFile(store))).kind, "missing");
+  t.deepEqual(await survivors(processes, 0), []);
+});
+
 test.serial(
   "kill -9 of the root takes nodes and broker with it, and the store can be used again (S2-47)",
   async (t) => {

@@ -1,5 +1,6 @@
 // Substrate: the real command line as a real process, in an empty folder, without any cluster.
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -240,7 +241,7 @@ test("a damaged context file ends with 3 and is named", async (t) => {
   await writeFile(file, "{");
   const { code, stderr } = await driftmend("status", "--context", file);
   t.is(code, 3);
-  t.regex(stderr, /damaged\.json cannot be read/);
+  t.regex(stderr, /damaged\.json cannot be read: it is not JSON/);
 });
 
 test("a file that is no picture ends with 1, named, before any cluster is looked for", async (t) => {
@@ -252,6 +253,42 @@ test("a file that is no picture ends with 1, named, before any cluster is looked
   t.regex(stderr, /letter\.txt: it is neither an \.npy array nor a PNG/);
   t.is((await driftmend("infer", "digits", join(folder, "nothing.npy"))).code, 1);
 });
+
+test("a store where no folder can be made, a folder as input and a folder that is no model end with 1, named, and at once", async (t) => {
+  const up = await driftmend("up", "--store", "/proc/driftmend");
+  t.is(up.code, 1, up.stderr);
+  t.regex(up.stderr, /\/proc\/driftmend/);
+  const input = await driftmend("infer", "digits", folder);
+  t.is(input.code, 1);
+  t.regex(input.stderr, /it is a directory\n {2}-> check the path/);
+  const added = await driftmend("model", "add", folder);
+  t.is(added.code, 1);
+  t.regex(added.stderr, /manifest\.json: cannot be read\n {2}-> give the folder of a model/);
+  const checked = await driftmend("config", "check", "none.yaml");
+  t.is(checked.code, 1);
+  t.regex(checked.stderr, /none\.yaml: there is no such file/);
+});
+
+(existsSync("/dev/full") ? test : test.skip)(
+  "what cannot be printed is a failure that is told, unless the reader left",
+  async (t) => {
+    const typed = (behind: string): Promise<Ended> =>
+      new Promise((resolve) => {
+        const line = `"$0" "$1" config ${behind}`;
+        execFile(
+          "bash",
+          ["-o", "pipefail", "-c", line, process.execPath, cli],
+          { cwd: folder },
+          (error, stdout, stderr) =>
+            resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr }),
+        );
+      });
+    const full = await typed("> /dev/full");
+    t.is(full.code, 1);
+    t.regex(full.stderr, /could not be written: ENOSPC/);
+    t.deepEqual(await typed("| true"), { code: 0, stdout: "", stderr: "" });
+  },
+);
 
 test("doctor prints one JSON document and nothing else", async (t) => {
   const { stdout, code } = await driftmend("doctor", "--json");

@@ -6,7 +6,7 @@ import { type DemoState, renderDemo, renderDemoLine } from "../../operations/ter
 import { type DemoReport, renderReport } from "../../operations/terminal/report.js";
 import { sparkline } from "../../operations/terminal/sparkline.js";
 import { renderTable } from "../../operations/terminal/table.js";
-import { bytes, count, cut, percent, points, printable, widthOf } from "../../operations/text.js";
+import { bytes, count, cut, percent, points, printable, typed, widthOf } from "../../operations/text.js";
 
 const esc = "\u001b";
 
@@ -73,6 +73,17 @@ test("sizes and counts are readable", (t) => {
 test("a label from outside cannot move the cursor, forge a line or turn the text around", (t) => {
   t.is(printable(`7${esc}[2J\r\nok\u202Eevil\u0007`), "7�[2J��ok�evil�");
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => !/[\p{Cc}\u2028\u2029]/u.test(printable(text))));
+});
+
+test("a path that a shell would take apart is shown in quotes, any other as it is", (t) => {
+  t.deepEqual(["out", "./a-b/ü_1.2", "my model", "it's", "", "$HOME"].map(typed), [
+    "out",
+    "./a-b/ü_1.2",
+    "'my model'",
+    "'it'\\''s'",
+    "''",
+    "'$HOME'",
+  ]);
 });
 
 test("a cut text fits", (t) => {

@@ -187,6 +187,19 @@ test("a repeated key is found in maps of any size, next to keys that nearly equa
   }
 });
 
+test("a key may be written longer than it needs, as some encoders do, and is the same key", (t) => {
+  const key = Buffer.from("id");
+  const leads = [[0xa2], [0xd9, 2], [0xda, 0, 2], [0xdb, 0, 0, 0, 2]];
+  for (const lead of leads) {
+    const decoded = decodeMessage(Uint8Array.from([0x81, ...lead, ...key, 0xa1, 0x78]));
+    t.deepEqual(decoded.kind === "message" ? decoded.fields : decoded, { id: "x" });
+    const twice = decodeMessage(Uint8Array.from([0x82, ...lead, ...key, 1, 0xa2, ...key, 1]));
+    t.regex(twice.kind === "refused" ? twice.message : "", /twice/);
+  }
+  const long = decodeMessage(Uint8Array.from([0x81, 0xda, 1, 0, ...Buffer.alloc(256, "k"), 1]));
+  t.regex(long.kind === "refused" ? long.message : "", /key must be a string of at most 255 bytes/);
+});
+
 test("nesting is bounded, so that no stack overflows", (t) => {
   const bytes = Buffer.concat([
     Uint8Array.from([0x81, 0xa1, 0x61]),

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import { encodeChaosReceipt, parseChaosOrder, parseChaosReceipt } from "../../transport/messages/chaos-orders.js";
-import { encodeMessage, type PlainMap, type Tensor } from "../../transport/messages/codec.js";
+import { decodeMessage, encodeMessage, type PlainMap, type Tensor } from "../../transport/messages/codec.js";
 import {
   encodeAlert,
   encodeEvent,
@@ -116,6 +116,17 @@ test("every refusal comes back with its code, also in the headers (S2-31)", (t) 
       value: { kind: "refusal", refusal: { id: "r1", code, field: "input.d", retryAfterMs: 50 } },
     });
   }
+});
+
+test("a refusal says what the contract names, and nothing that its maker knew besides", (t) => {
+  const refused = parseInferenceRequest(encodeMessage({ v: 1, input: 5 }));
+  if (refused.kind !== "refused") return t.fail("five is no tensor");
+  const { bytes } = encodeRefusal({ ...refused, traceId: "t" });
+  const decoded = decodeMessage(bytes);
+  t.deepEqual(decoded.kind === "message" ? decoded.fields : decoded, {
+    v: 1,
+    error: { code: "bad_tensor", field: "input", message: refused.message, traceId: "t" },
+  });
 });
 
 test("a refusal that says too much is cut, not taken for garbage", (t) => {

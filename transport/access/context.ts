@@ -7,8 +7,9 @@
 // C1. What a former version wrote is read: there everybody has a password.
 
 import { randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { makeFolder } from "../../models/make-folder.js";
 import { isTimeoutName, type Timeouts } from "../timeouts.js";
 import { type Credential, identityOf, type PasswordCredential } from "./credentials.js";
 import { publicKeyOf } from "./nkeys.js";
@@ -65,7 +66,7 @@ export function contextFile(store: string): string {
 }
 
 export async function writeContext(store: string, context: ClusterContext): Promise<string> {
-  await mkdir(store, { recursive: true, mode: 0o700 });
+  await makeFolder(store, 0o700);
   const file = contextFile(store);
   const temporary = `${file}.${randomUUID()}`;
   await writeFile(temporary, contextText(context), { mode: 0o600 });
@@ -112,8 +113,8 @@ function contextIn(text: string, folder: string): ClusterContext | string {
   let found: unknown;
   try {
     found = JSON.parse(text);
-  } catch (error) {
-    return String(error);
+  } catch {
+    return "it is not JSON; --context takes the context.json of `up`, or a file of `auth init`";
   }
   const { cluster, natsUrl, httpUrl, httpTokens, pid, only, tls, settings, ...given } = (found ??
     {}) as Partial<ClusterContext>;

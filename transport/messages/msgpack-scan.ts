@@ -11,6 +11,8 @@ const valuesMax = 65_536;
 const mapEntriesMax = 1_024;
 /** Keys of maps up to this size are held against each other where they lie, which makes no strings. */
 const fewEntries = 16;
+/** Of UTF-8. */
+const keyBytesMax = 255;
 const proto = "__proto__";
 
 interface Walk {
@@ -97,8 +99,9 @@ function key(walk: Walk): number {
   const lead = number(walk, 1);
   let length: number;
   if (lead >= 0xa0 && lead < 0xc0) length = lead & 0x1f;
-  else if (lead === 0xd9) length = number(walk, 1);
-  else throw new Broken("a map key must be a string of at most 255 bytes");
+  else if (lead >= 0xd9 && lead <= 0xdb) length = number(walk, 1 << (lead - 0xd9));
+  else length = Number.POSITIVE_INFINITY;
+  if (length > keyBytesMax) throw new Broken(`a map key must be a string of at most ${keyBytesMax} bytes`);
   const start = walk.at;
   skip(walk, length);
   return start;

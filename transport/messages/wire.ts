@@ -248,10 +248,10 @@ export function parseInferenceReply(bytes: Uint8Array): Parsed<Outcome<Inference
 }
 
 export function encodeRefusal(refusal: Refusal): Framed {
-  const { id: of, ...error } = refusal;
+  const { id: of, code, field, retryAfterMs, traceId } = refusal;
   const message = refusal.message.slice(0, sentenceMax);
   return {
-    bytes: encodeMessage({ v: 1, id: of, error: { ...error, message } }),
+    bytes: encodeMessage({ v: 1, id: of, error: { code, field, message, retryAfterMs, traceId } }),
     headers: { [header.errorCode]: refusal.code, [header.error]: headerSafe(refusal.message) },
   };
 }

@@ -23,6 +23,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Clock } from "../../models/clock.js";
+import { makeFolder } from "../../models/make-folder.js";
 import { type Credentials, identityOf, type User, usersOf } from "../access/credentials.js";
 import type { ServerTls, Tls } from "../access/tls-files.js";
 import { ConnectError, connectBus } from "../bus/bus.js";
@@ -107,7 +108,7 @@ const roomPollMs = 250;
 
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const directory = resolve(options.store, "nats");
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeFolder(directory, 0o700);
   const outcome = await lockStore(resolve(options.store));
   if (outcome.kind === "busy") {
     throw new BrokerError("store_busy", `the store ${options.store} is in use by process ${outcome.pid}`);
