@@ -6,7 +6,7 @@
 //   │  ├─ buffer               memory and moments: a fold over the experience log
 //   │  ├─ voter                judgement, append, reply
 //   │  ├─ relay                update tasks that the log asks for
-//   │  └─ inference            the model, in batches
+//   │  └─ inference            the model, in batches; its engine opens from the start, while the buffer folds
 //   ├─ <model>-updater         the single writer of the model's parameters                    learning
 //   ├─ <added model>, <added model>-updater, as above, while the registry has it              as above
 //   ├─ watchdog                silence, sweeps, confirmations                                 operations
@@ -134,6 +134,7 @@ function serving(model: ModelWiring): SupervisorSpec {
     id: name,
     strategy: "one_for_one",
     intensity,
+    ahead: model.engine,
     children: [
       actor("buffer", (refs) => buffer(model.buffer(refs.ref(path("inference")), refs.ref(path("voter"))))),
       actor("voter", (refs) => voter(model.voter(refs.ref(path("buffer")), refs.ref(path("relay"))))),
@@ -176,9 +177,11 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   if (!options.role.includes("serving") && options.role.includes("learning"))
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const http = httpOf(options, terminal, process.env);
-  const models = await loadModels(options);
   const node = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
-  const lines = await openLines(options, node, { clock: terminal.clock, env: process.env, hasRoot: hasParent });
+  const [models, lines] = await Promise.all([
+    loadModels(options),
+    openLines(options, node, { clock: terminal.clock, env: process.env, hasRoot: hasParent }),
+  ]);
   const identity = await identityOf(options, node, models, lines, terminal);
   if (identity === undefined) return 0;
   const log = openLogger(options.logLevel ?? "warn", { node, nodeIncarnation: identity.incarnation });

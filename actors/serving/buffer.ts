@@ -23,11 +23,12 @@ import { adaptationRow } from "../../models/adaptation/logged-rows.js";
 import { type ExperienceBatch, rowsOf } from "../../models/experience.js";
 import { allFiniteAt } from "../../models/learning/guardrails.js";
 import type { Model } from "../../models/manifest.js";
-import { type Memory, type Neighbours, startMemory } from "../../models/memory/memory.js";
+import { type Memory, type Neighbours, openMemory } from "../../models/memory/memory.js";
 import { memoryRows } from "../../models/memory/memory-rows.js";
 import { RecentIds } from "../../models/memory/recent-ids.js";
 import type { ThreadBounds } from "../../models/threads/thread-silence.js";
 import type { LoggedExperience } from "../../operations/log/log-fold.js";
+import { primed } from "../../operations/log/primed.js";
 import type { InferMeter } from "../../operations/metrics/infer-meter.js";
 import type { Counters } from "../../operations/metrics/telemetry.js";
 import { begin, end } from "../../operations/timings/batch-timings.js";
@@ -86,8 +87,8 @@ interface State {
   experiences: number;
   labels: number;
   rewards: number;
-  /** Takes the figures of this incarnation away. */
-  readonly unmeter: () => void;
+  /** Each takes a figure of this incarnation away. */
+  readonly unmeter: (() => void)[];
 }
 
 /** Records between two waits for the memory's thread while the log is replayed: bounds what is queued there. */
@@ -100,7 +101,7 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
     init: (life) => init(deps, life),
     receive: (state, message, turn) => receive(deps, state, message, turn),
     stop: (state) => {
-      state.unmeter();
+      for (const end of state.unmeter) end();
       return state.memory.close();
     },
     summary: (state) => ({
@@ -116,52 +117,64 @@ export function buffer(deps: BufferDeps): Behaviour<BufferMessage, State> {
 }
 
 async function init(deps: BufferDeps, life: Life<BufferMessage>): Promise<State> {
-  const snapshot = await deps.source.adaptation();
-  const { embeddingWidth: width, learning } = deps.model.manifest;
-  const memory = await startMemory({ width, capacity: learning.capacity }, life.clock, deps.threads);
+  const { model, source, meter } = deps;
+  const { embeddingWidth: width, learning } = model.manifest;
+  // The thread starts and the first records come while the snapshot is read: what is added before the thread runs waits for it.
+  const memory = openMemory({ width, capacity: learning.capacity }, life.clock, deps.threads);
   void memory.died.then((error) => life.fail(error));
-  const shown: (() => void)[] = [];
-  const adaptation = snapshot?.adaptation ?? emptyAdaptation(deps.model);
-  const state: State = {
-    memory,
-    adaptation,
-    view: new AdaptedView(deps.model, adaptation),
-    adaptationFromSeq: snapshot?.experienceSeq ?? 0,
-    past: new PastAnswers(learning.capacity),
-    recentIds: new RecentIds(),
-    lastSeq: 0,
-    experiences: 0,
-    labels: 0,
-    rewards: 0,
-    unmeter: () => {
-      for (const end of shown) end();
-    },
-  };
   try {
-    await catchUp(deps, state, life);
+    let state: State | undefined;
+    const records = primed(source.follow(1, life.signal, () => state?.lastSeq ?? 0))[Symbol.asyncIterator]();
+    const [endSeq, snapshot] = await Promise.all([source.lastSeq(), source.adaptation()]);
+    state = emptyState(model, memory, snapshot);
+    await catchUp(model, state, records, endSeq);
+    pump(records, life).catch((error: Error) => life.fail(error));
+    if (meter !== undefined) state.unmeter.push(...showMemory(meter, model, state));
+    return state;
   } catch (error) {
     // Without a state there is no `stop`: the thread would outlive this incarnation.
     await memory.close();
     throw error;
   }
-  if (deps.meter !== undefined) shown.push(...showMemory(deps.meter, deps.model, state));
-  return state;
 }
 
-/** Folds what the log holds now (B2), and leaves the rest to the mailbox. */
-async function catchUp(deps: BufferDeps, state: State, life: Life<BufferMessage>): Promise<void> {
+function emptyState(
+  model: Model,
+  memory: Memory,
+  snapshot: Awaited<ReturnType<ExperienceSource["adaptation"]>>,
+): State {
+  const adaptation = snapshot?.adaptation ?? emptyAdaptation(model);
+  return {
+    memory,
+    adaptation,
+    view: new AdaptedView(model, adaptation),
+    adaptationFromSeq: snapshot?.experienceSeq ?? 0,
+    past: new PastAnswers(model.manifest.learning.capacity),
+    recentIds: new RecentIds(),
+    lastSeq: 0,
+    experiences: 0,
+    labels: 0,
+    rewards: 0,
+    unmeter: [],
+  };
+}
+
+/** Folds what the log held when it was asked (B2). */
+async function catchUp(
+  model: Model,
+  state: State,
+  records: AsyncIterator<LoggedExperience>,
+  endSeq: number,
+): Promise<void> {
   const { memory } = state;
-  const endSeq = await deps.source.lastSeq();
-  const records = deps.source.follow(1, life.signal, () => state.lastSeq)[Symbol.asyncIterator]();
   while (state.lastSeq < endSeq) {
     const next = await records.next();
     if (next.done) throw new Error("the experience log ended before it was caught up");
-    fold(deps.model, state, next.value);
+    fold(model, state, next.value);
     if (state.lastSeq % settleEvery === 0) await memory.settled();
   }
   await memory.settled();
   await memory.stats();
-  pump(records, life).catch((error: Error) => life.fail(error));
 }
 
 /** Feeds later records into the mailbox, so that they are folded between two searches and never during one. */

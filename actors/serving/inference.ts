@@ -113,11 +113,11 @@ export function inference(deps: InferenceDeps): BatchBehaviour<InferenceTold, St
 }
 
 async function init(deps: InferenceDeps, life: Life<InferenceTold>): Promise<State> {
-  const remembered = await ask<BufferMessage, Remembered>(deps.buffer, (reply) => ({ kind: "introduce", reply }), {
+  const introduced = ask<BufferMessage, Remembered>(deps.buffer, (reply) => ({ kind: "introduce", reply }), {
     clock: life.clock,
     deadlineMs: deps.introductionMs ?? timeoutDefaults.introduce,
   });
-  const served = await deps.heads.latest();
+  const [remembered, served] = await Promise.all([introduced, deps.heads.latest()]);
   const engine = await (deps.openEngine ?? startEngine)(deps.model, life.clock, deps.threads, deps.wish?.wanted);
   deps.wish?.tell(deps.model.manifest.name, engine.runsOn, life.log);
   void engine.died.then((error) => life.fail(error));

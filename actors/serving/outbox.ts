@@ -5,7 +5,7 @@
 import type { Clock } from "../../models/clock.js";
 import type { LoggedExperience } from "../../operations/log/log-fold.js";
 import type { ModelLog } from "../../operations/log/model-log.js";
-import type { Outbox } from "./relay.js";
+import { messageId, type Outbox } from "./relay.js";
 
 /** Newest records whose tasks are published again after a restart: more than one crash can leave without them. */
 const reconciled = 256;
@@ -14,6 +14,8 @@ const newestTaskMs = 2_000;
 export interface WatchedOutbox extends Outbox {
   /** Whether a relay of this process has looked through it: from then on it knows itself where it is. */
   isKnown: boolean;
+  /** Filled by the first look through it. */
+  readonly onStream: Set<string>;
 }
 
 /**
@@ -25,15 +27,21 @@ export async function* newestRecords(
   clock: Clock,
   outbox: WatchedOutbox,
 ): AsyncGenerator<LoggedExperience> {
-  const { lastSeq } = await log.state("experience");
-  const newest = outbox.isKnown ? lastSeq : ((await newestTaskOf(log, clock)) ?? lastSeq);
+  const [{ lastSeq }, named] = await Promise.all([
+    log.state("experience"),
+    outbox.isKnown ? undefined : newestTaskOf(log, clock, outbox.onStream),
+  ]);
+  const newest = named ?? lastSeq;
   const fromSeq = Math.min(newest, lastSeq) - reconciled + 1;
   yield* recordsFrom(log, Math.max(1, Math.min(fromSeq, outbox.behindSeq ?? fromSeq)));
   outbox.isKnown = true;
 }
 
-/** The experience that the newest task on the update stream names; marks are passed by. Undefined when no task is in sight. */
-async function newestTaskOf(log: ModelLog, clock: Clock): Promise<number | undefined> {
+/**
+ * The experience that the newest task on the update stream names; marks are passed by. Undefined when no task is in sight. The message ids of
+ * those that are go into `seen`.
+ */
+async function newestTaskOf(log: ModelLog, clock: Clock, seen: Set<string>): Promise<number | undefined> {
   const { lastSeq, messages } = await log.state("update");
   if (messages === 0) return undefined;
   const reading = new AbortController();
@@ -42,7 +50,10 @@ async function newestTaskOf(log: ModelLog, clock: Clock): Promise<number | undef
   let newest: number | undefined;
   try {
     for await (const { seq, entry } of log.updates(Math.max(1, lastSeq - reconciled + 1), reading.signal)) {
-      if (entry.kind === "task") newest = Math.max(newest ?? 0, entry.task.experience.seq);
+      if (entry.kind === "task") {
+        newest = Math.max(newest ?? 0, entry.task.experience.seq);
+        seen.add(messageId(entry.task.experience));
+      }
       if (seq >= lastSeq) break;
     }
   } finally {

@@ -24,6 +24,8 @@ import type { RelayMessage } from "./messages.js";
 export interface Outbox {
   /** The first record whose tasks may not be on the update stream; undefined when it took everything. */
   behindSeq: number | undefined;
+  /** Message ids of tasks that were seen on the update stream: they need not be published again. */
+  readonly onStream?: ReadonlySet<string>;
 }
 
 export interface RelayDeps {
@@ -99,7 +101,8 @@ async function empty(
 ): Promise<number | undefined> {
   for await (const { seq, record } of records) {
     if (record?.kind !== "answers") continue;
-    const owedSeq = await publish(deps, state, tasksOf(record, seq), turn);
+    const due = tasksOf(record, seq).filter(({ experience }) => !deps.outbox.onStream?.has(messageId(experience)));
+    const owedSeq = await publish(deps, state, due, turn);
     if (owedSeq !== undefined) return owedSeq;
   }
   return undefined;
@@ -149,6 +152,7 @@ function report({ telemetry, model }: RelayDeps, life: Life<RelayTold>, kind: st
   ]);
 }
 
-function messageId(at: Position): string {
+/** Of the task of an experience. */
+export function messageId(at: Position): string {
   return `${at.seq}.${at.index}`;
 }

@@ -6,6 +6,7 @@ import type { Folded } from "../../models/adaptation/adaptation.js";
 import type { LateLabel, LateReward } from "../../models/experience.js";
 import { openLearner } from "../../models/learning/learner.js";
 import type { Model } from "../../models/manifest.js";
+import { startEngine } from "../../models/serving/engine.js";
 import { StuckThreads } from "../../models/threads/thread-silence.js";
 import { ModelLog, type Unreadable } from "../../operations/log/model-log.js";
 import { InferMeter } from "../../operations/metrics/infer-meter.js";
@@ -14,6 +15,7 @@ import type { JobToRecord } from "../../operations/traces/recorder.js";
 import { requestSpanId } from "../../operations/traces/trace-context.js";
 import type { Ref } from "../../supervision/actor/ref.js";
 import type { LogFields } from "../../supervision/logger.js";
+import type { Ahead } from "../../supervision/tree/child-spec.js";
 import { refuse } from "../../transport/bus/refusing.js";
 import type { CopyBehind } from "../../transport/log/follow.js";
 import { type Lease, type LeaseOwner, openLease } from "../../transport/log/lease.js";
@@ -24,6 +26,7 @@ import type { RestoreAnswer, RestoreDeps } from "../learning/restorer.js";
 import type { UpdaterDeps } from "../learning/updater.js";
 import type { BufferDeps } from "../serving/buffer.js";
 import { Desk, type DeskEars, deskDefaults, type OpenRequest } from "../serving/desk.js";
+import { EngineAhead } from "../serving/engine-ahead.js";
 import type { Written } from "../serving/feedback.js";
 import type { HeadSource, InferenceDeps } from "../serving/inference.js";
 import type { Served } from "../serving/intake.js";
@@ -38,6 +41,8 @@ export interface ModelWiring {
   readonly name: string;
   readonly model: Model;
   readonly desk: Desk;
+  /** Opened while the actors before inference start. */
+  readonly engine: Ahead;
   buffer(inference: Ref<InferenceMessage>, voter: Ref<VoterMessage>): BufferDeps;
   voter(buffer: Ref<BufferMessage>, relay: Ref<RelayMessage>): VoterDeps;
   relay(): RelayDeps;
@@ -75,7 +80,7 @@ export function wireModel(around: Surroundings, model: Model, holdings: Holdings
     holdings,
     origin: `${around.identity.origin}.${coming}`,
   };
-  const outbox: WatchedOutbox = { behindSeq: undefined, isKnown: false };
+  const outbox: WatchedOutbox = { behindSeq: undefined, isKnown: false, onStream: new Set() };
   return {
     name,
     model,
@@ -111,12 +116,16 @@ function wireServing({
   desk,
   meter,
   origin,
-}: Place): Pick<ModelWiring, "buffer" | "voter" | "inference" | "served"> {
+}: Place): Pick<ModelWiring, "engine" | "buffer" | "voter" | "inference" | "served"> {
   const { identity, bus, telemetry } = around;
   const { modelStart: startMs, memory, inference: runMs, threadEnd: endMs, introduce } = bus.timeouts;
   const shadows = new Shadows(telemetry);
   const bounds = { startMs, endMs, stuck: around.threads ?? new StuckThreads() };
+  const ofEngine = { ...bounds, answerMs: runMs };
+  const openEngine = () => startEngine(model, around.clock, ofEngine, around.wish?.wanted);
+  const engine = new EngineAhead(openEngine, around.clock, endMs);
   return {
+    engine,
     buffer: (inference, voter) => ({
       threads: { ...bounds, answerMs: memory },
       model,
@@ -150,7 +159,8 @@ function wireServing({
       shadows,
       origin,
       introductionMs: introduce,
-      threads: { ...bounds, answerMs: runMs },
+      threads: ofEngine,
+      openEngine: () => engine.take(),
       ...(around.wish === undefined ? {} : { wish: around.wish }),
       ...poisonGuard(around, model, desk),
     }),

@@ -113,13 +113,18 @@ const holdMs = 5;
 const heldMax = 64;
 const statsEveryMs = 500;
 
+/** Its thread is still starting: what is asked of it waits, and whoever awaits `settled` knows that it runs, or why not. */
+export function openMemory(options: MemoryOptions, clock: Clock, bounds: ThreadBounds = unhurried()): Memory {
+  const worker = new Worker(new URL("./memory-worker.js", import.meta.url), { workerData: options });
+  return new ThreadMemory(worker, options.width, clock, bounds);
+}
+
 export async function startMemory(
   options: MemoryOptions,
   clock: Clock,
   bounds: ThreadBounds = unhurried(),
 ): Promise<Memory> {
-  const worker = new Worker(new URL("./memory-worker.js", import.meta.url), { workerData: options });
-  const memory = new ThreadMemory(worker, options.width, clock, bounds);
+  const memory = openMemory(options, clock, bounds);
   try {
     await memory.settled();
   } catch (error) {

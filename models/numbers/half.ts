@@ -45,6 +45,13 @@ export function roundedToHalves(values: Float32Array): Float32Array {
   return rounded;
 }
 
+/** The same of halves as they lie in a message: little-endian, on any boundary. There are as many as `into` is long. */
+export function numbersInto(into: Float32Array, halves: Uint8Array): void {
+  const bits = bitsOf(into);
+  for (let i = 0, at = 0; i < bits.length; i++, at += 2)
+    bits[i] = bitsOfHalf((halves[at] ?? 0) | ((halves[at + 1] ?? 0) << 8));
+}
+
 function bitsOf(values: Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }

@@ -20,6 +20,7 @@ import { UpdateLaps } from "../timings/update-laps.js";
 import { aloneFor, begin, hopeless, passed, takenBack, withCause, withSkip } from "./attempts.js";
 import { LogFold, type LoggedExperience, type LoggedUpdate, namedPosition } from "./log-fold.js";
 import type { LoggedCommit, ModelLog } from "./model-log.js";
+import { primed } from "./primed.js";
 import { isSnapshotDue } from "./snapshot-due.js";
 
 /** The durable side of one model, as its writer sees it. */
@@ -304,17 +305,4 @@ function assertSame(commit: Commit, policy: Policy, learner: Learner): void {
     `the fold of the log (${folded.slice(0, 12)}, backend ${learner.backend}) is not what was committed as version ${commit.version} ` +
       `(${commit.checksum.slice(0, 12)}, backend ${commit.backend})`,
   );
-}
-
-/** The same source, with its first item asked for already. */
-function primed<T>(source: AsyncIterable<T>): AsyncIterable<T> {
-  const iterator = source[Symbol.asyncIterator]();
-  const first = iterator.next();
-  // Who reads hears of a failure; until then it must not be the process's.
-  first.catch(() => undefined);
-  return {
-    async *[Symbol.asyncIterator]() {
-      for (let next = await first; !next.done; next = await iterator.next()) yield next.value;
-    },
-  };
 }

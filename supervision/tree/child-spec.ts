@@ -38,8 +38,20 @@ export interface SupervisorSpec {
   readonly intensity: RestartIntensity;
   readonly backoff?: BackoffSettings;
   readonly contained?: Contained;
+  readonly ahead?: Ahead;
   /** Started in this order, each ready before the next; stopped in reverse. */
   readonly children: readonly (ChildSpec | SupervisorSpec)[];
+}
+
+/**
+ * What a child will need and what takes long: begun when its supervisor starts, beside the children before it, so that the order of ready
+ * stays as it is. Begins again with each start of the supervisor; ends behind its last child, whether a child took it or not.
+ */
+export interface Ahead {
+  /** Does not throw: what fails is heard of by the child that takes it. */
+  begin(): void;
+  /** Bounded. What a child has taken is the child's. */
+  end(): Promise<void>;
 }
 
 export const childDefaults = { shutdownMs: 5_000, mailboxMax: 10_000, maxDeliver: 3 } as const;

@@ -238,6 +238,7 @@ export class Supervisor implements Supervised, ChaosTarget {
       this.#settleStart = resolve;
     });
     this.#launch({ stop: undefined, start: this.#charges, hasStopped: true, cancellation: new Cancellation() }, 0);
+    this.#spec.ahead?.begin();
     return this.#started;
   }
 
@@ -365,6 +366,7 @@ export class Supervisor implements Supervised, ChaosTarget {
   async #finish(spot: Spot, reason: ExitReason, how: "orderly" | "force", ranMs: number): Promise<void> {
     if (how === "force") await Promise.all(this.#charges.map(({ child }) => child.stop("force")));
     else for (const { child } of [...this.#charges].reverse()) await child.stop("orderly");
+    await this.#spec.ahead?.end();
     spot.stop();
     this.#state = { kind: "waiting" };
     this.#env.emit(this.path, this.#generation, { kind: "stopped", reason });

@@ -15,6 +15,7 @@ import { seededRandom } from "../../models/clock.js";
 import type { ExperienceBatch, ExperienceRecord } from "../../models/experience.js";
 import { foldExperience, sourcePolicy } from "../../models/policy/policy.js";
 import { answersOf, besideSource, labelFor } from "../models/small-world.js";
+import { deferred } from "../supervision/small-tree.js";
 import { MemoryLog } from "./memory-log.js";
 import { type AnyRecord, rememberingNode } from "./remembering-node.js";
 import { Askers, batchOf, openAt, quietDesk, settle, smallModel } from "./small-node.js";
@@ -85,6 +86,41 @@ test("(S0-6) a killed buffer comes back with the same memory and the same adapta
   const before = await introduce();
   await tree.kill("buffer", "kill");
   t.deepEqual(await introduce(), before);
+  await tree.stop();
+});
+
+test("the log is being read while the snapshot is on its way", async (t) => {
+  const log = pastLog();
+  const asked = deferred();
+  const { tree } = await rememberingNode({
+    log,
+    source: {
+      // Read one after the other, neither would ever come.
+      adaptation: () => asked.promise.then(() => undefined),
+      follow: (fromSeq, signal) => {
+        asked.resolve();
+        return following(log, log.lastSeq, signal, fromSeq);
+      },
+    },
+  });
+  t.like(tree.summary("buffer"), { experiences: 6, lastSeq: 4 });
+  await tree.stop();
+});
+
+test("a snapshot that cannot be read ends the incarnation and its thread, and the next one begins anew", async (t) => {
+  let tries = 0;
+  const { tree, introduce } = await rememberingNode({
+    log: pastLog(),
+    source: {
+      adaptation: async () => {
+        tries += 1;
+        if (tries === 1) throw new Error("the log is unavailable");
+        return undefined;
+      },
+    },
+  });
+  t.is((await introduce()).experiences, 6);
+  t.is(tries, 2);
   await tree.stop();
 });
 

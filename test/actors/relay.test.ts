@@ -72,6 +72,17 @@ test("(S0-1) each task is published once, its position is its message id", async
   await tree.stop();
 });
 
+test("what stands on the update stream already is not published again, and what lacks is", async (t) => {
+  const { tree, tasks } = await scene({
+    outbox: { behindSeq: undefined, onStream: new Set(["5.0", "8.1"]) },
+    newestRecords: async function* () {
+      yield* outbox();
+    },
+  });
+  t.deepEqual(tasks.ids, ["5.2"]);
+  await tree.stop();
+});
+
 test("after a crash between append and publication, the next incarnation publishes what the log asks for", async (t) => {
   const { tree, tasks } = await scene({
     newestRecords: async function* () {

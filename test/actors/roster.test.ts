@@ -42,7 +42,8 @@ function wiringOf(name: string, clock: VirtualClock): ModelWiring {
   const base = smallModel();
   const model = { ...base, manifest: { ...base.manifest, name } };
   const parts = { buffer: unused, voter: unused, relay: unused, inference: unused, served: unused, updater: unused };
-  return { name, model, desk: new Desk(clock, () => undefined), ...parts };
+  const engine = { begin: () => undefined, end: async () => undefined };
+  return { name, model, desk: new Desk(clock, () => undefined), engine, ...parts };
 }
 
 /** Writes down what it is told to do, and does as if. */

@@ -35,6 +35,7 @@ import {
   wrong,
 } from "../messages/fields.js";
 import { plainPosition, positionIn } from "../messages/wire.js";
+import { writtenBatch } from "./written-batch.js";
 
 /** How the writer stands to what follows a commit, while something there ended writers. */
 export interface Trying {
@@ -93,6 +94,12 @@ export function encodeExperience(record: ExperienceRecord): Uint8Array {
 }
 
 export function decodeExperience(bytes: Uint8Array): Parsed<ExperienceRecord> {
+  const written = writtenBatch(bytes);
+  return written === undefined ? decodeAnyExperience(bytes) : { kind: "ok", value: written };
+}
+
+/** The same the long way round, whatever the layout: what `writtenBatch` is held to. */
+export function decodeAnyExperience(bytes: Uint8Array): Parsed<ExperienceRecord> {
   return parse(bytes, (fields) =>
     oneOf("answers", "label", "reward")(fields, "kind") === "answers" ? batchIn(fields) : wordIn(fields),
   );

@@ -120,7 +120,7 @@ export function encodeMessage(
 
 /** What a tensor's entry takes at most: its stem, its sizes, the padding, two names, two lengths, the data. */
 function roomFor(name: string, { dt, sh, data }: Tensor): number {
-  return stemOf(name, dt).length + 1 + 5 * sh.length + alignment + 2 * (2 + 5) + data.byteLength;
+  return tensorStem(name, dt).length + 1 + 5 * sh.length + alignment + 2 * (2 + 5) + data.byteLength;
 }
 
 /** Writes `name: {v, dt, sh, p, d}` at `at` of the payload and returns where it ends. `p` pads, so that C2 holds. */
@@ -129,7 +129,7 @@ function writeTensor(out: Buffer, start: number, name: string, tensor: Tensor): 
   if (data.length !== elementsOf(sh)) {
     throw new Error(`tensor ${name}: ${data.length} elements do not fill the shape [${sh.join(", ")}]`);
   }
-  const stem = stemOf(name, dt);
+  const stem = tensorStem(name, dt);
   out.set(stem, start);
   let at = start + stem.length;
   out[at++] = 0x90 | sh.length;
@@ -155,7 +155,7 @@ const fewBytes = 32;
  */
 const stems = new Map<Dtype, Map<string, Uint8Array>>();
 
-function stemOf(name: string, dt: Dtype): Uint8Array {
+export function tensorStem(name: string, dt: Dtype): Uint8Array {
   const ofType = stems.get(dt) ?? new Map<string, Uint8Array>();
   const known = ofType.get(name);
   if (known !== undefined) return known;
@@ -163,6 +163,11 @@ function stemOf(name: string, dt: Dtype): Uint8Array {
   const stem = Uint8Array.from([...packr.pack(name), 0x85, ...start, ...packr.pack("sh")]);
   stems.set(dt, ofType.set(name, stem));
   return stem;
+}
+
+/** Text as it stands in a message, be it a key or a value. */
+export function packedText(text: string): Uint8Array {
+  return Uint8Array.from(packr.pack(text));
 }
 
 /** The top map of foreign bytes, its fields unchecked. Duplicate keys, extensions, deep nesting and lying lengths are refused. */
