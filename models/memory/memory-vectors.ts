@@ -14,7 +14,7 @@ export class UnitVector {
 
   constructor(width: number) {
     this.unit = new Float32Array(width);
-    this.#plain = Array.from(this.unit);
+    this.#plain = new Array<number>(width).fill(0);
   }
 
   /** The vector at `start`, brought to length 1; false when it has no direction: not finite, or all zeros. */
@@ -32,13 +32,23 @@ export class UnitVector {
     return true;
   }
 
-  /** The same in a plain array. Written over by the next call; a new one for each row would cost more than its search. */
+  /** The same for hnswlib (`spelled`). Written over by the next call; a new one for each row would cost more than its search. */
   spellOut(): number[] {
-    const { unit } = this;
-    const plain = this.#plain;
-    for (let i = 0; i < plain.length; i++) plain[i] = unit[i] ?? Number.NaN;
-    return plain;
+    return spelled(this.unit, 0, this.#plain);
   }
+}
+
+/** Of length 1 in hnswlib's eyes. To it lengths mean nothing: it only compares products, and all of them are larger by the same factor. */
+const whole = 2 ** 24;
+
+/**
+ * A vector of length 1 as hnswlib takes it, in whole numbers: these lie in a plain array as they are, where it would have to make an object of
+ * every fraction that it reads (and of -0, which `| 0` takes away). No larger than `whole`, they are float32 to the bit, and as near to the
+ * fractions as float32 is to 1.
+ */
+function spelled(units: Float32Array, start: number, into: number[]): number[] {
+  for (let i = 0; i < into.length; i++) into[i] = Math.round((units[start + i] ?? 0) * whole) | 0;
+  return into;
 }
 
 export class MemoryVectors {
@@ -59,9 +69,7 @@ export class MemoryVectors {
 
   /** The vector of a slot, for hnswlib. */
   read(slot: number, into: number[]): number[] {
-    const start = slot * this.#width;
-    for (let i = 0; i < into.length; i++) into[i] = this.#units[start + i] ?? Number.NaN;
-    return into;
+    return spelled(this.#units, slot * this.#width, into);
   }
 
   /** Of all its bits, in 32: vectors that are equal have the same. */
