@@ -27,7 +27,7 @@
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { constants, setPriority, tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { beacon } from "./actors/beacon.js";
 import { registrarId } from "./actors/host/added-models.js";
@@ -67,6 +67,7 @@ import type { Terminal } from "./operations/terminal/terminal.js";
 import { type Logger, openLogger } from "./supervision/logger.js";
 import { initSystemOf } from "./supervision/process/init-system.js";
 import { killSelfAfter } from "./supervision/process/last-resort.js";
+import { lowerPriority } from "./supervision/process/niceness.js";
 import { awaitActivation, reportReady, reportSpent, spentIn, watchParent } from "./supervision/process/parent-watch.js";
 import type { ChildSpec, SupervisorSpec } from "./supervision/tree/child-spec.js";
 import type { SpentBudgets } from "./supervision/tree/restart-intensity.js";
@@ -175,7 +176,7 @@ export async function runNode(options: NodeOptions, terminal: Terminal): Promise
   const hasParent = watchParent(() => process.exit(gaveUpExitCode));
   // Learning yields: a step may wait, an answer may not (law 7).
   if (!options.role.includes("serving") && options.role.includes("learning"))
-    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    lowerPriority(process.pid, constants.priority.PRIORITY_BELOW_NORMAL, terminal.clock);
   const http = httpOf(options, terminal, process.env);
   const node = options.name ?? `${options.role[0]}-${randomBytes(3).toString("hex")}`;
   const [models, lines] = await Promise.all([

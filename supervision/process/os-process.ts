@@ -8,12 +8,12 @@
 // O3. The child leads its own process group: a terminal's Ctrl-C reaches only us, and we stop children in order.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { setPriority } from "node:os";
 import { createInterface } from "node:readline";
 import type { Clock } from "../../models/clock.js";
 import type { SpentBudgets } from "../tree/restart-intensity.js";
 import { AccrualDetector } from "./accrual-detector.js";
 import { heartbeat } from "./heartbeat-watch.js";
+import { lowerPriority } from "./niceness.js";
 import { type Activation, type ChildWord, wordIn } from "./parent-watch.js";
 import type { ProcessExit, ProcessSpec, SpareSpec } from "./process-spec.js";
 import { waitedForCpuMs } from "./run-queue.js";
@@ -50,7 +50,7 @@ export class OsProcess {
     this.warm = new Promise((resolve) => {
       this.#isWarm = resolve;
     });
-    this.#child = spawned(spec, launch);
+    this.#child = spawned(spec, launch, clock);
     this.exit = new Promise((resolve) => {
       // Not once: without a listener, a second one would end this process.
       this.#child.on("error", (error) => {
@@ -174,7 +174,7 @@ function endGroup(leader: ChildProcess): void {
   }
 }
 
-function spawned(spec: ProcessSpec, launch: Launch): ChildProcess {
+function spawned(spec: ProcessSpec, launch: Launch, clock: Clock): ChildProcess {
   const isSpare = launch.kind === "spare";
   const extras = isSpare ? launch.spare : spec.spawnArgs?.(launch.generation, launch.spent);
   const output = spec.output ?? 2;
@@ -185,16 +185,7 @@ function spawned(spec: ProcessSpec, launch: Launch): ChildProcess {
     detached: true,
   });
   const niceness = isSpare ? launch.spare.niceness : undefined;
-  if (niceness !== undefined && child.pid !== undefined) lower(child.pid, niceness);
+  // At once, while it has one thread.
+  if (niceness !== undefined && child.pid !== undefined) lowerPriority(child.pid, niceness, clock);
   return child;
-}
-
-/** At once, while it has one thread: on Linux the others inherit from it. */
-function lower(pid: number, niceness: number): void {
-  try {
-    setPriority(pid, niceness);
-  } catch (error) {
-    // It ended already; its exit is reported where every exit is.
-    if (!(error instanceof Error && "code" in error && error.code === "ERR_SYSTEM_ERROR")) throw error;
-  }
 }
