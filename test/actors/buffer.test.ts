@@ -107,23 +107,6 @@ test("the log is being read while the snapshot is on its way", async (t) => {
   await tree.stop();
 });
 
-test("a snapshot that cannot be read ends the incarnation and its thread, and the next one begins anew", async (t) => {
-  let tries = 0;
-  const { tree, introduce } = await rememberingNode({
-    log: pastLog(),
-    source: {
-      adaptation: async () => {
-        tries += 1;
-        if (tries === 1) throw new Error("the log is unavailable");
-        return undefined;
-      },
-    },
-  });
-  t.is((await introduce()).experiences, 6);
-  t.is(tries, 2);
-  await tree.stop();
-});
-
 test("a record is folded once, whether the log or the voter brings it first", async (t) => {
   const { tree, tell, introduce, inference } = await rememberingNode();
   const [one, two] = [recordOf("a"), besideSource(recordOf("b"))];

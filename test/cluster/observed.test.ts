@@ -3,12 +3,23 @@
 import { readFile } from "node:fs/promises";
 import test from "ava";
 import { type Asker, askReport, type Report } from "../../operations/ask-report.js";
+import { packedEntry } from "../../operations/packed/pack.js";
 import { systemClock } from "../../supervision/clock.js";
 import type { Bus } from "../../transport/bus/bus.js";
 import { streamState } from "../../transport/log/jetstream.js";
 import type { ReportName } from "../../transport/subjects.js";
 import { ask } from "./program.js";
-import { busAs, Heard, nodeOf, nodeReady, type Running, settledCommit, startRunning, treeOf } from "./running.js";
+import {
+  busAs,
+  entry,
+  Heard,
+  nodeOf,
+  nodeReady,
+  type Running,
+  settledCommit,
+  startRunning,
+  treeOf,
+} from "./running.js";
 import { Traffic } from "./traffic.js";
 
 const testWithinMs = 120_000;
@@ -46,6 +57,17 @@ async function residentBytes(pid: number): Promise<number> {
   const found = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, "utf8"));
   return Number(found?.[1]) * 1_024;
 }
+
+test.serial(
+  "every node runs the pack where there is one of these modules, and cli.js where there is none",
+  async (t) => {
+    const started = packedEntry(entry);
+    for (const name of ["serving-1", "learning-1", "operations-1"]) {
+      const words = (await readFile(`/proc/${(await nodeOf(running, name)).pid}/cmdline`, "utf8")).split("\0");
+      t.true(words.includes(started), `${name}: ${words.join(" ")}`);
+    }
+  },
+);
 
 test.serial("figures agree with the log, the commits and the processes (S0-14, S0-28, S2-41)", async (t) => {
   t.timeout(testWithinMs);

@@ -1,9 +1,7 @@
 // What one request gets, and what it leaves behind, on a whole cluster: a broker, a serving, a learning and an operations node. The tests
 // are one story in order: the cold phase, the first answers with memory, learning, feedback, repeats, looks from outside.
 
-import { readFileSync } from "node:fs";
 import test from "ava";
-import { packedEntry } from "../../operations/packed/pack.js";
 import type { ClientOutcome } from "../../transport/client.js";
 import type { Fields } from "../../transport/messages/codec.js";
 import { encodeInferenceRequest, type InferenceReply, parseInferenceReply } from "../../transport/messages/wire.js";
@@ -12,11 +10,9 @@ import { easyDigits, hardDigits, type Picture, someDigits, tensorOf } from "./pi
 import {
   actorOf,
   busAs,
-  entry,
   experiencesIn,
   Heard,
   model,
-  nodeOf,
   type Running,
   settledCommit,
   startRunning,
@@ -160,17 +156,6 @@ test.serial(
         own.map((task) => task.experience),
         confidence < gate ? [experience] : [],
       );
-    }
-  },
-);
-
-test.serial(
-  "every node runs the pack where there is one of these modules, and cli.js where there is none",
-  async (t) => {
-    const started = packedEntry(entry);
-    for (const name of ["serving-1", "learning-1", "operations-1"]) {
-      const words = readFileSync(`/proc/${(await nodeOf(running, name)).pid}/cmdline`, "utf8").split("\0");
-      t.true(words.includes(started), `${name}: ${words.join(" ")}`);
     }
   },
 );
