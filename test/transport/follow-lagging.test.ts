@@ -111,3 +111,22 @@ test("several copies in a row that lag are passed by one after the other", async
 test("the control: where the leader shows nothing more either, as in a stream that was purged, the consumer stays", async (t) => {
   t.deepEqual(await readFor(10_000, [0, 3], 3, 0), { seqs: [], consumers: 1, behind: [] });
 });
+
+test("the control: what a reader does not fetch is no fault of its copy", async (t) => {
+  const clock = new VirtualClock();
+  const { bus, consumers } = servers([1], 1, 5, clock);
+  const ending = new AbortController();
+  const behind: CopyBehind[] = [];
+  const options = {
+    fromSeq: 1,
+    signal: ending.signal,
+    fetching: "asked",
+    onCopyBehind: (c: CopyBehind) => void behind.push(c),
+  } as const;
+  const reading = follow(bus, clock, stream, options)[Symbol.asyncIterator]();
+  const first = reading.next();
+  for (let at = 0; at < 7_000; at += 10) await clock.advance(10);
+  t.is((await first).value?.seq, 1);
+  t.deepEqual([consumers(), behind], [1, []]);
+  ending.abort();
+});

@@ -316,14 +316,16 @@ class Follower {
 
   /** Asks the leader for what this consumer says it has not (F6). */
   async #compare(attachment: Attachment): Promise<void> {
-    if (attachment.isCompared) return;
+    // One server alone has one copy.
+    if (attachment.isCompared || attachment.server === "") return;
     attachment.isCompared = true;
     const wanted = { seq: this.#nextSeq, next_by_subj: this.#subject ?? ">" };
     const found = await ask(this.#bus, jetStreamApi.messageGet(this.#stream), wanted);
-    if (found.kind === "ok") {
+    // What nobody fetches is not shown either.
+    if (found.kind === "ok" && attachment.outstanding > 0) {
       const { seq } = found.body.message as { readonly seq: number };
       await this.#clock.delay(onItsWayMs, this.#signal);
-      if (this.#attachment === attachment && this.#nextSeq <= seq) {
+      if (this.#attachment === attachment && attachment.outstanding > 0 && this.#nextSeq <= seq) {
         this.#onCopyBehind({ stream: this.#stream, server: attachment.server, seq });
         this.#replace();
       }
