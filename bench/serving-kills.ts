@@ -2,7 +2,7 @@
 //
 // Owns: what is killed, and between which two moments is measured. Does not own: the scene (mending-scene.ts), the aims.
 //
-// K1. Every round begins whole: all serving nodes are ready, with 10,000 experiences in memory, and requests are answered.
+// K1. Every round begins whole: all serving nodes are ready, with 10,000 experiences in the log, and requests are answered.
 // K2. The first answer is one to a request that was asked after the kill: what had left the node before is no sign of life.
 
 import type { Clock } from "../models/clock.js";

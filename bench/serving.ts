@@ -42,6 +42,7 @@ export interface Cell {
 export interface Serving {
   readonly cells: readonly Cell[];
   readonly accuracy: Readonly<Record<ContenderName, number>>;
+  /** In the memory when the first round began. */
   readonly remembered: number;
   /** Rounds that began although the machine was not idle yet (S2). */
   readonly restless: number;
@@ -49,12 +50,15 @@ export interface Serving {
 
 export const loads = [1, 16, 64] as const;
 const scoredRequests = 500;
+const fillInFlight = 8;
+const fillLeast = 500;
+const fillsMax = 40;
 const unlimited = Number.MAX_SAFE_INTEGER;
 
 export async function measureServing(lab: Lab, plan: ServingPlan, note: (line: string) => void): Promise<Serving> {
   note(`serving: filling the memory with ${plan.prefill} experiences`);
   const full = contenderCalled(lab, "full loop");
-  await closedLoop(lab, full, 64, { requests: plan.prefill });
+  await fill(lab, full, plan.prefill);
   const accuracy = { "bare unbatched": 0, "bare batched": 0, "full loop": 0 };
   for (const contender of lab.contenders) {
     const { right } = await closedLoop(lab, contender, 16, { requests: scoredRequests, scored: true });
@@ -63,6 +67,7 @@ export async function measureServing(lab: Lab, plan: ServingPlan, note: (line: s
       throw new Error(`${contender.name} answers wrongly: ${right} of ${scoredRequests}`);
     await closedLoop(lab, contender, 16, { durationMs: plan.warmUpMs });
   }
+  const remembered = await lab.remembered();
   const cells = loads.flatMap((inFlight) =>
     lab.contenders.map(({ name }): Cell => ({ contender: name, inFlight, rounds: [] })),
   );
@@ -74,7 +79,17 @@ export async function measureServing(lab: Lab, plan: ServingPlan, note: (line: s
     }
     note(`serving: round ${round} of ${plan.rounds}: ${cells.map(lastRps).join("  ")}`);
   }
-  return { cells, accuracy, remembered: await lab.remembered(), restless };
+  return { cells, accuracy, remembered, restless };
+}
+
+/** Of a full micro-batch only some rows are remembered, so this takes as many requests as it takes. */
+async function fill(lab: Lab, full: Contender, wanted: number): Promise<void> {
+  for (let left = wanted, tries = 0; left > 0; tries += 1) {
+    if (tries === fillsMax)
+      throw new Error(`the memory holds ${wanted - left} of ${wanted} experiences after ${tries} fills`);
+    await closedLoop(lab, full, fillInFlight, { requests: Math.max(left, fillLeast) });
+    left = wanted - (await lab.remembered());
+  }
 }
 
 function lastRps({ contender, inFlight, rounds }: Cell): string {

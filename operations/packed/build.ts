@@ -3,6 +3,8 @@
 // Owns: what goes into which part, how modules become a script. Does not own: when it is used (pack.ts), how it runs (script.ts), what V8 keeps
 // of it (compile.ts).
 //
+// Modules of upper rooms are named here, as words in a script: the build runs this, and no room imports it.
+//
 // B1. It is used whole or not at all: the old record goes first, the new one comes last. Files change in one step each: a node of a cluster
 //     that runs while its pack is made anew finds the old or the new one.
 // B2. What is native stays outside, and is loaded as ever. A library that finds files of its own finds them where they were.

@@ -2,7 +2,7 @@
 //
 // Owns: the calls to the system. Does not own: who stands back (node.ts, operations/cluster/node-specs.ts).
 //
-// N1. A nice value alone does not do it on Linux: where autogroups are on (the default of most distributions), it counts among the threads of
+// N1. A nice value alone does not do it on Linux: where autogroups are on (/proc/sys/kernel/sched_autogroup_enabled), it counts among the threads of
 //     one session only, and each of our processes leads a session of its own. So the session's group gets one too, up to `groupNicenessMax`.
 // N2. Only who leads its session moves the group: otherwise everything else that was started from the same terminal would stand back as well.
 //

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import { nodeSpecs } from "../../operations/cluster/node-specs.js";
 import { packedEntry, recordFile, recordOf } from "../../operations/packed/pack.js";
+import { systemClock } from "../../supervision/clock.js";
 
 interface Project {
   readonly entry: string;
@@ -34,7 +35,7 @@ function projectOf(t: ExecutionContext): Project {
 }
 
 function moved(file: string, bySeconds: number): void {
-  const at = Date.now() / 1_000 + bySeconds;
+  const at = systemClock.nowMs() / 1_000 + bySeconds;
   utimesSync(file, at, at);
 }
 

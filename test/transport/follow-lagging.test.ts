@@ -2,26 +2,22 @@
 
 import test from "ava";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Bus, Incoming } from "../../transport/bus/bus.js";
+import type { Incoming } from "../../transport/bus/bus.js";
 import { type CopyBehind, follow } from "../../transport/log/follow.js";
 import { jetStreamApi } from "../../transport/subjects.js";
-import { timeoutDefaults } from "../../transport/timeouts.js";
+import { answered, noHeaders, playedBus } from "./played-bus.js";
 
 const stream = "test-experience-digits";
-const noHeaders = { get: () => undefined, status: 0, description: "" };
-const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 const beatEveryMs = 500;
 const noMessageFound = { error: { code: 404, err_code: 10_037, description: "no message found" } };
 
 /** A stream of `copies.length` servers: each consumer stands on the next of them, and shows what that copy has. The leader has `end`. */
 function servers(copies: readonly number[], end: number, leaderHas: number, clock: VirtualClock) {
-  let [consumers, inboxes, wantedFrom] = [0, 0, 1];
-  const handlers = new Map<string, (message: Incoming) => void | Promise<void>>();
+  let [consumers, wantedFrom] = [0, 1];
   /** By their inbox, the consumers that have delivered what their copy has. */
   const fetched = new Set<string>();
-  const reply = (body: unknown) => ({ kind: "reply", data: json(body), headers: noHeaders }) as const;
   const say = (inbox: string, message: Pick<Incoming, "subject" | "headers"> & Partial<Incoming>): void =>
-    void handlers.get(inbox)?.({ data: new Uint8Array(), replyTo: "", respond: () => false, ...message });
+    void bus.handlers.get(inbox)?.({ data: new Uint8Array(), replyTo: "", respond: () => false, ...message });
   const fetches = (inbox: string, copy: number): void => {
     const from = wantedFrom;
     for (let seq = fetched.has(inbox) ? copy + 1 : from; seq <= copy; seq += 1) {
@@ -33,9 +29,7 @@ function servers(copies: readonly number[], end: number, leaderHas: number, cloc
       clock.after(beat * beatEveryMs, () => say(inbox, { subject: inbox, headers: { ...noHeaders, status: 100 } }));
     clock.after(4 * beatEveryMs, () => say(inbox, { subject: inbox, headers: { ...noHeaders, status: 408 } }));
   };
-  const bus: Bus = {
-    ...{ connected: true, serverVersion: "2.9.10", payloadMaxBytes: 1, timeouts: timeoutDefaults },
-    closed: new Promise(() => undefined),
+  const bus = playedBus({
     publish: (_, __, options) => {
       const inbox = options?.replyTo ?? "";
       const copy = copies[(consumers - 1) % copies.length] ?? 0;
@@ -44,23 +38,14 @@ function servers(copies: readonly number[], end: number, leaderHas: number, cloc
     },
     request: async (subject, data) => {
       const body = data.byteLength === 0 ? {} : JSON.parse(Buffer.from(data).toString());
-      if (subject === jetStreamApi.streamInfo(stream)) return reply({ created: "then", state: { last_seq: end } });
+      if (subject === jetStreamApi.streamInfo(stream)) return answered({ created: "then", state: { last_seq: end } });
       if (subject === jetStreamApi.messageGet(stream))
-        return reply(body.seq <= leaderHas ? { message: { seq: body.seq, subject: "experience" } } : noMessageFound);
+        return answered(body.seq <= leaderHas ? { message: { seq: body.seq, subject: "experience" } } : noMessageFound);
       consumers += 1;
       wantedFrom = body.config.opt_start_seq;
-      return reply({ cluster: { leader: `server-${consumers}` } });
+      return answered({ cluster: { leader: `server-${consumers}` } });
     },
-    requestMany: async () => [],
-    subscribe: (subject, _, handler) => {
-      handlers.set(subject, handler);
-      const unsubscribe = (): void => void handlers.delete(subject);
-      return { unsubscribe, drain: async () => unsubscribe() };
-    },
-    inbox: () => `_INBOX.node.${++inboxes}`,
-    onEvent: () => () => undefined,
-    ...{ flush: async () => true, drain: async () => undefined, close: async () => undefined, rttMs: async () => 0 },
-  };
+  });
   return { bus, consumers: () => consumers };
 }
 

@@ -2,46 +2,31 @@
 
 import test from "ava";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Bus, BusEvent, Incoming } from "../../transport/bus/bus.js";
+import type { BusEvent } from "../../transport/bus/bus.js";
 import { follow } from "../../transport/log/follow.js";
 import { header, jetStreamApi } from "../../transport/subjects.js";
-import { timeoutDefaults } from "../../transport/timeouts.js";
+import { answered, noHeaders, playedBus } from "./played-bus.js";
 
 const stream = "test-experience-digits";
-const noHeaders = { get: () => undefined, status: 0, description: "" };
-const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 
 /** A server with one stream, one reader, and nothing in it but what the reader wrote. */
 function server() {
   const listeners = new Set<(event: BusEvent) => void>();
-  const handlers = new Map<string, (message: Incoming) => void | Promise<void>>();
-  let [looks, written, inboxes, delivered] = [0, 0, 0, 0];
-  const reply = (body: unknown) => ({ kind: "reply", data: json(body), headers: noHeaders }) as const;
-  const bus: Bus = {
-    ...{ connected: true, serverVersion: "2.9.10", payloadMaxBytes: 1, timeouts: timeoutDefaults },
-    closed: new Promise(() => undefined),
-    publish: () => true,
+  let [looks, written, delivered] = [0, 0, 0];
+  const bus = playedBus({
     request: async (subject) => {
       if (subject !== jetStreamApi.streamInfo(stream)) {
         delivered = 0;
-        return reply({});
+        return answered({});
       }
       looks += 1;
-      return reply({ created: "then", state: { last_seq: written } });
+      return answered({ created: "then", state: { last_seq: written } });
     },
-    requestMany: async () => [],
-    subscribe: (subject, _, handler) => {
-      handlers.set(subject, handler);
-      const unsubscribe = (): void => void handlers.delete(subject);
-      return { unsubscribe, drain: async () => unsubscribe() };
-    },
-    inbox: () => `_INBOX.node.${++inboxes}`,
     onEvent: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    ...{ flush: async () => true, drain: async () => undefined, close: async () => undefined, rttMs: async () => 0 },
-  };
+  });
   /** What the reader wrote comes back, as far as somebody listens. */
   const echo = (count: number): void => {
     for (let n = 0; n < count; n += 1) {
@@ -50,7 +35,7 @@ function server() {
       const ack = `$JS.ACK.${stream}.c.1.${written}.${delivered}.0.0`;
       const headers = { ...noHeaders, get: (name: string) => (name === header.messageId ? "me" : undefined) };
       const message = { subject: "x", data: new Uint8Array(), headers, replyTo: ack, respond: () => false };
-      for (const handler of [...handlers.values()]) void handler(message);
+      for (const handler of [...bus.handlers.values()]) void handler(message);
     }
   };
   return {

@@ -241,6 +241,14 @@ test("an append with the broker down fails by name within its deadline (S2-13)",
   t.true(systemClock.monotonicMs() - startedMs < 1_000);
 });
 
+test("the control: a request that may not be sent again waits out its time, also when the broker has long been back", async (t) => {
+  const { cluster, bus, subject } = await open(t);
+  process.kill(cluster.broker.pid, "SIGSTOP");
+  const asked = bus.request(subject, text("x"), { timeoutMs: 2_000 });
+  await cluster.killAndRestart();
+  t.deepEqual(await asked, { kind: "timeout" });
+});
+
 test("an append whose acknowledgement died with the broker is sent again once it is back, and stored once (S2-35, S2-55)", async (t) => {
   const { cluster, bus, subject, stream, log } = await open(t);
   const patient = openLog(bus, systemClock, { settings: { tryMs: 60_000, deadlineMs: 60_000, pauseMs: 10 } });

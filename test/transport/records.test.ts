@@ -14,30 +14,11 @@ import {
   encodeExperience,
   encodeUpdate,
 } from "../../transport/log/records.js";
-import {
-  decodeMessage,
-  encodeMessage,
-  type PlainMap,
-  readTensor,
-  type Tensor,
-} from "../../transport/messages/codec.js";
+import { encodeMessage, type Tensor } from "../../transport/messages/codec.js";
 import { parseEvent } from "../../transport/messages/events.js";
 import { parseTree } from "../../transport/messages/look-orders.js";
 import { parseInferenceReply, parseInferenceRequest } from "../../transport/messages/wire.js";
-
-/** The same message with another tensor of this name. */
-function withTensor(bytes: Uint8Array, name: string, tensor: Tensor): Uint8Array {
-  const read = decodeMessage(bytes);
-  if (read.kind !== "message") throw new Error(read.message);
-  const tensors: Record<string, Tensor> = {};
-  const head: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries(read.fields)) {
-    const found = readTensor(value, field);
-    if (found.kind === "tensor") tensors[field] = found.tensor;
-    else head[field] = value;
-  }
-  return encodeMessage(head as PlainMap, { ...tensors, [name]: tensor });
-}
+import { withTensor } from "./rewritten.js";
 
 /** Each row was looked at as often as its number says, up to three times. */
 function looksOf(rows: number): LooksSeen {

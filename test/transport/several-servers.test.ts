@@ -2,16 +2,15 @@
 
 import test from "ava";
 import { VirtualClock } from "../../supervision/virtual-clock.js";
-import type { Bus, BusEvent, Incoming } from "../../transport/bus/bus.js";
+import type { Bus } from "../../transport/bus/bus.js";
 import { tryMs } from "../../transport/client.js";
 import { type Followed, follow } from "../../transport/log/follow.js";
 import { ask, ensureStream, store } from "../../transport/log/jetstream.js";
 import { LogWipedError } from "../../transport/log/read-stream.js";
-import { timeoutDefaults } from "../../transport/timeouts.js";
 import { text } from "./fixture.js";
+import { answered, noHeaders, playedBus } from "./played-bus.js";
 
 type Answer = (subject: string, body: string) => unknown;
-const noHeaders = { get: () => undefined, status: 0, description: "" };
 
 interface Scripted extends Bus {
   /** Hands a message to whoever listens on the newest inbox. */
@@ -21,41 +20,18 @@ interface Scripted extends Bus {
 
 function scripted(answer: Answer): Scripted {
   const asked: string[] = [];
-  const handlers: ((message: Incoming) => void | Promise<void>)[] = [];
-  let inboxes = 0;
-  return {
-    asked,
-    connected: true,
-    serverVersion: "2.9.10",
-    payloadMaxBytes: 1024 * 1024,
-    timeouts: timeoutDefaults,
-    closed: new Promise(() => undefined),
-    publish: () => true,
+  const bus = playedBus({
     request: async (subject, data) => {
       asked.push(subject);
-      const reply = answer(subject, new TextDecoder().decode(data));
-      return { kind: "reply", data: text(JSON.stringify(reply)), headers: noHeaders };
+      return answered(answer(subject, new TextDecoder().decode(data)));
     },
-    requestMany: async () => [],
-    subscribe: (_subject, _options, handler) => {
-      handlers.push(handler);
-      return { unsubscribe: () => undefined, drain: async () => undefined };
-    },
-    inbox: () => {
-      inboxes += 1;
-      return `inbox.${inboxes}`;
-    },
-    onEvent: (_listener: (event: BusEvent) => void) => () => undefined,
-    flush: async () => true,
-    drain: async () => undefined,
-    close: async () => undefined,
-    rttMs: async () => 1,
-    deliver: (seq, delivered, pending) => {
-      const replyTo = `$JS.ACK.log.c.1.${seq}.${delivered}.0.${pending}`;
-      const message = { subject: "s", data: text(`${seq}`), headers: noHeaders, replyTo, respond: () => true };
-      void handlers.at(-1)?.(message);
-    },
+  });
+  const deliver: Scripted["deliver"] = (seq, delivered, pending) => {
+    const replyTo = `$JS.ACK.log.c.1.${seq}.${delivered}.0.${pending}`;
+    const message = { subject: "s", data: text(`${seq}`), headers: noHeaders, replyTo, respond: () => true };
+    void [...bus.handlers.values()].at(-1)?.(message);
   };
+  return { ...bus, asked, deliver };
 }
 
 const refusal = (code: number, description: string) => ({ error: { err_code: code, code: 503, description } });

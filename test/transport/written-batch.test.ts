@@ -6,13 +6,8 @@ import type { ExperienceBatch } from "../../models/experience.js";
 import { roundedToHalves } from "../../models/numbers/half.js";
 import { decodeAnyExperience, decodeExperience, encodeExperience } from "../../transport/log/records.js";
 import { writtenBatch } from "../../transport/log/written-batch.js";
-import {
-  decodeMessage,
-  encodeMessage,
-  type PlainMap,
-  readTensor,
-  type Tensor,
-} from "../../transport/messages/codec.js";
+import { encodeMessage } from "../../transport/messages/codec.js";
+import { rewritten } from "./rewritten.js";
 
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_.:/ ";
 const name = (most: number) => fc.string({ minLength: 1, maxLength: most, unit: fc.constantFrom(...letters) });
@@ -110,20 +105,3 @@ test("another order, another field, letters beyond ASCII and late words go the l
     t.is(decodeExperience(other).kind, "ok", `${index}`);
   }
 });
-
-/** The same fields put together anew. */
-function rewritten(
-  bytes: Uint8Array,
-  write: (head: PlainMap, tensors: Readonly<Record<string, Tensor>>) => Uint8Array,
-): Uint8Array {
-  const read = decodeMessage(bytes);
-  if (read.kind !== "message") throw new Error(read.message);
-  const tensors: Record<string, Tensor> = {};
-  const head: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries(read.fields)) {
-    const found = readTensor(value, field);
-    if (found.kind === "tensor") tensors[field] = found.tensor;
-    else head[field] = value;
-  }
-  return write(head as PlainMap, tensors);
-}
